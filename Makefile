@@ -1,0 +1,95 @@
+# Harewire. `make help` lists the targets; README.md explains them.
+#
+#   B=dir                 build somewhere else than build/
+#   CC=clang              another compiler
+#   SANITIZE=address,undefined   instrumented build, kept apart in build-address-undefined/
+#   V=1                   show the commands
+
+CC       := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CLANG    ?= clang
+BPFTOOL  ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+SANITIZE ?=
+comma    := ,
+B        ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+Q        := $(if $(V),,@)
+
+OPT      ?= -O2
+CFLAGS   ?= -g $(OPT)
+HW_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wvla -Wno-unused-parameter -fPIC -fvisibility=hidden -pthread -MMD -MP -I. -I$(B)/gen $(CFLAGS)
+HW_LDFLAGS := -pthread $(LDFLAGS)
+ifneq ($(SANITIZE),)
+HW_CFLAGS  += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+HW_LDFLAGS += -fsanitize=$(SANITIZE)
+endif
+
+# The rooms of the house (docs/architecture.md). Each is an archive, so that a test links only the rooms it is about.
+ROOMS := base net tcp amqp plane drivers af_xdp session netlink feed control
+SRC_base    := $(wildcard dataplane/base/*.c)
+SRC_net     := $(wildcard dataplane/net/*.c)
+SRC_tcp     := $(wildcard dataplane/tcp/*.c)
+SRC_amqp    := $(wildcard dataplane/amqp/*.c)
+SRC_plane   := $(wildcard dataplane/*.c)
+SRC_drivers := $(wildcard drivers/kernel/*.c drivers/interceptors/*.c drivers/null/*.c)
+SRC_af_xdp  := $(filter-out %.bpf.c,$(wildcard drivers/af_xdp/*.c))
+SRC_session := $(wildcard control/session/*.c)
+SRC_netlink := $(wildcard control/netlink/*.c)
+SRC_feed    := $(wildcard control/feed/*.c)
+SRC_command := $(wildcard control/command/*.c)
+SRC_control := $(wildcard control/*.c)
+
+LIBS := -lrabbitmq -lxdp -lbpf -lmnl -lm
+COMMAND_LIBS := -lcyaml -lpcap -lz -lrabbitmq -ljson-c -lm
+
+objs     = $(patsubst %.c,$(B)/obj/%.o,$(1))
+archives = $(patsubst %,$(B)/lib/%.a,$(1))
+LIB_OBJS := $(foreach r,base net tcp amqp plane drivers af_xdp session netlink control,$(call objs,$(SRC_$(r))))
+
+.PHONY: all lib help
+all: $(B)/harewire $(B)/libharewire.so $(B)/libharewire.a
+
+help:
+	@sed -n 's/^##H //p' $(MAKEFILE_LIST)
+
+##H make                 the command and the library, into build/
+$(B)/libharewire.so: $(LIB_OBJS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared -Wl,-soname,libharewire.so -Wl,-z,defs -o $@ $(LIB_OBJS) $(HW_LDFLAGS) $(LIBS)
+
+$(B)/libharewire.a: $(LIB_OBJS)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $(LIB_OBJS)
+
+$(B)/harewire: $(call objs,$(SRC_command) $(SRC_feed)) $(B)/libharewire.a
+	$(Q)$(CC) -o $@ $^ $(HW_LDFLAGS) $(LIBS) $(COMMAND_LIBS)
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HW_CFLAGS) -c -o $@ $<
+
+define room_rule
+$(B)/lib/$(1).a: $(call objs,$(SRC_$(1)))
+	@mkdir -p $$(@D)
+	$(Q)rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
+
+# The XDP program: compiled for BPF, embedded through a skeleton header.
+$(B)/gen/%.bpf.o: drivers/af_xdp/%.bpf.c drivers/af_xdp/xdp_maps.h
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -O2 -g -Wall -Werror -mcpu=v3 -I. -I/usr/include/$(shell gcc -print-multiarch) -c -o $@ $<
+
+$(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*) >$@
+
+$(call objs,$(SRC_af_xdp)): $(patsubst drivers/af_xdp/%.bpf.c,$(B)/gen/%.skel.h,$(wildcard drivers/af_xdp/*.bpf.c))
+
+include tests/tests.mk
+-include scripts/targets.mk
+
+##H make clean           removes the build directory
+.PHONY: clean
+clean:
+	rm -rf $(B)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

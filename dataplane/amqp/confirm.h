@@ -1,0 +1,98 @@
+/*
+ * The message index and the accounting of confirms: every message id gets exactly one outcome.
+ *
+ *     ids      settled_id            handed_id             next_id (the application's)
+ *                 |  pending, some      |  written, not      |
+ *                 |  with an outcome    |  yet given to TCP  |
+ *     everything before settled_id has an outcome
+ *
+ * Ids count from 1. Delivery tags count from 1 in every generation of the channel; `tag_to_id` maps them: the first
+ * `replayed` tags through a ring (replay skips ids that have an outcome), all later ones by a constant difference.
+ *
+ * The index ring is written by the application (a record at commit) and by the worker (its outcome); it is the worker
+ * that publishes outcomes by moving `settled_id`, through the publisher's release store.
+ */
+#ifndef HAREWIRE_AMQP_CONFIRM_H
+#define HAREWIRE_AMQP_CONFIRM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/base/histogram.h"
+
+enum message_outcome {
+	OUTCOME_PENDING,
+	OUTCOME_CONFIRMED,
+	OUTCOME_NACKED,
+	OUTCOME_RETURNED,
+	OUTCOME_SUPERSEDED,
+	OUTCOME_LOST,
+	OUTCOME_UNCONFIRMED, /* may or may not have arrived */
+	OUTCOME_COUNT
+};
+
+/* One message. 32 octets, two to a cache line. */
+struct message {
+	uint64_t pos; /* first octet in the log */
+	uint32_t len; /* octets in the log */
+	uint32_t template_id;
+	uint64_t committed_ticks; /* clock ticks at entry of publish or claim */
+	uint16_t code;            /* of a return */
+	uint8_t outcome;          /* enum message_outcome */
+	uint8_t spare[5];
+};
+
+_Static_assert(sizeof(struct message) == 32, "two records to a cache line");
+
+struct message_index {
+	struct message *ring;
+	uint64_t mask;
+};
+
+static inline struct message *message_at(const struct message_index *index, uint64_t id)
+{
+	return &index->ring[id & index->mask];
+}
+
+/* The worker's view of one publisher's messages. */
+struct confirms {
+	const struct message_index *index;
+	uint64_t settled_id;  /* the first id without an outcome */
+	uint64_t settled_pos; /* log position up to which every message has an outcome */
+	uint64_t handed_id;   /* the next id to be given to TCP */
+	uint64_t outcomes[OUTCOME_COUNT];
+	struct histogram *latency_ticks; /* committed to confirmed; may be NULL */
+	/* this generation of the channel */
+	uint64_t next_tag;
+	uint64_t low_tag; /* every lower tag has an outcome */
+	uint64_t replayed;
+	uint64_t *replay_ids; /* ring of index size; NULL until a generation replays */
+	uint64_t first_new_id;
+};
+
+void confirms_init(struct confirms *c, const struct message_index *index, struct histogram *latency_ticks);
+
+/* A new channel generation without replay: tags start at 1, mapped to ids from handed_id on. */
+void confirms_start(struct confirms *c);
+
+/* The message `handed_id` is being given to TCP; it takes the next delivery tag. */
+static inline void confirms_hand(struct confirms *c)
+{
+	c->handed_id++;
+	c->next_tag++;
+}
+
+/*
+ * basic.ack or basic.nack. A RETURNED message keeps that outcome. Returns 0, or HW_ERR_AMQP_UNKNOWN_TAG for a tag never
+ * used; acks of what already has an outcome are harmless.
+ */
+int confirms_settle(struct confirms *c, uint64_t tag, bool multiple, enum message_outcome outcome, uint64_t now_ticks);
+
+/* basic.return, before its ack: 0, or HW_ERR_AMQP_UNEXPECTED for an id that is not outstanding. */
+int confirms_returned(struct confirms *c, uint64_t id, uint16_t code);
+
+/* The end: everything in [settled_id, next_id) without an outcome becomes `outcome`. */
+void confirms_end(struct confirms *c, uint64_t next_id, enum message_outcome outcome);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * The contract between the control thread and a worker: commands one way, events the other, and a bridge of octets for
+ * each connection. All are single-producer single-consumer rings; neither side ever waits for the other.
+ *
+ *     control ── struct command ──▶ worker        control ◀── struct worker_event ── worker
+ *     control ◀─ bridge.to_control ─┐ connection
+ *     control ── bridge.to_wire ───▶┘
+ *
+ * Every record names a connection and its generation (one per TCP connection made for it). A record whose generation is not
+ * the connection's own is dropped and counted.
+ */
+#ifndef HAREWIRE_COMMAND_H
+#define HAREWIRE_COMMAND_H
+
+#include <stdint.h>
+
+#include "dataplane/base/spsc.h"
+#include "dataplane/stream.h"
+
+#define COMMAND_RING 1024u
+
+struct connection;
+
+enum command_type {
+	COMMAND_ATTACH_TRANSPORT, /* transport: the worker polls it from now on */
+	COMMAND_ADD,              /* connection: the worker owns it from now on */
+	COMMAND_OPEN,             /* address: connect; starts generation `generation` */
+	COMMAND_HAND_OVER,        /* hand_over: the handshake is complete, publish */
+	COMMAND_NEXT_HOP,         /* mac */
+	COMMAND_ABORT,            /* drop the connection now; EVENT_CLOSED follows */
+	COMMAND_END,              /* end: settle everything, tell the application; the publisher is over */
+	COMMAND_REMOVE,           /* the worker forgets the connection; EVENT_REMOVED follows */
+};
+
+struct command {
+	uint32_t type; /* enum command_type */
+	uint32_t generation;
+	struct connection *connection;
+	union {
+		struct transport *transport;
+		struct stream_address address;
+		struct {
+			uint64_t heartbeat_ns; /* 0: none */
+			uint32_t frame_max;
+			uint16_t channel;
+		} hand_over;
+		uint8_t mac[6];
+		struct {
+			int code;         /* 0: closed as asked; else why the publisher failed */
+			const char *text; /* static or owned by the publisher */
+		} end;
+	};
+};
+
+enum worker_event_type {
+	EVENT_CONNECTED, /* the byte stream is open; the bridge works */
+	EVENT_CLOSED,    /* the byte stream has ended: code; frames before it lie in bridge.to_control */
+	EVENT_ENDED,     /* COMMAND_END has been carried out */
+	EVENT_REMOVED,
+};
+
+struct worker_event {
+	uint32_t type; /* enum worker_event_type */
+	uint32_t generation;
+	struct connection *connection;
+	int code;            /* EVENT_CLOSED: HW_ERR_*, or 0: orderly, after our connection.close */
+	uint16_t reply_code; /* EVENT_CLOSED: of the broker's close, or 0 */
+};
+
+/*
+ * Octets between the broker and control. to_control holds whole AMQP frames, never parts: all frames but heartbeats and
+ * blocked/unblocked before hand-over; after it, those the worker does not handle itself, and every close.
+ */
+struct bridge {
+	struct byte_ring to_control; /* worker produces */
+	struct byte_ring to_wire;    /* control produces; read only before hand-over */
+};
+
+#define BRIDGE_BYTES (256u * 1024u)
+
+struct command_channel {
+	struct spsc commands; /* struct command; control produces */
+	struct spsc events;   /* struct worker_event; the worker produces */
+};
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * A byte stream to a broker, and the transport that carries several of them for one worker.
+ *
+ * Two implementations: `tcp_stream` (user-space TCP over a packet driver) and `drivers/kernel` (ordinary sockets carrying
+ * the same log bytes). The worker fills a stream's extent queue and drains its received octets; how they travel is below.
+ *
+ * A turn of the worker:
+ *
+ *     transport->receive      packets or readable sockets; every stream with news is put on the ready list
+ *     ...                     the worker reads frames, moves cursors, pushes extents
+ *     stream transmit         segments or writev
+ *     transport->timers       after receiving, so that our own absence is not taken for loss
+ *
+ * Everything here runs on the worker's thread, except where noted.
+ */
+#ifndef HAREWIRE_STREAM_H
+#define HAREWIRE_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/base/extent.h"
+
+#define STREAMS_MAX 256u
+
+enum stream_state {
+	STREAM_IDLE,
+	STREAM_CONNECTING,
+	STREAM_OPEN,
+	STREAM_CLOSING, /* our side has finished; the peer may still send */
+	STREAM_CLOSED,  /* see error */
+};
+
+struct transport;
+
+struct stream {
+	struct transport *transport;
+	uint32_t index; /* in the transport, 0..STREAMS_MAX-1 */
+	enum stream_state state;
+	int error;          /* why CLOSED: 0 orderly, or HW_ERR_CONN_* */
+	bool peer_finished; /* no more octets will arrive */
+	bool ready;         /* on the ready list */
+	struct extent_queue tx;
+	uint64_t log_acked; /* octets of EXTENT_LOG acked so far: only grows */
+	uint64_t control_acked;
+};
+
+/* Where to connect. For packet drivers control has found route and neighbour and has reserved the port. */
+struct stream_address {
+	uint32_t local_ip, remote_ip;     /* host byte order; local_* 0 for the kernel's choice */
+	uint16_t local_port, remote_port;
+	uint8_t local_mac[6], next_hop_mac[6];
+	uint16_t vlan; /* 0: untagged */
+	uint16_t mtu;
+};
+
+struct stream_info {
+	uint64_t srtt_ns, rto_ns;
+	uint32_t cwnd, peer_window, in_flight, mss;
+	uint64_t retransmits, rto_fired, segments_sent, segments_received, octets_sent;
+	char state[16];
+};
+
+struct transport_ops {
+	/* Receives what has arrived. Streams with news are appended to transport->ready_list. */
+	void (*receive)(struct transport *tp, uint64_t now_ns);
+	/* Runs timers that are due; streams with news go on the ready list. Returns the next deadline (ns, or UINT64_MAX). */
+	uint64_t (*timers)(struct transport *tp, uint64_t now_ns);
+
+	/* Connects stream `index` (IDLE or CLOSED). 0 or HW_ERR_*; the outcome shows in state. */
+	int (*open)(struct transport *tp, uint32_t index, const struct stream_address *address, uint64_t now_ns);
+	/* Octets the worker may usefully push now. */
+	uint64_t (*may_push)(const struct stream *s);
+	/* Sends what may be sent. */
+	void (*transmit)(struct stream *s, uint64_t now_ns);
+	/* First run of received octets, in order; and taking them. */
+	const uint8_t *(*readable)(struct stream *s, uint32_t *len);
+	void (*consume)(struct stream *s, uint32_t len, uint64_t now_ns);
+	/* Orderly end after everything pushed; or at once. */
+	void (*close)(struct stream *s, uint64_t now_ns);
+	void (*abort)(struct stream *s, uint64_t now_ns);
+	/* Highest stream offset ever handed to the network. */
+	uint64_t (*sent)(const struct stream *s);
+	/* The next hop's address has changed (packet drivers). */
+	void (*next_hop)(struct stream *s, const uint8_t mac[6]);
+	void (*info)(const struct stream *s, struct stream_info *info);
+
+	/* Control thread, when no worker uses the transport any more. */
+	void (*destroy)(struct transport *tp);
+};
+
+struct transport {
+	const struct transport_ops *ops;
+	struct stream *ready_list[STREAMS_MAX];
+	uint32_t ready_count;
+};
+
+/* Puts a stream on the ready list once. */
+static inline void stream_mark_ready(struct stream *s)
+{
+	if (!s->ready) {
+		s->ready = true;
+		s->transport->ready_list[s->transport->ready_count++] = s;
+	}
+}
+
+#endif

@@ -30,7 +30,7 @@ extern "C" {
 /* Results of publish and claim first; see harewire_error_text for the sentences. */
 enum harewire_error {
 	HAREWIRE_ERR_LOG_FULL = -1,     /* unconfirmed messages fill the log or the index: poll, retry later */
-	HAREWIRE_ERR_BLOCKED = -2,      /* the broker has raised an alarm (policy refuse) */
+	HAREWIRE_ERR_BLOCKED = -2,      /* reserved: while the broker has raised an alarm, messages are kept in the log */
 	HAREWIRE_ERR_DISCONNECTED = -3, /* not READY yet */
 	HAREWIRE_ERR_TOO_LARGE = -4,    /* more than the log holds, or for claim more than one frame */
 	HAREWIRE_ERR_CLOSED = -5,       /* closing, closed or failed */
@@ -155,7 +155,6 @@ struct harewire_publisher_options {
 	uint64_t log_bytes;                  /* ring of encoded messages, rounded up to a power of two. Default 16 MiB */
 	uint64_t max_messages;               /* message index, rounded up to a power of two. Default 65536 */
 	uint32_t max_templates;              /* default 131072 */
-	uint64_t template_bytes;             /* memory for their images; 0: by max_templates, grown while preparing */
 	uint64_t connect_timeout_ns;         /* TCP and AMQP handshake, all in. Default 10 s */
 	uint64_t rto_min_ns;                 /* user-space TCP; default 5 ms */
 	uint64_t user_timeout_ns;            /* user-space TCP; default 10 s */

@@ -41,9 +41,7 @@ struct stream {
 	int error;          /* why CLOSED: 0 orderly, or HW_ERR_CONN_* */
 	bool peer_finished; /* no more octets will arrive */
 	bool ready;         /* on the ready list */
-	struct extent_queue tx;
-	uint64_t log_acked; /* octets of EXTENT_LOG acked so far: only grows */
-	uint64_t control_acked;
+	struct extent_queue tx; /* tx.freed: octets of each kind acked since open */
 };
 
 /* Where to connect. For packet drivers control has found route and neighbour and has reserved the port. */
@@ -65,10 +63,10 @@ struct stream_info {
 struct transport_ops {
 	/* Receives what has arrived. Streams with news are appended to transport->ready_list. */
 	void (*receive)(struct transport *tp, uint64_t now_ns);
-	/* Runs timers that are due; streams with news go on the ready list. Returns the next deadline (ns, or UINT64_MAX). */
-	uint64_t (*timers)(struct transport *tp, uint64_t now_ns);
+	/* Runs timers that are due, and sets next_deadline_ns; streams with news go on the ready list. */
+	void (*timers)(struct transport *tp, uint64_t now_ns);
 
-	/* Connects stream `index` (IDLE or CLOSED). 0 or HW_ERR_*; the outcome shows in state. */
+	/* Connects stream `index` anew (IDLE or CLOSED); its queue and counts start at 0. 0 or HW_ERR_*; the outcome shows in state. */
 	int (*open)(struct transport *tp, uint32_t index, const struct stream_address *address, uint64_t now_ns);
 	/* Octets the worker may usefully push now. */
 	uint64_t (*may_push)(const struct stream *s);
@@ -92,6 +90,8 @@ struct transport_ops {
 
 struct transport {
 	const struct transport_ops *ops;
+	struct stream *streams[STREAMS_MAX]; /* all of them, from the start; IDLE until opened */
+	uint64_t next_deadline_ns;            /* when to call timers; every other operation may change it */
 	struct stream *ready_list[STREAMS_MAX];
 	uint32_t ready_count;
 };

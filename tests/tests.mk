@@ -12,14 +12,20 @@ UNIT_LINK_feed    := feed base
 UNIT_LINK_session := session amqp base
 UNIT_LINK_netlink := netlink base
 UNIT_LINK_control := control session netlink plane drivers af_xdp tcp net amqp base
+UNIT_LINK_command := command fake_harewire feed session amqp base
 UNIT_LIBS_amqp    := -lrabbitmq
 UNIT_LIBS_feed    := -lpcap -lz
 UNIT_LIBS_af_xdp  := -lxdp -lbpf
 UNIT_LIBS_session := -lrabbitmq
 UNIT_LIBS_netlink := -lmnl
 UNIT_LIBS_control := $(LIBS)
+UNIT_LIBS_command := $(COMMAND_LIBS)
 
-UNIT_ROOMS := base net tcp amqp plane drivers af_xdp session netlink feed control
+# The command is tested against a library that reaches no broker.
+SRC_fake_harewire := $(wildcard tests/lib/fake_harewire/*.c)
+$(foreach r,command fake_harewire,$(eval $(call room_rule,$(r))))
+
+UNIT_ROOMS := base net tcp amqp plane drivers af_xdp session netlink feed control command
 UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard $(patsubst %,tests/unit/%/test_*.c,$(UNIT_ROOMS))))
 TESTLIB    := $(call objs,$(wildcard tests/lib/*.c))
 
@@ -36,3 +42,23 @@ unit: $(UNIT_TESTS)
 
 # One room's tests: make unit-tcp
 $(foreach r,$(UNIT_ROOMS),$(eval .PHONY: unit-$(r))$(eval unit-$(r): $(filter $(B)/tests/unit/$(r)/%,$(UNIT_TESTS)); @for t in $$^; do $$$$t || exit 1; done))
+
+# Messages made from templates, as tshark dissects them.
+$(B)/tests/integration/dump_frames: $(B)/obj/tests/integration/dump_frames.o $(call archives,amqp base)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ $(HW_LDFLAGS)
+
+.PHONY: amqp-tshark
+amqp-tshark: $(B)/tests/integration/dump_frames
+	tests/integration/amqp_tshark.py $<
+
+# The session and the consumer against the RabbitMQ at AMQP_URL.
+$(B)/tests/integration/test_session: $(B)/obj/tests/integration/test_session.o $(call archives,session amqp base)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ $(HW_LDFLAGS) -lrabbitmq -lcmocka
+
+.PHONY: integration-session
+integration-session: $(B)/tests/integration/test_session
+	$<
+
+include tests/fuzz/fuzz.mk

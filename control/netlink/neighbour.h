@@ -27,8 +27,8 @@ enum neighbour_state neighbour_lookup(uint32_t interface_index, uint32_t ip, uin
 int neighbour_provoke(uint32_t interface_index, uint32_t ip);
 
 /*
- * Drains the monitor without blocking; calls `changed` for every IPv4 entry that was added, changed or deleted (state FAILED
- * or UNKNOWN: mac is meaningless).
+ * Drains the monitor without blocking; calls `changed` for every IPv4 entry that was added, changed or deleted (state
+ * FAILED or UNKNOWN: mac is meaningless).
  */
 void neighbours_read(struct neighbours *n,
 		     void (*changed)(void *context, uint32_t interface_index, uint32_t ip, enum neighbour_state state,

@@ -17,14 +17,14 @@ struct route {
 };
 
 /*
- * The route this network namespace would use to `destination_ip` (host byte order). 0; HW_ERR_HOST_UNREACHABLE (no route,
- * prohibited, blackhole); HW_ERR_SYSTEM (errno).
+ * The route this network namespace would use to `destination_ip` (host byte order). 0; HW_ERR_HOST_UNREACHABLE (no
+ * route, prohibited, blackhole); HW_ERR_UNSUPPORTED (its next hop is an IPv6 address); HW_ERR_SYSTEM (errno).
  */
 int route_lookup(uint32_t destination_ip, struct route *route);
 
 /*
- * Reserves a local TCP port so that the kernel gives it to nobody else: binds, does not listen. `*port` 0: any free one,
- * chosen here. Returns the socket (close it to release the port) or HW_ERR_BUSY / HW_ERR_SYSTEM.
+ * Reserves a local TCP port so that the kernel gives it to nobody else: binds, does not listen. `*port` 0: any free
+ * one, chosen here. Returns the socket (close it to release the port) or HW_ERR_BUSY / HW_ERR_SYSTEM.
  */
 int port_reserve(uint32_t local_ip, uint16_t *port);
 

@@ -1,6 +1,6 @@
 /*
- * The control thread's half of the bridge: moves octets between a connection's byte rings and a socketpair whose other end
- * rabbitmq-c uses. Never blocks. From the broker it forwards whole frames only, so that rabbitmq-c never reads past
+ * The control thread's half of the bridge: moves octets between a connection's byte rings and a socketpair whose other
+ * end rabbitmq-c uses. Never blocks. From the broker it forwards whole frames only, so that rabbitmq-c never reads past
  * a frame boundary into what belongs to the worker after hand-over.
  */
 #ifndef HAREWIRE_SESSION_PUMP_H

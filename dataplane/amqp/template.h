@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define AMQP_FRAME_OVERHEAD   8u /* 7 octets of header, 1 end octet */
-#define AMQP_FRAME_END        0xCEu
+#define AMQP_FRAME_END        206 /* 0xCE; spelt as in rabbitmq-c, whose header may be included too */
 #define AMQP_IMAGE_MAX        4096u
 #define AMQP_MESSAGE_ID_CHARS 25u /* epoch, '-', id: "%08x-%016x" */
 

@@ -61,14 +61,14 @@ void extents_copy(const struct extent_queue *q, uint64_t offset, uint8_t *dst, s
 	}
 }
 
-void extents_pop(struct extent_queue *q, uint64_t offset, uint64_t freed[2])
+void extents_pop(struct extent_queue *q, uint64_t offset)
 {
 	assert(offset >= q->start && offset <= q->end);
 	while (q->start < offset) {
 		struct extent *e = slot(q, q->head);
 		uint64_t left = offset - q->start;
 		uint64_t n = left < e->len ? left : e->len;
-		freed[e->kind] += n;
+		q->freed[e->kind] += n;
 		e->bytes += n;
 		e->offset += n;
 		e->len -= n;

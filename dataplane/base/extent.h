@@ -31,6 +31,7 @@ struct extent_queue {
 	struct extent ring[EXTENTS_MAX];
 	uint32_t head, tail; /* free-running; head: oldest */
 	uint64_t start, end; /* stream offsets held: [start, end) */
+	uint64_t freed[2];   /* by enum extent_kind: octets popped so far */
 };
 
 void extents_init(struct extent_queue *q);
@@ -53,8 +54,8 @@ const uint8_t *extents_at(const struct extent_queue *q, uint64_t offset, uint64_
 void extents_copy(const struct extent_queue *q, uint64_t offset, uint8_t *dst, size_t len);
 
 /*
- * Drops everything before `offset` (start <= offset <= end) and adds to freed[kind] the octets of each kind dropped.
+ * Drops everything before `offset` (start <= offset <= end) and adds to q->freed[kind] the octets of each kind dropped.
  */
-void extents_pop(struct extent_queue *q, uint64_t offset, uint64_t freed[2]);
+void extents_pop(struct extent_queue *q, uint64_t offset);
 
 #endif

@@ -16,7 +16,8 @@ uint64_t histogram_quantile(const struct histogram *h, double q)
 		return 0;
 	uint64_t rank = (uint64_t)(q * (double)count + 0.9999999);
 	rank = rank < 1 ? 1 : rank > count ? count : rank;
-	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+	/* The last bucket has no upper end but the maximum: larger values count in it. */
+	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
 		seen += h->buckets[i];
 		if (seen >= rank) {
 			uint64_t upper = bucket_upper(i);

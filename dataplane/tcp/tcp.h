@@ -2,8 +2,8 @@
  * A TCP client (RFC 9293) as a pure function of packets and time: no I/O, no clock, no allocation, no threads.
  *
  * The owner feeds it parsed segments and the time, asks it for the next segment that is due, and calls it again by
- * `tcp_deadline`. What it sends lies in an extent queue that the owner fills; what it receives, in order, lies in a ring
- * that the owner drains.
+ * `tcp_deadline`. What it sends lies in an extent queue that the owner fills; what it receives, in order, lies in a
+ * ring that the owner drains.
  *
  *     owner ── tcp_open ─────────────▶ ┌─────┐
  *     NIC ──── tcp_input(segment) ───▶ │     │ ── tcp_output(buffer) ──▶ NIC      one segment a call, 0: none is due
@@ -11,7 +11,8 @@
  *     extents ── tcp_send_more ──────▶ │     │ ── tcp_readable() ──────▶ received octets, in order
  *                                      └─────┘
  *
- * All times are ns of one monotonic clock of the owner's. Packets start at the IPv4 header; link headers are the owner's.
+ * All times are ns of one monotonic clock of the owner's. Packets start at the IPv4 header; link headers are the
+ * owner's.
  */
 #ifndef HAREWIRE_TCP_TCP_H
 #define HAREWIRE_TCP_TCP_H
@@ -43,17 +44,17 @@ struct tcp_tuple {
 };
 
 struct tcp_config {
-	uint16_t mtu;                /* octets of an IPv4 packet, 576..65535; our MSS is mtu - 40 */
-	uint32_t receive_bytes;      /* size of the receive ring, a power of two, 4096..2^20 */
-	uint64_t rto_min_ns;         /* floor of the retransmission timeout */
+	uint16_t mtu;           /* octets of an IPv4 packet, 576..65535; our MSS is mtu - 40 */
+	uint32_t receive_bytes; /* size of the receive ring, a power of two, 4096..2^20 */
+	uint64_t rto_min_ns;    /* floor of the retransmission timeout */
 	uint64_t rto_max_ns;
 	uint64_t connect_timeout_ns; /* SYN unanswered for so long: HW_ERR_CONN_TIMEOUT */
 	uint64_t user_timeout_ns;    /* data unacked for so long (persist aside): HW_ERR_CONN_LOST; 0: never */
 	uint64_t time_wait_ns;       /* 2 MSL */
 	uint64_t delayed_ack_ns;     /* 0: ack at once */
 	uint8_t ttl;
-	bool verify_checksum;        /* false where the device or the link (veth) vouches for it */
-	bool fill_checksum;          /* false: leave the pseudo-header sum for the device to finish */
+	bool verify_checksum; /* false where the device or the link (veth) vouches for it */
+	bool fill_checksum;   /* false: leave the pseudo-header sum for the device to finish */
 };
 
 /* LAN defaults. */
@@ -159,7 +160,8 @@ void tcp_close(struct tcp *t, uint64_t now_ns);
 /* To TCP_CLOSED at once; a RST becomes due if the peer could still know us. tcp_output then yields it, once. */
 void tcp_abort(struct tcp *t, uint64_t now_ns);
 
-/* An ICMP error quoting this connection (RFC 5927 checks inside): type and code, the quoted sequence number, next MTU. */
+/* An ICMP error quoting this connection (RFC 5927 checks inside): type and code, the quoted sequence number, next MTU.
+ */
 void tcp_icmp(struct tcp *t, uint8_t type, uint8_t code, uint32_t quoted_seq, uint16_t next_mtu, uint64_t now_ns);
 
 enum tcp_state tcp_state_of(const struct tcp *t);

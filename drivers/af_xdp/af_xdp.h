@@ -1,7 +1,7 @@
 /*
- * AF_XDP: shares the kernel's interface and address. Our XDP program takes exactly our flows (and ICMP errors that quote
- * them); everything else passes to the kernel. While we live a packet of ours never reaches the kernel: on a queue without
- * our socket it is dropped and the queue is recorded.
+ * AF_XDP: shares the kernel's interface and address. Our XDP program takes exactly our flows (and ICMP errors that
+ * quote them); everything else passes to the kernel. While we live a packet of ours never reaches the kernel: on a
+ * queue without our socket it is dropped and the queue is recorded.
  */
 #ifndef HAREWIRE_AF_XDP_H
 #define HAREWIRE_AF_XDP_H
@@ -22,8 +22,8 @@ struct af_xdp_options {
 
 /*
  * Loads and attaches the program (detached by the kernel when this process ends, however it ends), creates the sockets.
- * 0, or HW_ERR_* and one sentence in `why`: what failed, on which interface, and what to do about it (privilege, memlock,
- * another program attached, no such interface, ...).
+ * 0, or HW_ERR_* and one sentence in `why`: what failed, on which interface, and what to do about it (privilege,
+ * memlock, another program attached, no such interface, ...).
  */
 int af_xdp_create(const struct af_xdp_options *options, struct driver **out, char *why, size_t why_bytes);
 

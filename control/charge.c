@@ -1,0 +1,244 @@
+/* One publisher under supervision, from the first look at its host name to its end. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/supervisor_internal.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/error.h"
+
+/* ---- ending ---- */
+
+void charge_end(struct charge *c, int code, const char *format, ...)
+{
+	if (c->phase >= CHARGE_ENDING)
+		return;
+	va_list args;
+	va_start(args, format);
+	vsnprintf(c->text, sizeof c->text, format, args);
+	va_end(args);
+	charge_session_stop(c);
+	c->phase = CHARGE_ENDING;
+	struct command cmd = {.type = COMMAND_ABORT, .connection = c->connection, .generation = c->generation};
+	supervisor_send(c->supervisor, &cmd);
+	cmd.type = COMMAND_END;
+	cmd.end.code = code;
+	cmd.end.text = c->text;
+	supervisor_send(c->supervisor, &cmd);
+	if (code)
+		supervisor_log(c->supervisor, HAREWIRE_LOG_ERROR, "%s", c->text);
+	else
+		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: closed", c->target.host,
+			       (unsigned)c->target.port);
+}
+
+/* ---- resolving ---- */
+
+static void run_resolve(struct job *job)
+{
+	struct resolve_job *r = (struct resolve_job *)job;
+	struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found = NULL;
+	r->error = getaddrinfo(r->host, NULL, &hints, &found);
+	if (r->error == 0) {
+		const struct sockaddr_in *a = (const struct sockaddr_in *)(const void *)found->ai_addr;
+		r->ip = ntohl(a->sin_addr.s_addr);
+		freeaddrinfo(found);
+	}
+}
+
+static void discard_resolve(struct job *job)
+{
+	free(job);
+}
+
+void charge_start(struct charge *c, uint64_t now_ns)
+{
+	c->deadline_ns = now_ns + c->target.connect_timeout_ns;
+	supervisor_send(c->supervisor, &(struct command){.type = COMMAND_ADD, .connection = c->connection});
+	struct in_addr literal;
+	if (inet_pton(AF_INET, c->target.host, &literal) == 1) {
+		c->remote_ip = ntohl(literal.s_addr);
+		c->phase = CHARGE_ROUTING;
+		return;
+	}
+	c->phase = CHARGE_RESOLVING;
+	c->resolve = calloc(1, sizeof *c->resolve);
+	if (!c->resolve) {
+		charge_end(c, HW_ERR_NOMEM, "%s", hw_error_sentence(HW_ERR_NOMEM));
+		return;
+	}
+	memcpy(c->resolve->host, c->target.host, sizeof c->resolve->host);
+	c->resolve->job.run = run_resolve;
+	c->resolve->job.discard = discard_resolve;
+	pool_submit(&c->supervisor->pool, &c->resolve->job);
+}
+
+static void step_resolving(struct charge *c)
+{
+	struct resolve_job *r = c->resolve;
+	if (!job_done(&r->job))
+		return;
+	c->resolve = NULL;
+	c->remote_ip = r->ip;
+	if (r->error)
+		charge_end(c, HW_ERR_HOST_UNREACHABLE, "cannot resolve the host name '%s': %s", c->target.host,
+			   gai_strerror(r->error));
+	else
+		c->phase = CHARGE_ROUTING;
+	free(r);
+}
+
+/* ---- stepping ---- */
+
+static const char *const phase_doing[] = {
+	[CHARGE_RESOLVING] = "resolving the host name",
+	[CHARGE_ROUTING] = "finding a route",
+	[CHARGE_NEIGHBOUR] = "waiting for ARP",
+	[CHARGE_CONNECTING] = "connecting",
+	[CHARGE_HANDSHAKE] = "logging in",
+};
+
+static bool close_wanted(const struct charge *c)
+{
+	return atomic_load_explicit(&c->connection->publisher->close_deadline_ns, memory_order_acquire) !=
+	       PUBLISHER_NOT_CLOSING;
+}
+
+/* What can cut the way to RUNNING short. True when the charge has ended. */
+static bool check_unready(struct charge *c, uint64_t now_ns)
+{
+	if (c->phase >= CHARGE_RUNNING)
+		return false;
+	if (close_wanted(c)) {
+		charge_end(c, 0, "closed before it was connected");
+		return true;
+	}
+	/* A handshake job has its own deadline, a little earlier, and names the step it was at: give it time to say so. */
+	uint64_t grace_ns = c->phase == CHARGE_HANDSHAKE ? 1000000000u : 0;
+	if (now_ns < c->deadline_ns + grace_ns)
+		return false;
+	charge_end(c, HW_ERR_TIMEOUT, "%s:%u: timed out while %s", c->target.host, (unsigned)c->target.port,
+		   phase_doing[c->phase]);
+	return true;
+}
+
+static void step_remove(struct charge *c)
+{
+	pthread_mutex_lock(&c->supervisor->lock);
+	bool wanted = c->remove_wanted;
+	pthread_mutex_unlock(&c->supervisor->lock);
+	if (!wanted || c->phase >= CHARGE_REMOVING)
+		return;
+	if (c->resolve) {
+		job_abandon(&c->resolve->job);
+		c->resolve = NULL;
+	}
+	charge_session_stop(c);
+	if (c->session) {
+		c->phase = c->phase < CHARGE_ENDING ? CHARGE_ENDING : c->phase;
+		return; /* its job still reads from this charge: next time */
+	}
+	c->phase = CHARGE_REMOVING;
+	supervisor_send(c->supervisor, &(struct command){.type = COMMAND_REMOVE, .connection = c->connection});
+}
+
+void charge_step(struct charge *c, uint64_t now_ns)
+{
+	if (c->session && c->phase != CHARGE_HANDSHAKE)
+		charge_session_step(c, now_ns); /* ended early: waits for its job */
+	if (!check_unready(c, now_ns)) {
+		switch (c->phase) {
+		case CHARGE_RESOLVING:
+			step_resolving(c);
+			break;
+		case CHARGE_ROUTING:
+			charge_path_route(c, now_ns);
+			break;
+		case CHARGE_NEIGHBOUR:
+			charge_path_neighbour(c, now_ns);
+			break;
+		case CHARGE_CONNECTING:
+			charge_path_check_queue(c, now_ns);
+			break;
+		case CHARGE_HANDSHAKE:
+			charge_session_step(c, now_ns);
+			break;
+		default:
+			break;
+		}
+	}
+	step_remove(c);
+}
+
+/* ---- events from the worker ---- */
+
+static void on_closed(struct charge *c, const struct worker_event *event)
+{
+	char text[SESSION_TEXT_MAX];
+	switch (c->phase) {
+	case CHARGE_CONNECTING:
+		charge_end(c, event->code, "cannot connect to %s:%u: %s", c->target.host, (unsigned)c->target.port,
+			   hw_error_sentence(event->code));
+		break;
+	case CHARGE_HANDSHAKE:
+		c->stream_ended = true;
+		c->stream_end_code = event->code;
+		break;
+	case CHARGE_RUNNING:
+		if (event->code == 0) {
+			charge_end(c, 0, "closed");
+			break;
+		}
+		if (charge_session_drain(c, text, sizeof text))
+			charge_end(c, event->code, "%s:%u: %s", c->target.host, (unsigned)c->target.port, text);
+		else
+			charge_end(c, event->code, "%s:%u: %s", c->target.host, (unsigned)c->target.port,
+				   hw_error_sentence(event->code));
+		break;
+	default:
+		break;
+	}
+}
+
+void charge_event(struct charge *c, const struct worker_event *event, uint64_t now_ns)
+{
+	if (event->type == EVENT_REMOVED) {
+		c->phase = CHARGE_REMOVED;
+		return;
+	}
+	if (event->generation != c->generation)
+		return; /* of a connection that was given up, e.g. for its NIC queue */
+	switch (event->type) {
+	case EVENT_CONNECTED:
+		if (c->phase == CHARGE_CONNECTING)
+			charge_session_start(c, now_ns);
+		break;
+	case EVENT_CLOSED:
+		on_closed(c, event);
+		break;
+	case EVENT_ENDED:
+		c->phase = c->phase == CHARGE_ENDING ? CHARGE_ENDED : c->phase;
+		break;
+	default:
+		break;
+	}
+}
+
+void charge_neighbour(struct charge *c, uint32_t interface_index, uint32_t ip, enum neighbour_state state,
+		      const uint8_t mac[6])
+{
+	char text[16];
+	if (!c->supervisor->choice.packets || c->phase < CHARGE_CONNECTING || c->phase > CHARGE_RUNNING ||
+	    interface_index != c->route.interface_index || ip != c->route.next_hop || state != NEIGHBOUR_KNOWN ||
+	    memcmp(mac, c->next_hop_mac, 6) == 0)
+		return;
+	memcpy(c->next_hop_mac, mac, 6);
+	struct command cmd = {.type = COMMAND_NEXT_HOP, .connection = c->connection, .generation = c->generation};
+	memcpy(cmd.mac, mac, 6);
+	supervisor_send(c->supervisor, &cmd);
+	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "the link address of %s has changed", ip_text(ip, text));
+}

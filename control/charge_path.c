@@ -1,0 +1,164 @@
+/* The way to a broker: route, transport, neighbour, local port, NIC queue. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/supervisor_internal.h"
+#include "dataplane/base/error.h"
+
+#define PORTS_TO_TRY 64u /* before every queue is polled instead */
+
+const char *ip_text(uint32_t ip, char text[16])
+{
+	snprintf(text, 16, "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255);
+	return text;
+}
+
+/* The first publisher's broker decides which transport the worker gets. */
+static int get_transport(struct charge *c, char *why, size_t why_bytes)
+{
+	struct supervisor *s = c->supervisor;
+	if (s->chosen)
+		return transport_check(&s->choice, &c->route, why, why_bytes);
+	struct transport_request request = {.driver = s->options.driver,
+					    .interface = s->options.interface,
+					    .queue = s->options.queue,
+					    .connect_timeout_ns = c->target.connect_timeout_ns,
+					    .user_timeout_ns = c->target.user_timeout_ns,
+					    .rto_min_ns = c->target.rto_min_ns};
+	struct transport_choice choice;
+	int err = transport_choose(&request, &c->route, &choice, why, why_bytes);
+	if (err)
+		return err;
+	pthread_mutex_lock(&s->lock);
+	s->choice = choice;
+	s->chosen = true;
+	pthread_mutex_unlock(&s->lock);
+	supervisor_send(s, &(struct command){.type = COMMAND_ATTACH_TRANSPORT, .transport = choice.transport});
+	supervisor_log(s, HAREWIRE_LOG_INFO, "driver %s (%s) on %s%s%s", choice.name, choice.mode, choice.device,
+		       choice.reason[0] ? ": " : "", choice.reason);
+	return 0;
+}
+
+void charge_path_route(struct charge *c, uint64_t now_ns)
+{
+	char why[256], ip[16];
+	int err = route_lookup(c->remote_ip, &c->route);
+	if (err) {
+		charge_end(c, err, "no route to %s (%s)", c->target.host, ip_text(c->remote_ip, ip));
+		return;
+	}
+	err = get_transport(c, why, sizeof why);
+	if (err) {
+		charge_end(c, err, "%s", why);
+		return;
+	}
+	if (!c->supervisor->choice.packets) {
+		charge_path_connect(c, now_ns);
+		return;
+	}
+	c->phase = CHARGE_NEIGHBOUR;
+	/* Asked for anew each time: what the kernel remembers may be of a host that has gone. */
+	if (neighbour_lookup(c->route.interface_index, c->route.next_hop, c->next_hop_mac) != NEIGHBOUR_KNOWN)
+		neighbour_provoke(c->route.interface_index, c->route.next_hop);
+	charge_path_neighbour(c, now_ns);
+}
+
+void charge_path_neighbour(struct charge *c, uint64_t now_ns)
+{
+	char ip[16];
+	switch (neighbour_lookup(c->route.interface_index, c->route.next_hop, c->next_hop_mac)) {
+	case NEIGHBOUR_KNOWN:
+		charge_path_connect(c, now_ns);
+		break;
+	case NEIGHBOUR_FAILED:
+		charge_end(c, HW_ERR_NEIGHBOUR_FAILED, "no answer to ARP for %s on %s",
+			   ip_text(c->route.next_hop, ip), c->route.interface);
+		break;
+	default:
+		break; /* the deadline, or news from the kernel */
+	}
+}
+
+void charge_path_release(struct charge *c)
+{
+	struct driver *d = c->supervisor->choice.driver;
+	if (c->flow_added)
+		d->ops->flow_remove(d, &c->flow);
+	c->flow_added = false;
+	if (c->port_fd >= 0)
+		close(c->port_fd);
+	c->port_fd = -1;
+}
+
+/* A local port that the kernel gives to nobody else, and its packets brought to us. */
+static int claim_flow(struct charge *c)
+{
+	struct driver *d = c->supervisor->choice.driver;
+	uint16_t port = 0;
+	int fd = port_reserve(c->route.source_ip, &port);
+	if (fd < 0)
+		return fd;
+	/* The port tried before is let go only now, so that the kernel does not hand it out again. */
+	charge_path_release(c);
+	c->port_fd = fd;
+	c->flow = (struct driver_flow){.local_ip = c->route.source_ip,
+				       .remote_ip = c->remote_ip,
+				       .local_port = port,
+				       .remote_port = c->target.port};
+	int err = d->ops->flow_add ? d->ops->flow_add(d, &c->flow) : 0;
+	c->flow_added = !err && d->ops->flow_add;
+	return err;
+}
+
+void charge_path_connect(struct charge *c, uint64_t now_ns)
+{
+	struct supervisor *s = c->supervisor;
+	struct command open = {.type = COMMAND_OPEN, .connection = c->connection, .generation = ++c->generation};
+	open.address.remote_ip = c->remote_ip;
+	open.address.remote_port = c->target.port;
+	open.address.mtu = c->route.mtu;
+	if (s->choice.packets) {
+		int err = claim_flow(c);
+		if (err) {
+			charge_end(c, err, "cannot reserve a local port on %s: %s", c->route.interface,
+				   hw_error_sentence(err));
+			return;
+		}
+		open.address.local_ip = c->flow.local_ip;
+		open.address.local_port = c->flow.local_port;
+		memcpy(open.address.local_mac, s->choice.driver->info.mac, 6);
+		memcpy(open.address.next_hop_mac, c->next_hop_mac, 6);
+	}
+	c->phase = CHARGE_CONNECTING;
+	supervisor_send(s, &open);
+}
+
+/* The answer to our SYN came on a queue we do not read (and was dropped there): try to be hashed elsewhere. */
+void charge_path_check_queue(struct charge *c, uint64_t now_ns)
+{
+	struct supervisor *s = c->supervisor;
+	struct driver *d = s->choice.driver;
+	if (!c->flow_added || !d->ops->flow_wrong_queue)
+		return;
+	int queue = d->ops->flow_wrong_queue(d, &c->flow);
+	if (queue < 0)
+		return;
+	supervisor_log(s, HAREWIRE_LOG_DEBUG, "local port %u is received on queue %d, not on %u",
+		       (unsigned)c->flow.local_port, queue, d->info.queue);
+	supervisor_send(s, &(struct command){
+				   .type = COMMAND_ABORT, .connection = c->connection, .generation = c->generation});
+	if (++c->ports_tried == PORTS_TO_TRY) {
+		int err = d->ops->receive_all_queues ? d->ops->receive_all_queues(d) : HW_ERR_UNSUPPORTED;
+		if (err) {
+			charge_end(c, HW_ERR_WRONG_QUEUE,
+				   "packets for %u local ports all arrived on other queues of %s, and not all queues "
+				   "can be read: %s",
+				   c->ports_tried, c->route.interface, hw_error_sentence(err));
+			return;
+		}
+		supervisor_log(s, HAREWIRE_LOG_INFO, "receiving from every queue of %s", c->route.interface);
+	}
+	charge_path_connect(c, now_ns);
+}

@@ -1,0 +1,136 @@
+#include "control/command/options.h"
+
+#define ALL          (COMMAND_PUBLISH | COMMAND_FEED | COMMAND_CONSUME)
+#define PUBLISHING   (COMMAND_PUBLISH | COMMAND_FEED)
+#define AT(member)   offsetof(struct settings, member)
+#define YEAR_SECONDS 31536000u
+
+static const char *const drivers[] = {
+	[DRIVER_AUTO] = "auto", [DRIVER_AF_XDP] = "af_xdp", [DRIVER_KERNEL] = "kernel", NULL};
+static const char *const idles[] = {[IDLE_BACKOFF] = "backoff", [IDLE_SPIN] = "spin", NULL};
+static const char *const formats[] = {[FORMAT_LINES] = "lines", [FORMAT_LEN32] = "len32", NULL};
+
+/* clang-format off */
+const struct option options[] = {
+	/* the broker */
+	{"url", 'U', OPTION_TEXT, SECTION_BROKER, ALL, 0, AT(url), "URL",
+	 .help = "amqp://user:password@host:port/vhost; default: $AMQP_URL, else amqp://localhost. A password in it is hidden from "
+	 "ps at once, but better kept in $AMQP_URL, --url-file or a config file"},
+	{"url-file", 0, OPTION_TEXT, SECTION_BROKER, ALL, 0, AT(url_file), "FILE", .help = "read the URL from the first line of FILE"},
+	{"user", 0, OPTION_TEXT, SECTION_BROKER, ALL, 0, AT(user), "NAME", .help = "log in as NAME instead of the URL's user"},
+	{"password", 0, OPTION_TEXT, SECTION_BROKER, ALL, OPTION_CONFIG_ONLY, AT(password), "PASSWORD",
+	 .help = "the password; only in a config file of mode 0600. $HAREWIRE_PASSWORD replaces it"},
+	{"vhost", 0, OPTION_TEXT, SECTION_BROKER, ALL, 0, AT(vhost), "NAME", .help = "virtual host instead of the URL's"},
+	{"connection-name", 0, OPTION_TEXT, SECTION_BROKER, ALL, 0, AT(connection_name), "NAME",
+	 .help = "the connection's name in the broker's listings; default: harewire and the subcommand"},
+	{"heartbeat", 0, OPTION_NUMBER, SECTION_BROKER, ALL, 0, AT(heartbeat_s), "SECONDS",
+	 .help = "heartbeat asked for; 0: none. Default 10", .min = 0, .max = 65535},
+	{"frame-max", 0, OPTION_NUMBER, SECTION_BROKER, ALL, 0, AT(frame_max), "OCTETS",
+	 .help = "largest frame asked for, 4096 to 1048576. Default 131072", .min = 4096, .max = 1048576},
+	{"connect-timeout", 0, OPTION_SECONDS, SECTION_BROKER, ALL, 0, AT(connect_timeout_ns), "SECONDS",
+	 .help = "for connecting, logging in and declaring together. Default 10", .min = 1, .max = YEAR_SECONDS},
+	/* the driver */
+	{"driver", 'd', OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(driver), "NAME",
+	 .help = "auto (default: the best that works here), af_xdp or kernel", .choices = drivers},
+	{"interface", 'i', OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(interface), "NAME",
+	 .help = "network interface for af_xdp; default: $HAREWIRE_INTERFACE, else that of the route to the broker"},
+	{"nic-queue", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(nic_queue), "N",
+	 .help = "NIC queue to serve; default: the driver's choice", .min = 0, .max = 4095},
+	{"cpu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(cpu), "N", .help = "pin the worker's thread to CPU N", .min = 0, .max = 4095},
+	{"inline", 0, OPTION_FLAG, SECTION_DRIVER, PUBLISHING, 0, AT(inline_worker), NULL,
+	 .help = "run the worker on the publishing thread instead of one of its own"},
+	{"idle", 0, OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(idle), "HOW",
+	 .help = "backoff (default: sleep up to 50 us when there is nothing to do) or spin (a core of its own)", .choices = idles},
+	{"log-bytes", 0, OPTION_BYTES, SECTION_DRIVER, PUBLISHING, 0, AT(log_bytes), "N[K|M|G]",
+	 .help = "memory for messages that are not confirmed yet, 64K to 64G. Default 16M", .min = 65536, .max = 64ull << 30},
+	{"max-messages", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(max_messages), "N",
+	 .help = "most messages not confirmed yet that memory is kept for. Default 65536", .min = 16, .max = 1u << 30},
+	/* where to */
+	{"exchange", 'e', OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(exchange), "NAME",
+	 .help = "publish: the exchange, which must exist or be declared; default: the default exchange, which routes by queue name. "
+	 "feed: the exchange, declared as a durable topic exchange unless --declare-exchange says otherwise. Default md"},
+	{"routing-key", 'k', OPTION_TEXT, SECTION_COMMAND, COMMAND_PUBLISH, 0, AT(routing_key), "KEY", .help = "routing key"},
+	{"queue", 'q', OPTION_TEXT, SECTION_COMMAND, ALL, 0, AT(queue), "NAME",
+	 .help = "publish: declare this queue and publish to it through the default exchange. feed: declare it and bind it to the "
+	 "exchange with '#'. consume: the queue to consume; it must exist, unless --durable, --auto-delete, --arg or "
+	 "--declare-queue declare it"},
+	{"durable", 0, OPTION_FLAG, SECTION_COMMAND, ALL, 0, AT(durable), NULL, .help = "--queue is declared durable"},
+	{"auto-delete", 0, OPTION_FLAG, SECTION_COMMAND, ALL, 0, AT(auto_delete), NULL, .help = "--queue is declared auto-delete"},
+	{"arg", 0, OPTION_LIST, SECTION_COMMAND, ALL, 0, AT(queue_arguments), "NAME=VALUE",
+	 .help = "an argument of --queue, such as x-queue-type=quorum; may be repeated"},
+	{"passive", 0, OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(passive), NULL,
+	 .help = "only check that --queue and the exchange exist, whatever their properties"},
+	{"no-declare", 0, OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(no_declare), NULL,
+	 .help = "neither declare nor check --queue and the exchange"},
+	{"declare-exchange", 0, OPTION_LIST, SECTION_COMMAND, ALL, 0, AT(declare_exchanges), "NAME:TYPE[:durable]",
+	 .help = "declare an exchange; also :auto-delete, :internal, :passive. May be repeated"},
+	{"declare-queue", 0, OPTION_LIST, SECTION_COMMAND, ALL, 0, AT(declare_queues), "NAME[:durable]",
+	 .help = "declare a queue; also :auto-delete, :exclusive, :passive. May be repeated"},
+	{"bind", 0, OPTION_LIST, SECTION_COMMAND, ALL, 0, AT(bindings), "EXCHANGE:QUEUE[:KEY]",
+	 .help = "bind a queue to an exchange. May be repeated"},
+	/* messages */
+	{"body", 'b', OPTION_TEXT, SECTION_COMMAND, COMMAND_PUBLISH, 0, AT(body), "TEXT", .help = "publish TEXT; default: standard input"},
+	{"file", 'f', OPTION_TEXT, SECTION_COMMAND, COMMAND_PUBLISH, 0, AT(file), "FILE", .help = "publish the contents of FILE"},
+	{"lines", 'l', OPTION_FLAG, SECTION_COMMAND, COMMAND_PUBLISH, 0, AT(lines), NULL,
+	 .help = "one message per line of standard input or --file"},
+	{"size", 's', OPTION_BYTES, SECTION_COMMAND, COMMAND_PUBLISH, 0, AT(size), "N[K|M]",
+	 .help = "generate bodies of N octets that begin with the message's number. Default 256 with --count", .min = 0, .max = 1u << 30},
+	{"count", 'n', OPTION_NUMBER, SECTION_COMMAND, ALL, 0, AT(count), "N",
+	 .help = "stop after N messages. publish: generate them, or repeat --body or --file N times", .min = 1, .max = 1ull << 48},
+	{"slots", 0, OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(slots), "LIST",
+	 .help = "what each message carries besides its body: none, or some of sequence, time, duplicate, message-id, timestamp, "
+	 "separated by commas. Default sequence,time,duplicate for feed and for --count above 1, else none"},
+	{"content-type", 0, OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(content_type), "TYPE", .help = "property content-type"},
+	{"persistent", 'p', OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(persistent), NULL, .help = "delivery mode 2: survives a broker's restart"},
+	{"mandatory", 'm', OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(mandatory), NULL,
+	 .help = "messages that reach no queue come back and count as returned; adds the sequence slot"},
+	{"priority", 0, OPTION_NUMBER, SECTION_COMMAND, PUBLISHING, 0, AT(priority), "N", .help = "property priority, 0 to 255", .min = 0, .max = 255},
+	{"expiration", 0, OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(expiration), "MS", .help = "property expiration, in milliseconds"},
+	{"property", 'P', OPTION_LIST, SECTION_COMMAND, PUBLISHING, 0, AT(properties), "NAME=VALUE",
+	 .help = "another property: content-encoding, correlation-id, reply-to, type, user-id or app-id; may be repeated"},
+	{"header", 'H', OPTION_LIST, SECTION_COMMAND, PUBLISHING, 0, AT(headers), "NAME=VALUE",
+	 .help = "an entry of the headers table; may be repeated"},
+	/* feed */
+	{"pattern", 0, OPTION_TEXT, SECTION_COMMAND, COMMAND_FEED, 0, AT(pattern), "PATTERN",
+	 .help = "routing keys, with the fields {feed} {type} {symbol} {channel}; a '.' in a value becomes '/', no value '-'. "
+	 "Default md.{feed}.{type}.{symbol}"},
+	{"symbols", 0, OPTION_NUMBER, SECTION_COMMAND, COMMAND_FEED, 0, AT(symbols), "N",
+	 .help = "synthetic: how many symbols. Default 1000", .min = 1, .max = 1000000},
+	{"seed", 0, OPTION_NUMBER, SECTION_COMMAND, COMMAND_FEED, 0, AT(seed), "N",
+	 .help = "synthetic: the same seed makes the same messages. Default 0", .min = 0, .max = UINT64_MAX - 1},
+	{"speed", 0, OPTION_REAL, SECTION_COMMAND, COMMAND_FEED, 0, AT(speed), "X|max",
+	 .help = "X times as fast as the feed was captured; max (default): as fast as possible"},
+	/* pace */
+	{"rate", 'r', OPTION_REAL, SECTION_COMMAND, PUBLISHING, 0, AT(rate), "N|max",
+	 .help = "messages per second, by an absolute schedule; max (default): as fast as possible"},
+	{"confirm", 'c', OPTION_NUMBER, SECTION_COMMAND, PUBLISHING, 0, AT(confirm), "N",
+	 .help = "at most N messages without their confirm at any time; default: what the log holds", .min = 1, .max = 1u << 30},
+	{"duration", 0, OPTION_SECONDS, SECTION_COMMAND, ALL, 0, AT(duration_ns), "SECONDS", .help = "stop after so long", .min = 1, .max = YEAR_SECONDS},
+	{"timeout", 0, OPTION_SECONDS, SECTION_COMMAND, PUBLISHING, 0, AT(timeout_ns), "SECONDS",
+	 .help = "at the end, wait at most so long for outstanding confirms. Default 30", .min = 0, .max = YEAR_SECONDS},
+	/* consume */
+	{"prefetch", 0, OPTION_NUMBER, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(prefetch), "N",
+	 .help = "messages the broker may send ahead of their acks; 0: any number. Default 1000", .min = 0, .max = 65535},
+	{"auto-ack", 0, OPTION_FLAG, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(auto_ack), NULL, .help = "let the broker forget messages once sent"},
+	{"verify", 0, OPTION_FLAG, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(verify), NULL,
+	 .help = "fail (exit 1) on gaps, duplicates or disorder of the sequence slot, and on fewer messages than --count"},
+	{"from-first", 0, OPTION_FLAG, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(from_first), NULL,
+	 .help = "expect each publisher's numbers from the first one seen, not from 1"},
+	{"idle-timeout", 0, OPTION_SECONDS, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(idle_timeout_ns), "SECONDS",
+	 .help = "stop after so long without a message; default: never", .min = 0, .max = YEAR_SECONDS},
+	{"output", 'o', OPTION_TEXT, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(output), "FILE", .help = "write the bodies to FILE; -: standard output"},
+	{"format", 0, OPTION_CHOICE, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(format), "HOW",
+	 .help = "of --output: lines (default: a newline after each body) or len32 (a 32-bit big-endian length before each)",
+	 .choices = formats},
+	/* the command itself */
+	{"config", 0, OPTION_TEXT, SECTION_NONE, ALL, 0, AT(config), "FILE", .help = "read a YAML file first; flags override it"},
+	{"json", 'j', OPTION_FLAG, SECTION_COMMAND, ALL, 0, AT(json), NULL, .help = "end with one JSON object on standard output"},
+	{"progress", 0, OPTION_FLAG, SECTION_COMMAND, ALL, 0, AT(progress), NULL,
+	 .help = "say every second how it goes, on standard error; default on a terminal"},
+	{"quiet", 0, OPTION_FLAG, SECTION_COMMAND, ALL, 0, AT(quiet), NULL, .help = "neither progress nor summary; errors only"},
+	{"verbose", 'v', OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(verbose), NULL, .help = "say what the library does, on standard error"},
+	{"help", 'h', OPTION_FLAG, SECTION_NONE, ALL, 0, AT(help), NULL, .help = "this text"},
+};
+/* clang-format on */
+
+const uint32_t option_count = sizeof options / sizeof options[0];

@@ -1,0 +1,63 @@
+#include "control/command/prepare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/command/declare.h"
+#include "control/command/options.h"
+#include "dataplane/base/error.h"
+
+/* The config file comes before the flags, but a flag names it: so the flags are read twice, the first time to find it.
+ */
+static int read_config(struct prepared *p, const char *path, char *why, size_t why_bytes)
+{
+	enum subcommand command = p->settings.command;
+
+	settings_fini(&p->settings);
+	settings_init(&p->settings, command);
+	return path ? config_load(path, &p->settings, &p->config, why, why_bytes) : 0;
+}
+
+static void fill_in_defaults(struct settings *s)
+{
+	static const char *const names[] = {[COMMAND_PUBLISH] = "harewire publish",
+					    [COMMAND_FEED] = "harewire feed",
+					    [COMMAND_CONSUME] = "harewire consume"};
+	const char *interface = getenv("HAREWIRE_INTERFACE");
+
+	if (!s->interface && interface && *interface)
+		s->interface = interface;
+	if (!s->connection_name)
+		s->connection_name = names[s->command];
+	if (!s->exchange && s->command == COMMAND_FEED)
+		s->exchange = "md";
+}
+
+int prepare(struct prepared *p, enum subcommand command, int argc, char *const argv[], char *why, size_t why_bytes)
+{
+	memset(p, 0, sizeof *p);
+	settings_init(&p->settings, command);
+	snprintf(why, why_bytes, "out of memory");
+
+	int code = options_parse(&p->settings, argc, argv, why, why_bytes);
+	if (code || p->settings.help)
+		return code;
+	bool url_from_flag = p->settings.url != NULL;
+	code = read_config(p, p->settings.config, why, why_bytes);
+	if (!code)
+		code = options_parse(&p->settings, argc, argv, why, why_bytes);
+	if (!code)
+		code = secrets_settle(&p->secrets, &p->settings, url_from_flag, why, why_bytes);
+	if (code)
+		return code;
+	fill_in_defaults(&p->settings);
+	return declare_from_settings(&p->settings, why, why_bytes);
+}
+
+void prepared_fini(struct prepared *p)
+{
+	settings_fini(&p->settings);
+	config_free(p->config);
+	secrets_fini(&p->secrets);
+}

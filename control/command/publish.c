@@ -1,0 +1,79 @@
+/* harewire publish */
+#include <stdio.h>
+
+#include "control/command/body_source.h"
+#include "control/command/command.h"
+#include "control/command/properties.h"
+#include "control/command/report.h"
+#include "control/command/run.h"
+#include "dataplane/base/error.h"
+
+#define DEFAULT_SLOTS (HAREWIRE_SLOT_SEQUENCE | HAREWIRE_SLOT_SEND_TIME | HAREWIRE_SLOT_DUPLICATE)
+
+static int check(const struct settings *s, char *why, size_t why_bytes)
+{
+	const char *clash = NULL;
+
+	if (s->queue && (s->exchange || s->routing_key))
+		clash = "--queue publishes through the default exchange: it does not go with --exchange or "
+			"--routing-key";
+	else if (!s->queue && !s->routing_key && !s->exchange)
+		clash = "say where to: --queue NAME, or --exchange NAME and --routing-key KEY";
+	else if (s->body && (s->file || s->lines || s->size != SETTING_UNSET))
+		clash = "--body does not go with --file, --lines or --size";
+	else if (s->size != SETTING_UNSET && (s->file || s->lines))
+		clash = "--size generates bodies: it does not go with --file or --lines";
+	if (clash)
+		snprintf(why, why_bytes, "%s", clash);
+	return clash ? HW_ERR_INVALID : 0;
+}
+
+static void prepare_template(struct run *run, struct properties *p, uint32_t *template_id)
+{
+	const struct settings *s = run->settings;
+	const char *why = NULL;
+
+	p->options.exchange = s->exchange && !s->queue ? s->exchange : "";
+	p->options.routing_key = s->queue ? s->queue : s->routing_key ? s->routing_key : "";
+	int code = harewire_template_prepare(run->publisher, &p->options, template_id, &why);
+	if (code)
+		run_fail(run, code, "the message cannot be encoded: %s", why ? why : harewire_error_text(code));
+}
+
+static bool publish(const struct settings *s, struct properties *properties, struct body_source *bodies)
+{
+	struct run run;
+	struct harewire_publisher_stats stats;
+	struct harewire_driver_info driver;
+
+	if (run_open(&run, s)) {
+		bodies->run = &run;
+		pace_init(&bodies->pace, s->rate, 0, run.ready_ns);
+		prepare_template(&run, properties, &bodies->template_id);
+		run_publish(&run, body_source_next, bodies);
+	}
+	run_close(&run, &stats, &driver);
+	report_publish(&(struct publish_report){.run = &run, .stats = &stats, .driver = &driver}, s);
+	return run_good(&run);
+}
+
+int publish_main(struct settings *s)
+{
+	char why[RUN_TEXT_MAX] = "out of memory";
+	struct properties properties;
+	struct body_source bodies;
+	uint32_t slots = s->count != SETTING_UNSET && s->count > 1 ? DEFAULT_SLOTS : 0;
+
+	if (check(s, why, sizeof why) || properties_init(&properties, s, slots, why, sizeof why)) {
+		complain("%s", why);
+		return EXIT_USAGE;
+	}
+	int status = EXIT_USAGE;
+	if (body_source_init(&bodies, s, why, sizeof why))
+		complain("%s", why);
+	else
+		status = publish(s, &properties, &bodies) ? EXIT_GOOD : EXIT_MISSING;
+	body_source_fini(&bodies);
+	properties_fini(&properties);
+	return status;
+}

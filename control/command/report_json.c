@@ -1,0 +1,184 @@
+#include "control/command/report_json.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+
+#include "dataplane/base/error.h"
+
+typedef struct json_object json;
+
+static void add_count(json *o, const char *name, uint64_t n)
+{
+	json_object_object_add(o, name, json_object_new_uint64(n));
+}
+
+static void add_text(json *o, const char *name, const char *text)
+{
+	json_object_object_add(o, name, json_object_new_string(text));
+}
+
+static void add_real(json *o, const char *name, double value, const char *format)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, format, value);
+	json_object_object_add(o, name, json_object_new_double_s(value, text));
+}
+
+static void add_us(json *o, const char *name, uint64_t ns)
+{
+	add_real(o, name, (double)ns / 1000.0, "%.3f");
+}
+
+/* In microseconds; absent when nothing was measured. */
+static void add_percentiles(json *parent, const char *name, const struct harewire_percentiles *p)
+{
+	if (!p->count)
+		return;
+	json *o = json_object_new_object();
+	json_object_object_add(parent, name, o);
+	add_count(o, "count", p->count);
+	add_us(o, "p50", p->p50_ns);
+	add_us(o, "p90", p->p90_ns);
+	add_us(o, "p99", p->p99_ns);
+	if (p->count >= REPORT_P999_SAMPLES)
+		add_us(o, "p99.9", p->p999_ns);
+	if (p->count >= REPORT_P9999_SAMPLES)
+		add_us(o, "p99.99", p->p9999_ns);
+	add_us(o, "max", p->max_ns);
+}
+
+static void add_driver(json *parent, const struct harewire_driver_info *d)
+{
+	json *o = json_object_new_object();
+
+	json_object_object_add(parent, "driver", o);
+	add_text(o, "name", d->driver);
+	add_text(o, "mode", d->mode);
+	add_text(o, "reason", d->reason);
+	add_text(o, "device", d->device);
+	add_count(o, "packets_sent", d->packets_sent);
+	add_count(o, "packets_received", d->packets_received);
+	add_count(o, "packets_dropped", d->packets_dropped);
+	add_count(o, "kicks", d->kicks);
+	add_us(o, "longest_gap_us", d->longest_gap_ns);
+}
+
+static void add_tcp(json *parent, const struct harewire_publisher_stats *s)
+{
+	json *o = json_object_new_object();
+
+	json_object_object_add(parent, "tcp", o);
+	add_text(o, "state", s->tcp_state);
+	add_us(o, "srtt_us", s->srtt_ns);
+	add_count(o, "retransmits", s->retransmits);
+	add_count(o, "rto_fired", s->rto_fired);
+	add_count(o, "octets_sent", s->octets_sent);
+	add_count(o, "segments_sent", s->segments_sent);
+	add_count(o, "segments_received", s->segments_received);
+	add_count(o, "cwnd", s->cwnd);
+	add_count(o, "peer_window", s->peer_window);
+	add_count(o, "mss", s->mss);
+}
+
+static void add_feed(json *parent, const struct publish_report *r)
+{
+	const struct feed_figures *f = r->feed;
+	json *o = json_object_new_object();
+
+	json_object_object_add(parent, "feed", o);
+	add_count(o, "messages", f->messages);
+	add_count(o, "symbols", r->feed_symbols);
+	add_count(o, "keys", r->feed_keys);
+	add_count(o, "packets", f->packets);
+	add_count(o, "heartbeats", f->heartbeats);
+	add_count(o, "sequence_gaps", f->sequence_gaps);
+	add_count(o, "sequence_rewinds", f->sequence_rewinds);
+	add_count(o, "missed_messages", f->missed_messages);
+	add_count(o, "fragments", f->fragments);
+	add_count(o, "malformed", f->malformed);
+	add_count(o, "not_ours", f->not_ours);
+	add_count(o, "unknown_protocol", f->unknown_protocol);
+	add_count(o, "cut_packets", f->cut_packets);
+	json_object_object_add(o, "truncated", json_object_new_boolean(f->truncated));
+}
+
+static void add_error(json *parent, int code, const char *text)
+{
+	json *o = json_object_new_object();
+
+	json_object_object_add(parent, "error", o);
+	json_object_object_add(o, "code", json_object_new_int(code));
+	add_text(o, "name", hw_error_name(code));
+	add_text(o, "text", text);
+}
+
+static void print_and_free(json *o)
+{
+	/* Standard output may hold message bodies, or the end of a line of them. */
+	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	fflush(stdout);
+	json_object_put(o);
+}
+
+void report_publish_json(const struct publish_report *r)
+{
+	const struct run *run = r->run;
+	struct harewire_percentiles slip = report_percentiles(&run->slip),
+				    due = report_percentiles(&run->due_to_confirm);
+	json *o = json_object_new_object();
+
+	add_text(o, "command", run->settings->command == COMMAND_FEED ? "feed" : "publish");
+	json_object_object_add(o, "ok", json_object_new_boolean(run_good(run)));
+	if (run->code)
+		add_error(o, run->code, run->text);
+	add_count(o, "accepted", run->accepted);
+	add_count(o, "confirmed", run->confirmed);
+	add_count(o, "nacked", run->nacked);
+	add_count(o, "returned", run->returned);
+	if (run->returned)
+		add_text(o, "returned_reason", run->return_text);
+	add_count(o, "unconfirmed", run->unconfirmed);
+	add_count(o, "blocked", run->blocked);
+	add_count(o, "waits_for_log", run->waits_for_log);
+	json_object_object_add(o, "stopped", json_object_new_boolean(run->stopped));
+	add_real(o, "seconds", report_publish_seconds(run), "%.6f");
+	add_real(o, "rate", report_publish_rate(run), "%.1f");
+	add_driver(o, r->driver);
+	add_tcp(o, r->stats);
+	add_percentiles(o, "call_to_wire", &r->stats->call_to_wire);
+	add_percentiles(o, "publish_to_confirm", &r->stats->publish_to_confirm);
+	add_percentiles(o, "schedule_slip", &slip);
+	add_percentiles(o, "due_to_confirm", &due);
+	if (r->feed)
+		add_feed(o, r);
+	print_and_free(o);
+}
+
+void report_consume_json(const struct consume_report *r)
+{
+	const struct verify_report *v = r->verify;
+	struct harewire_percentiles latency = report_percentiles(r->latency_ns);
+	double seconds = (double)r->span_ns / 1e9;
+	json *o = json_object_new_object();
+
+	add_text(o, "command", "consume");
+	json_object_object_add(o, "ok", json_object_new_boolean(r->good));
+	if (r->code)
+		add_error(o, r->code, r->text);
+	add_count(o, "received", v->received);
+	add_count(o, "gaps", v->gaps);
+	add_count(o, "duplicates", v->duplicates);
+	add_count(o, "duplicates_redelivered", v->duplicates_redelivered);
+	add_count(o, "duplicates_flagged", v->duplicates_flagged);
+	add_count(o, "disorder", v->disorder);
+	add_count(o, "unjudged", v->unjudged);
+	add_count(o, "unsequenced", v->unsequenced);
+	add_count(o, "redelivered", r->redelivered);
+	add_count(o, "publishers", v->epochs);
+	add_count(o, "bytes", r->bytes);
+	add_real(o, "seconds", seconds, "%.6f");
+	add_real(o, "rate", v->received > 1 && seconds > 0 ? (double)(v->received - 1) / seconds : 0, "%.1f");
+	add_percentiles(o, "publish_to_deliver", &latency);
+	print_and_free(o);
+}

@@ -1,0 +1,18 @@
+/* The same as JSON (json-c): one object, on one line. */
+#ifndef HAREWIRE_COMMAND_REPORT_JSON_H
+#define HAREWIRE_COMMAND_REPORT_JSON_H
+
+#include "control/command/report.h"
+
+/* A percentile is worth showing from so many samples on. */
+#define REPORT_P999_SAMPLES  100000u
+#define REPORT_P9999_SAMPLES 1000000u
+
+void report_publish_json(const struct publish_report *report);
+void report_consume_json(const struct consume_report *report);
+
+struct harewire_percentiles report_percentiles(const struct histogram *h);
+double report_publish_seconds(const struct run *run);
+double report_publish_rate(const struct run *run);
+
+#endif

@@ -1,0 +1,35 @@
+/* Passwords: where they come from, and that they are not left lying about. */
+#ifndef HAREWIRE_COMMAND_SECRETS_H
+#define HAREWIRE_COMMAND_SECRETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct settings;
+
+/* Where the password lies in "amqp://user:password@...": its first octet and its length; NULL: there is none. */
+const char *secrets_find_password(const char *url, size_t *len);
+
+/*
+ * Copies of the arguments (NULL at the end), after which every password in a URL among the originals is overwritten, so
+ * that ps does not show it. `*found` tells whether there was one. NULL: out of memory. Free with
+ * secrets_free_arguments, which wipes them.
+ */
+char **secrets_take_arguments(int argc, char *argv[], bool *found);
+void secrets_free_arguments(char **arguments);
+
+/* What broker credentials come to in the end: strings valid until secrets_fini, which wipes those it owns. */
+struct secrets {
+	char *url_text;             /* contents of --url-file */
+	char *url_without_password; /* for display */
+};
+
+/*
+ * Settles url and password of the settings: --url, then --url-file, then the config file, then $AMQP_URL, then
+ * amqp://localhost; $HAREWIRE_PASSWORD replaces any password but one in --url itself. `url_from_flag`: settings->url is
+ * from the command line. 0, HW_ERR_NOMEM, or HW_ERR_INVALID with a sentence (an unreadable file, amqps).
+ */
+int secrets_settle(struct secrets *secrets, struct settings *settings, bool url_from_flag, char *why, size_t why_bytes);
+void secrets_fini(struct secrets *secrets);
+
+#endif

@@ -1,0 +1,76 @@
+/* What the command line, the config file and the environment say, in one struct. options.c has the table that fills it.
+ */
+#ifndef HAREWIRE_COMMAND_SETTINGS_H
+#define HAREWIRE_COMMAND_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/command/topology.h"
+
+#define SETTING_UNSET UINT64_MAX
+
+enum subcommand {
+	COMMAND_PUBLISH = 1 << 0,
+	COMMAND_FEED = 1 << 1,
+	COMMAND_CONSUME = 1 << 2,
+};
+
+enum driver_choice { DRIVER_AUTO, DRIVER_AF_XDP, DRIVER_KERNEL };
+enum idle_choice { IDLE_BACKOFF, IDLE_SPIN };
+enum output_format { FORMAT_LINES, FORMAT_LEN32 };
+
+/* Strings that stay put; the list owns the array only. */
+struct text_list {
+	const char **items;
+	uint32_t count;
+};
+
+struct settings {
+	enum subcommand command;
+	/* broker */
+	const char *url, *url_file, *user, *password, *vhost, *connection_name;
+	uint64_t heartbeat_s, frame_max, connect_timeout_ns;
+	/* driver */
+	uint32_t driver, idle;
+	const char *interface;
+	uint64_t nic_queue, cpu;
+	bool inline_worker;
+	uint64_t log_bytes, max_messages;
+	/* declarations: as given, and what they become */
+	struct text_list declare_exchanges, declare_queues, bindings;
+	struct topology topology;
+	/* where messages go to or come from */
+	const char *exchange, *routing_key, *queue;
+	bool durable, auto_delete, passive, no_declare;
+	struct text_list queue_arguments;
+	/* messages */
+	const char *body, *file, *content_type, *expiration;
+	bool lines, persistent, mandatory;
+	uint64_t size, count, priority;
+	struct text_list properties, headers;
+	const char *slots;
+	/* pace */
+	double rate, speed;
+	uint64_t confirm, duration_ns, timeout_ns;
+	/* feed */
+	const char *source, *pattern;
+	uint64_t symbols, seed;
+	/* consume */
+	uint64_t prefetch, idle_timeout_ns;
+	bool auto_ack, verify, from_first;
+	const char *output;
+	uint32_t format;
+	/* the command itself */
+	const char *config;
+	bool json, quiet, progress, verbose, help;
+};
+
+void settings_init(struct settings *s, enum subcommand command);
+/* Frees what the settings own; strings belong to the command line and to the config. */
+void settings_fini(struct settings *s);
+
+/* 0 or HW_ERR_NOMEM. */
+int text_list_add(struct text_list *list, const char *text);
+
+#endif

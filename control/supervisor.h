@@ -1,0 +1,62 @@
+/*
+ * The control thread: brings publishers' connections up, watches over them, and ends them.
+ *
+ *     resolve ─▶ route ─▶ neighbour ─▶ connect ─▶ handshake ─▶ running ─▶ ending ─▶ ended ─▶ removing
+ *     (pool)                           (worker)   (pool)
+ *
+ * It talks to the worker only through dataplane/command.h, to the application only through the publisher's state (which the
+ * worker sets on its behalf).
+ */
+#ifndef HAREWIRE_SUPERVISOR_H
+#define HAREWIRE_SUPERVISOR_H
+
+#include <stdint.h>
+
+#include "control/topology.h"
+#include "control/transports.h"
+#include "dataplane/command.h"
+#include "dataplane/connection.h"
+
+struct supervisor;
+
+struct supervisor_options {
+	struct command_channel *channel; /* of the worker */
+	const char *driver, *interface;
+	int queue;
+	void (*log_line)(void *context, enum harewire_log_level level, const char *line);
+	void *log_context;
+};
+
+/* Everything a publisher's connection is made from. Strings and topology are copied. */
+struct target {
+	char host[256];
+	uint16_t port;
+	char user[256], password[1024], vhost[256], connection_name[256];
+	uint32_t heartbeat_s, frame_max;
+	uint64_t connect_timeout_ns, user_timeout_ns, rto_min_ns;
+	struct topology topology;
+};
+
+/* One publisher under supervision. */
+struct charge;
+
+/* Starts the control thread. 0, HW_ERR_NOMEM or HW_ERR_SYSTEM. */
+int supervisor_create(const struct supervisor_options *options, struct supervisor **out);
+/* Every charge must have been removed, and the worker stopped: frees the transport too. */
+void supervisor_destroy(struct supervisor *s);
+
+/* Application's thread. Takes target's topology over. 0, HW_ERR_NOMEM, or HW_ERR_BUSY: as many as a worker can serve. */
+int supervisor_add(struct supervisor *s, const struct target *target, struct connection *connection,
+		   struct charge **out);
+/* Asks for the connection to be dropped; once supervisor_removed says so nobody else touches it. */
+void supervisor_remove(struct supervisor *s, struct charge *charge);
+int supervisor_removed(struct supervisor *s, struct charge *charge);
+/* Waits up to 10 ms for supervisor_removed. */
+void supervisor_wait_removed(struct supervisor *s, struct charge *charge);
+void charge_free(struct charge *charge);
+
+/* Any thread. */
+void supervisor_describe(struct supervisor *s, struct harewire_driver_info *info);
+void charge_negotiated(const struct charge *charge, uint32_t *frame_max, uint32_t *heartbeat_s);
+
+#endif

@@ -1,0 +1,123 @@
+/* What the control thread's files share. All of it belongs to the control thread unless said otherwise. */
+#ifndef HAREWIRE_SUPERVISOR_INTERNAL_H
+#define HAREWIRE_SUPERVISOR_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "control/netlink/neighbour.h"
+#include "control/pool.h"
+#include "control/session/pump.h"
+#include "control/session/session.h"
+#include "control/supervisor.h"
+
+enum charge_phase {
+	CHARGE_RESOLVING,
+	CHARGE_ROUTING,
+	CHARGE_NEIGHBOUR,
+	CHARGE_CONNECTING,
+	CHARGE_HANDSHAKE,
+	CHARGE_RUNNING,
+	CHARGE_ENDING, /* COMMAND_END is under way */
+	CHARGE_ENDED,
+	CHARGE_REMOVING,
+	CHARGE_REMOVED,
+};
+
+struct resolve_job {
+	struct job job;
+	char host[256];
+	uint32_t ip;
+	int error; /* of getaddrinfo, or 0 */
+};
+
+struct session_job {
+	struct job job;
+	struct session_request request;
+	struct session_result result;
+};
+
+struct charge {
+	struct supervisor *supervisor;
+	struct connection *connection;
+	struct target target;
+	struct charge *next;
+	enum charge_phase phase;
+	bool remove_wanted; /* application's; under the supervisor's lock */
+	bool removed;       /* likewise */
+	uint32_t generation;
+	uint64_t deadline_ns; /* until RUNNING */
+
+	struct resolve_job *resolve;
+	struct session_job *session;
+	struct pump pump;
+	int session_fd;          /* the other end is pump.fd; -1: none */
+	bool stream_ended;       /* EVENT_CLOSED came during the handshake */
+	int stream_end_code;
+
+	uint32_t remote_ip;
+	struct route route;
+	uint8_t next_hop_mac[6];
+	int port_fd; /* reserves the local port; -1: none */
+	struct driver_flow flow;
+	bool flow_added;
+	uint32_t ports_tried;
+
+	_Atomic uint32_t frame_max, heartbeat_s; /* as negotiated */
+	char text[PUBLISHER_TEXT_MAX];           /* why it ended; read by the application after that */
+};
+
+struct supervisor {
+	struct supervisor_options options;
+	char driver[16], interface[32];
+	pthread_t thread;
+	pthread_mutex_t lock; /* added, remove_wanted, removed, stop, choice */
+	pthread_cond_t changed;
+	struct charge *added;
+	bool stop;
+	int wake; /* eventfd */
+
+	struct pool pool;
+	struct neighbours neighbours;
+	struct charge *charges;
+	_Atomic uint32_t charge_count;
+	struct transport_choice choice;
+	bool chosen;
+
+	/* Commands that found their ring full; sent first, in order. */
+	struct command *overflow;
+	uint32_t overflow_count, overflow_capacity;
+};
+
+/* supervisor.c */
+void supervisor_send(struct supervisor *s, const struct command *command);
+void supervisor_log(struct supervisor *s, enum harewire_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* charge.c: everything between resolve and running */
+void charge_start(struct charge *c, uint64_t now_ns);
+void charge_step(struct charge *c, uint64_t now_ns);
+void charge_event(struct charge *c, const struct worker_event *event, uint64_t now_ns);
+void charge_neighbour(struct charge *c, uint32_t interface_index, uint32_t ip, enum neighbour_state state,
+		      const uint8_t mac[6]);
+/* Ends the publisher: code 0 closed as asked, else failed with `format`'s sentence. */
+void charge_end(struct charge *c, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* charge_path.c: the way to the broker */
+void charge_path_route(struct charge *c, uint64_t now_ns);
+void charge_path_neighbour(struct charge *c, uint64_t now_ns);
+void charge_path_connect(struct charge *c, uint64_t now_ns);
+void charge_path_check_queue(struct charge *c, uint64_t now_ns);
+void charge_path_release(struct charge *c);
+
+/* charge_session.c: the handshake */
+void charge_session_start(struct charge *c, uint64_t now_ns);
+void charge_session_step(struct charge *c, uint64_t now_ns);
+void charge_session_stop(struct charge *c);
+/* Reads the frames left in the bridge; a close among them fills `text`. Returns its reply code or 0. */
+uint16_t charge_session_drain(struct charge *c, char *text, size_t text_bytes);
+
+/* "10.1.2.3" */
+const char *ip_text(uint32_t ip, char text[16]);
+
+#endif

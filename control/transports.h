@@ -1,0 +1,44 @@
+/*
+ * Which transport carries a worker's connections: the choice behind `driver: auto`, and what is said about it.
+ * Control thread, except transports_describe.
+ */
+#ifndef HAREWIRE_TRANSPORTS_H
+#define HAREWIRE_TRANSPORTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/netlink/route.h"
+#include "dataplane/harewire.h"
+#include "dataplane/stream.h"
+#include "drivers/driver.h"
+
+struct transport_request {
+	const char *driver;    /* "auto", "af_xdp", "kernel" */
+	const char *interface; /* NULL: the route's */
+	int queue;
+	uint64_t connect_timeout_ns, user_timeout_ns, rto_min_ns;
+};
+
+struct transport_choice {
+	struct transport *transport;
+	struct driver *driver; /* NULL for `kernel` */
+	bool packets;          /* TCP is ours: addresses, neighbours and ports have to be found */
+	char name[16], mode[32], reason[160], device[32];
+};
+
+/* Is this a driver's name at all? */
+bool transport_known(const char *driver);
+
+/* Creates the transport for a broker reached by `route`. 0, or HW_ERR_* and a sentence in `why`. */
+int transport_choose(const struct transport_request *request, const struct route *route,
+		     struct transport_choice *choice, char *why, size_t why_bytes);
+
+/* May another broker, reached by `route`, use the transport that was chosen? 0, or HW_ERR_* and a sentence. */
+int transport_check(const struct transport_choice *choice, const struct route *route, char *why, size_t why_bytes);
+
+/* What it is and what it has sent so far. Any thread, while the transport lives. */
+void transport_describe(const struct transport_choice *choice, struct harewire_driver_info *info);
+
+#endif

@@ -1,0 +1,116 @@
+/*
+ * One connection to a broker, as its worker sees it: what is read from the stream (frames), what is written to it
+ * (handshake octets, control frames, the publisher's messages), and the confirms in between.
+ *
+ *                 ┌── log messages ───────────┐
+ *     publisher ──┤                           ├─▶ extents ─▶ stream ─▶ wire
+ *                 └── control buffer ─────────┘
+ *       heartbeats, close-ok, handshake octets
+ *
+ * Everything here belongs to the worker's thread, except `bridge`, which it shares with control.
+ */
+#ifndef HAREWIRE_CONNECTION_H
+#define HAREWIRE_CONNECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/amqp/confirm.h"
+#include "dataplane/amqp/frame_reader.h"
+#include "dataplane/base/log.h"
+#include "dataplane/command.h"
+#include "dataplane/publisher.h"
+#include "dataplane/stream.h"
+
+/* Changed by connection_enter only. */
+enum connection_phase {
+	CONNECTION_IDLE,       /* no stream */
+	CONNECTION_CONNECTING, /* the byte stream is being opened */
+	CONNECTION_HANDSHAKE,  /* bridged to rabbitmq-c */
+	CONNECTION_PUBLISHING,
+	CONNECTION_ENDING,   /* close-ok and connection.close are on their way out; waiting for close-ok */
+	CONNECTION_FINISHED, /* our FIN is out, or about to be */
+};
+
+#define WIRE_MARKS 64u /* a power of two */
+
+/* All messages before `id` are on the wire once the stream has sent `offset`. */
+struct wire_mark {
+	uint64_t offset, id;
+};
+
+struct connection {
+	struct harewire_publisher *publisher;
+	struct spsc *events; /* to control */
+	struct stream *stream;
+	const struct transport_ops *ops; /* of the stream's transport */
+	uint32_t slot;                   /* in the worker */
+	uint32_t generation;
+	enum connection_phase phase;
+	bool blocked;
+	char blocked_reason[256]; /* of an alarm raised during the handshake */
+	size_t blocked_reason_len;
+
+	/* sending */
+	struct log control; /* the small buffer: a ring of octets, mapped twice like the log */
+	uint64_t control_end;
+	uint64_t log_start;          /* log position at which this generation began */
+	struct wire_mark marks[WIRE_MARKS];
+	uint32_t marks_head, marks_tail;
+	uint64_t wired_id; /* messages before it have been stamped call-to-wire */
+	uint64_t heartbeat_queued_at; /* stream offset behind the last heartbeat pushed */
+
+	/* receiving */
+	struct frame_reader reader;
+	bool return_header_due; /* basic.return has been read, its content header comes next */
+	uint16_t return_code;
+	struct confirms confirms;
+
+	/* time */
+	uint64_t heartbeat_ns;
+	uint64_t last_received_ns, last_sent_ns, last_sent_offset;
+	uint64_t end_deadline_ns; /* ENDING, FINISHED: give up and abort */
+	uint64_t figures_due_ns;
+
+	/* how it ends */
+	int end_code;
+	uint16_t reply_code;
+
+	struct bridge bridge;
+};
+
+/* 0 or HW_ERR_NOMEM. Not the worker's: called before COMMAND_ADD, and after EVENT_REMOVED. */
+int connection_create(struct harewire_publisher *publisher, struct connection **out);
+void connection_destroy(struct connection *c);
+
+/* Starts generation `generation` on an idle stream of the transport. Failures show as EVENT_CLOSED. */
+void connection_open(struct connection *c, struct stream *stream, const struct stream_address *address,
+		     uint32_t generation, uint64_t now_ns);
+
+/* The handshake is complete: publish from here on. */
+void connection_hand_over(struct connection *c, uint64_t heartbeat_ns, uint32_t frame_max, uint64_t now_ns);
+
+/* The stream has news: reads frames, notices its end. */
+void connection_receive(struct connection *c, uint64_t now_ns, uint64_t now_ticks);
+
+/* Sends what there is to send. Returns whether messages were handed to the stream. */
+bool connection_send(struct connection *c, uint64_t now_ns);
+
+/* Heartbeats, deadlines of closing, figures. Returns when it wants to be called again. */
+uint64_t connection_timer(struct connection *c, uint64_t now_ns);
+
+/* Ends it at once; reports EVENT_CLOSED with `code`. */
+void connection_abort(struct connection *c, int code, uint64_t now_ns);
+
+/* The publisher is over: every message without an outcome gets UNCONFIRMED, then the application is told. */
+void connection_end_publisher(struct connection *c, int code, const char *text, uint64_t now_ns);
+
+/* The application wants something of this connection: messages wait, or it is closing. */
+static inline bool connection_wanted(const struct connection *c)
+{
+	const struct harewire_publisher *p = c->publisher;
+	return atomic_load_explicit(&p->committed_id, memory_order_acquire) != c->confirms.handed_id ||
+	       atomic_load_explicit(&p->close_deadline_ns, memory_order_relaxed) != PUBLISHER_NOT_CLOSING;
+}
+
+#endif

@@ -1,0 +1,340 @@
+/* Composes the parts: the public API on top of publisher, worker and control. */
+#define _GNU_SOURCE
+#include "dataplane/harewire.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "control/session/url.h"
+#include "control/supervisor.h"
+#include "dataplane/base/error.h"
+#include "dataplane/worker.h"
+
+struct harewire {
+	struct clock_scale clock;
+	enum harewire_mode mode;
+	struct worker worker;
+	struct supervisor *supervisor;
+};
+
+/* What hangs on a publisher's `owner`. */
+struct owner {
+	struct harewire *hw;
+	struct connection *connection;
+	struct charge *charge;
+};
+
+const char *harewire_error_text(int code)
+{
+	return hw_error_sentence(code);
+}
+
+const char *harewire_version(void)
+{
+	return HAREWIRE_VERSION;
+}
+
+/* ---- the engine ---- */
+
+void harewire_options_init(struct harewire_options *options)
+{
+	*options = (struct harewire_options){.driver = "auto", .queue = -1, .worker_cpu = -1};
+}
+
+int harewire_create(const struct harewire_options *options, struct harewire **out)
+{
+	const char *driver = options->driver ? options->driver : "auto";
+	if (!transport_known(driver))
+		return HW_ERR_INVALID;
+	struct harewire *hw = aligned_alloc(CACHE_LINE, (sizeof *hw + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1));
+	if (!hw)
+		return HW_ERR_NOMEM;
+	memset(hw, 0, sizeof *hw);
+	clock_calibrate(&hw->clock);
+	hw->mode = options->mode;
+	struct worker_options worker = {.clock = &hw->clock,
+					.backoff = options->idle == HAREWIRE_IDLE_BACKOFF,
+					.cpu = options->worker_cpu};
+	int err = worker_init(&hw->worker, &worker);
+	if (err) {
+		free(hw);
+		return err;
+	}
+	struct supervisor_options control = {.channel = &hw->worker.channel,
+					     .driver = driver,
+					     .interface = options->interface,
+					     .queue = options->queue,
+					     .log_line = options->log_line,
+					     .log_context = options->log_context};
+	err = supervisor_create(&control, &hw->supervisor);
+	if (!err && hw->mode == HAREWIRE_THREADED) {
+		err = worker_start(&hw->worker);
+		if (err)
+			supervisor_destroy(hw->supervisor);
+	}
+	if (err) {
+		worker_fini(&hw->worker);
+		free(hw);
+		return err;
+	}
+	*out = hw;
+	return 0;
+}
+
+void harewire_destroy(struct harewire *hw)
+{
+	if (!hw)
+		return;
+	worker_stop(&hw->worker);
+	supervisor_destroy(hw->supervisor);
+	worker_fini(&hw->worker);
+	free(hw);
+}
+
+int harewire_poll(struct harewire *hw)
+{
+	return hw->mode == HAREWIRE_INLINE ? (int)worker_turn(&hw->worker) : HW_ERR_INVALID;
+}
+
+void harewire_driver_info(const struct harewire *hw, struct harewire_driver_info *info)
+{
+	memset(info, 0, sizeof *info);
+	supervisor_describe(hw->supervisor, info);
+	info->longest_gap_ns = atomic_load_explicit(&hw->worker.longest_gap_ns, memory_order_relaxed);
+}
+
+/* ---- publishers ---- */
+
+void harewire_publisher_options_init(struct harewire_publisher_options *options)
+{
+	*options = (struct harewire_publisher_options){.url = "amqp://localhost",
+						       .heartbeat_s = 10,
+						       .frame_max = 131072,
+						       .log_bytes = 16u << 20,
+						       .max_messages = 65536,
+						       .max_templates = 131072,
+						       .connect_timeout_ns = 10000000000u,
+						       .rto_min_ns = 5000000u,
+						       .user_timeout_ns = 10000000000u};
+}
+
+static int refuse(char *why, size_t why_bytes, const char *sentence)
+{
+	if (why && why_bytes)
+		snprintf(why, why_bytes, "%s", sentence);
+	return HW_ERR_INVALID;
+}
+
+/* What cannot work is refused here, in the application's own call. */
+static int check_options(const struct harewire_publisher_options *o, char *why, size_t why_bytes)
+{
+	const char *bad = topology_check(o);
+	if (bad)
+		return refuse(why, why_bytes, bad);
+	if (o->frame_max < 4096 || o->frame_max > 1048576)
+		return refuse(why, why_bytes, "frame_max must be 4096 to 1048576 octets");
+	if (o->heartbeat_s > 65535)
+		return refuse(why, why_bytes, "the heartbeat must be 0 to 65535 seconds");
+	if (o->log_bytes == 0 || o->log_bytes > 1ull << 40)
+		return refuse(why, why_bytes, "log_bytes must be 1 to 2^40");
+	if (o->max_messages == 0 || o->max_messages > 1ull << 32)
+		return refuse(why, why_bytes, "max_messages must be 1 to 2^32");
+	if (o->max_templates == 0)
+		return refuse(why, why_bytes, "max_templates must be at least 1");
+	if (o->connect_timeout_ns == 0)
+		return refuse(why, why_bytes, "connect_timeout_ns must not be 0");
+	if (o->rto_min_ns < 1000000u)
+		return refuse(why, why_bytes, "rto_min_ns must be at least a millisecond");
+	return 0;
+}
+
+static int copy_text(char *dst, size_t cap, const char *src, const char *what, char *why, size_t why_bytes)
+{
+	if ((size_t)snprintf(dst, cap, "%s", src) < cap)
+		return 0;
+	if (why && why_bytes)
+		snprintf(why, why_bytes, "the %s is longer than %zu octets", what, cap - 1);
+	return HW_ERR_INVALID;
+}
+
+static int make_target(const struct harewire_publisher_options *o, struct target *t, char *why, size_t why_bytes)
+{
+	struct url_parts url;
+	const char *sentence;
+	int err = url_parse(o->url ? o->url : "amqp://localhost", &url, &sentence);
+	if (err) {
+		refuse(why, why_bytes, sentence);
+		return err;
+	}
+	memset(t, 0, sizeof *t);
+	t->port = url.port;
+	t->heartbeat_s = o->heartbeat_s;
+	t->frame_max = o->frame_max;
+	t->connect_timeout_ns = o->connect_timeout_ns;
+	t->user_timeout_ns = o->user_timeout_ns;
+	t->rto_min_ns = o->rto_min_ns;
+	err = copy_text(t->host, sizeof t->host, url.host, "host", why, why_bytes);
+	if (!err)
+		err = copy_text(t->user, sizeof t->user, o->user ? o->user : url.user, "user", why, why_bytes);
+	if (!err)
+		err = copy_text(t->password, sizeof t->password, o->password ? o->password : url.password, "password",
+				why, why_bytes);
+	if (!err)
+		err = copy_text(t->vhost, sizeof t->vhost, o->vhost ? o->vhost : url.vhost, "vhost", why, why_bytes);
+	if (!err)
+		err = copy_text(t->connection_name, sizeof t->connection_name,
+				o->connection_name ? o->connection_name : "harewire", "connection name", why,
+				why_bytes);
+	explicit_bzero(&url, sizeof url);
+	return err ? err : topology_copy(&t->topology, o);
+}
+
+static void push_now(void *context)
+{
+	struct owner *owner = context;
+	worker_push(&owner->hw->worker, owner->connection);
+}
+
+/* A number that tells this publisher's messages from those of an earlier process. Never 0. */
+static uint32_t new_epoch(void)
+{
+	uint32_t epoch = 0;
+	while (epoch == 0)
+		if (getrandom(&epoch, sizeof epoch, 0) != (ssize_t)sizeof epoch)
+			epoch = (uint32_t)clock_monotonic_ns();
+	return epoch;
+}
+
+static int create_parts(struct harewire *hw, const struct harewire_publisher_options *o, const struct target *target,
+			struct owner *owner, struct harewire_publisher **out)
+{
+	struct publisher_options options = {.log_bytes = o->log_bytes,
+					    .max_messages = o->max_messages,
+					    .max_templates = o->max_templates,
+					    .epoch = new_epoch(),
+					    .clock = &hw->clock,
+					    .push = hw->mode == HAREWIRE_INLINE ? push_now : NULL,
+					    .push_context = owner};
+	struct harewire_publisher *p;
+	int err = publisher_create(&options, &p);
+	if (err)
+		return err;
+	owner->hw = hw;
+	err = connection_create(p, &owner->connection);
+	if (err) {
+		publisher_destroy(p);
+		return err;
+	}
+	p->owner = owner;
+	err = supervisor_add(hw->supervisor, target, owner->connection, &owner->charge);
+	if (err) {
+		connection_destroy(owner->connection);
+		publisher_destroy(p);
+		return err;
+	}
+	*out = p;
+	return 0;
+}
+
+int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher_options *options,
+			    struct harewire_publisher **out, char *why, size_t why_bytes)
+{
+	struct target target;
+	int err = check_options(options, why, why_bytes);
+	if (!err)
+		err = make_target(options, &target, why, why_bytes);
+	if (err)
+		return err;
+	struct owner *owner = calloc(1, sizeof *owner);
+	err = owner ? create_parts(hw, options, &target, owner, out) : HW_ERR_NOMEM;
+	explicit_bzero(target.password, sizeof target.password);
+	if (err) {
+		topology_free(&target.topology);
+		free(owner);
+		if (why && why_bytes)
+			snprintf(why, why_bytes, "%s", hw_error_sentence(err));
+	}
+	return err;
+}
+
+int harewire_publisher_close(struct harewire_publisher *p, uint64_t timeout_ns)
+{
+	return publisher_close(p, timeout_ns);
+}
+
+void harewire_publisher_destroy(struct harewire_publisher *p)
+{
+	if (!p)
+		return;
+	struct owner *owner = p->owner;
+	struct harewire *hw = owner->hw;
+	supervisor_remove(hw->supervisor, owner->charge);
+	while (!supervisor_removed(hw->supervisor, owner->charge)) {
+		if (hw->mode == HAREWIRE_INLINE)
+			worker_turn(&hw->worker);
+		supervisor_wait_removed(hw->supervisor, owner->charge);
+	}
+	charge_free(owner->charge);
+	connection_destroy(owner->connection);
+	publisher_destroy(p);
+	free(owner);
+}
+
+uint32_t harewire_publisher_epoch(const struct harewire_publisher *p)
+{
+	return p->epoch;
+}
+
+void harewire_publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats)
+{
+	const struct owner *owner = p->owner;
+	publisher_stats(p, stats);
+	charge_negotiated(owner->charge, &stats->frame_max, &stats->heartbeat_s);
+}
+
+/* ---- templates, publishing, events ---- */
+
+void harewire_template_options_init(struct harewire_template_options *options)
+{
+	*options = (struct harewire_template_options){.exchange = "", .routing_key = "", .priority = -1};
+}
+
+int harewire_template_prepare(struct harewire_publisher *p, const struct harewire_template_options *options,
+			      uint32_t *out, const char **why)
+{
+	return publisher_prepare(p, options, out, why);
+}
+
+int harewire_template_release(struct harewire_publisher *p, uint32_t template_id)
+{
+	return publisher_release_template(p, template_id);
+}
+
+int64_t harewire_publish(struct harewire_publisher *p, uint32_t template_id, const void *body, size_t len,
+			 unsigned flags)
+{
+	return publisher_publish(p, template_id, body, len, flags);
+}
+
+void *harewire_claim(struct harewire_publisher *p, uint32_t template_id, size_t max_body, int *error)
+{
+	return publisher_claim(p, template_id, max_body, error);
+}
+
+int64_t harewire_commit(struct harewire_publisher *p, size_t len, unsigned flags)
+{
+	return publisher_commit(p, len, flags);
+}
+
+void harewire_cancel(struct harewire_publisher *p)
+{
+	publisher_cancel(p);
+}
+
+int harewire_event_poll(struct harewire_publisher *p, struct harewire_event *event)
+{
+	return publisher_event_poll(p, event);
+}

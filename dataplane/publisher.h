@@ -1,0 +1,136 @@
+/*
+ * A publisher: templates, log, message index and outcomes; what an application calls.
+ *
+ *     log positions     released        (settled)          next_pos          released + capacity
+ *                          |  in use: sent, resent, unsent    |  free              |
+ *     message ids      reclaimed_id   settled_id   handed_id   committed_id
+ *                          |  outcomes   |  in flight  |  unsent   |
+ *
+ * The application writes its own block and the log; the worker writes the other block. `committed_id` (release) hands
+ * messages to the worker, `settled_id` (release) hands outcomes back, `released_pos` hands log space back.
+ */
+#ifndef HAREWIRE_PUBLISHER_H
+#define HAREWIRE_PUBLISHER_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/amqp/confirm.h"
+#include "dataplane/amqp/template.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/histogram.h"
+#include "dataplane/base/log.h"
+#include "dataplane/base/spsc.h"
+#include "dataplane/harewire.h"
+
+enum publisher_state {
+	PUBLISHER_CONNECTING,
+	PUBLISHER_READY,
+	PUBLISHER_BLOCKED, /* still accepts into the log */
+	PUBLISHER_CLOSED,
+	PUBLISHER_FAILED,
+};
+
+#define PUBLISHER_NOT_CLOSING UINT64_MAX
+#define PUBLISHER_TEXT_MAX    512
+
+struct publisher_options {
+	uint64_t log_bytes;
+	uint64_t max_messages;
+	uint32_t max_templates;
+	uint32_t epoch;
+	const struct clock_scale *clock;
+	/* Inline mode: called after a commit without HAREWIRE_MORE, to send at once. NULL in threaded mode. */
+	void (*push)(void *context);
+	void *push_context;
+};
+
+struct harewire_publisher {
+	/* Fixed once created; read by everybody. */
+	struct log log;
+	struct message_index index;
+	struct amqp_template **templates; /* by id; NULL: free */
+	uint32_t max_templates;
+	uint32_t epoch;
+	const struct clock_scale *clock;
+	void (*push)(void *context);
+	void *push_context;
+	void *owner; /* the engine's own */
+
+	/* The application's. */
+	alignas(CACHE_LINE) _Atomic uint64_t committed_id; /* the next id */
+	_Atomic uint64_t close_deadline_ns;                /* CLOCK_MONOTONIC, or PUBLISHER_NOT_CLOSING */
+	uint64_t next_pos;
+	uint64_t known_released_pos; /* cached copy of released_pos */
+	uint64_t reclaimed_id;       /* index slots before it may be used again */
+	uint64_t reported_id;        /* outcomes before it have been given to the application */
+	const struct amqp_template *claimed;
+	uint32_t claimed_id;
+	uint32_t claimed_max;
+	uint64_t claimed_ticks;
+	uint32_t seen_state; /* enum publisher_state */
+	uint32_t template_count;
+	uint32_t free_template; /* where to look for a free id first */
+
+	/* The worker's, read by the application. `state` changes rarely and has its own line. */
+	alignas(CACHE_LINE) _Atomic uint32_t state; /* enum publisher_state */
+	_Atomic uint32_t body_max; /* octets of a body that fit one frame; 0 before READY, then fixed */
+	_Atomic uint64_t state_since_ns;
+	_Atomic(const char *) state_text; /* FAILED: why; BLOCKED: the broker's reason */
+	_Atomic int end_code;
+	char blocked_reason[2][256]; /* in turn: the one the application may be reading is not the one being written */
+	alignas(CACHE_LINE) _Atomic uint64_t settled_id;
+	_Atomic uint64_t released_pos;
+
+	/* The worker's, for display: racy snapshots. */
+	alignas(CACHE_LINE) struct harewire_publisher_stats figures; /* only the connection's part */
+	uint64_t outcomes[OUTCOME_COUNT];
+	uint64_t blocked_count;
+	struct histogram call_to_wire_ticks, publish_to_confirm_ticks;
+};
+
+_Static_assert(offsetof(struct harewire_publisher, state) % CACHE_LINE == 0, "state has its own line");
+_Static_assert(offsetof(struct harewire_publisher, settled_id) % CACHE_LINE == 0, "progress has its own line");
+
+/* Allocates everything the publisher will ever need. 0, HW_ERR_INVALID or HW_ERR_NOMEM. */
+int publisher_create(const struct publisher_options *options, struct harewire_publisher **out);
+void publisher_destroy(struct harewire_publisher *p);
+
+/* ---- application ---- */
+
+int publisher_prepare(struct harewire_publisher *p, const struct harewire_template_options *options, uint32_t *out,
+		      const char **why);
+int publisher_release_template(struct harewire_publisher *p, uint32_t template_id);
+int64_t publisher_publish(struct harewire_publisher *p, uint32_t template_id, const void *body, size_t len,
+			  unsigned flags);
+void *publisher_claim(struct harewire_publisher *p, uint32_t template_id, size_t max_body, int *error);
+int64_t publisher_commit(struct harewire_publisher *p, size_t len, unsigned flags);
+void publisher_cancel(struct harewire_publisher *p);
+int publisher_close(struct harewire_publisher *p, uint64_t timeout_ns);
+int publisher_event_poll(struct harewire_publisher *p, struct harewire_event *event);
+void publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats);
+
+/* ---- worker ---- */
+
+/* The first hand-over fixes frame_max. */
+void publisher_set_frame_max(struct harewire_publisher *p, uint32_t frame_max);
+
+/* Changes the level that the application sees. `text` stays valid for the publisher's life; or NULL. */
+void publisher_set_state(struct harewire_publisher *p, enum publisher_state state, int code, const char *text,
+			 uint64_t now_ns);
+
+/* BLOCKED, with the broker's reason (not terminated). */
+void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len, uint64_t now_ns);
+
+/* Gives outcomes and log space back. `acked_pos`: log position up to which TCP needs the bytes no more. */
+static inline void publisher_progress(struct harewire_publisher *p, const struct confirms *c, uint64_t acked_pos)
+{
+	uint64_t released = c->settled_pos < acked_pos ? c->settled_pos : acked_pos;
+	atomic_store_explicit(&p->released_pos, released, memory_order_release);
+	atomic_store_explicit(&p->settled_id, c->settled_id, memory_order_release);
+}
+
+#endif

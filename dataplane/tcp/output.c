@@ -1,0 +1,243 @@
+/*
+ * What is due next. New data in the plain case is decided by one compare (nxt_offset < fast_until) and built at once;
+ * everything else asks, in this order: a reset, a SYN, what was lost, a probe, new data or FIN, a bare ACK.
+ */
+#include <assert.h>
+
+#include "dataplane/tcp/tcp_internal.h"
+
+void tcp_update_permission(struct tcp *t)
+{
+	bool sending = t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT;
+	t->plain = sending && !t->fin_queued && !t->probe_due && !t->reset_due && tcp_recovery_quiet(t) &&
+		   t->receive.out_of_order_count == 0;
+	t->predicted = t->plain && t->state == TCP_ESTABLISHED && !t->receive.fin_known && t->snd_wnd > 0 &&
+		       !tcp_timer_armed(t, TCP_TIMER_PERSIST);
+	t->send_limit = t->push_limit = t->fast_until = 0;
+	if (!tcp_may_send_data(t) || t->fin_sent)
+		return;
+	uint32_t flight = tcp_flight(t), pipe = tcp_recovery_pipe(t);
+	uint32_t window = t->snd_wnd > flight ? t->snd_wnd - flight : 0;
+	uint32_t congestion = t->congestion.cwnd > pipe ? t->congestion.cwnd - pipe : 0;
+	t->send_limit = t->nxt_offset + (window < congestion ? window : congestion);
+	/* A closed window is probed with an octet: there has to be one, or a lost window update stops us for good. */
+	if (!t->fin_queued)
+		t->push_limit = window == 0 && flight == 0 ? t->nxt_offset + 1 : t->send_limit;
+	tcp_set_fast_until(t);
+}
+
+uint64_t tcp_may_push(const struct tcp *t)
+{
+	uint64_t end = t->tx ? t->tx->end : 0;
+	return t->push_limit > end ? t->push_limit - end : 0;
+}
+
+void tcp_pushed(struct tcp *t)
+{
+	assert(!t->fin_queued || t->tx->end == t->fin_offset);
+	tcp_set_fast_until(t);
+}
+
+/* Options that only some segments carry take room from their data (RFC 6691). */
+static uint32_t payload_max(const struct tcp *t)
+{
+	uint32_t blocks = t->sack_permitted ? t->receive.out_of_order_count : 0, most = t->timestamps ? 3 : 4;
+	if (blocks == 0)
+		return t->mss;
+	return t->mss - (4 + 8 * (blocks < most ? blocks : most));
+}
+
+static uint64_t offset_of(const struct tcp *t, uint32_t seq)
+{
+	return t->tx->start + (seq - t->snd_una);
+}
+
+/* Sends stream octets [seq, seq + len); the last of them may be our FIN. */
+static size_t send_range(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, uint64_t now_ns)
+{
+	bool fin = t->fin_sent && seq + len == t->fin_seq + 1;
+	struct tcp_outgoing out = {.seq = seq, .len = len - fin, .offset = offset_of(t, seq), .flags = TCP_ACK};
+	if (fin)
+		out.flags |= TCP_FIN;
+	if (out.len && out.offset + out.len == t->tx->end)
+		out.flags |= TCP_PSH;
+	t->counters.octets_sent += out.len;
+	if (!tcp_timer_armed(t, TCP_TIMER_RETRANSMIT)) {
+		tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
+		t->progress_ns = now_ns;
+	}
+	return tcp_build(t, packet, &out, now_ns);
+}
+
+/* Sends the next `len` octets never sent before, FIN included. */
+static size_t send_new(struct tcp *t, uint8_t *packet, uint32_t len, bool fin, uint64_t now_ns)
+{
+	uint32_t seq = t->snd_nxt;
+	t->snd_nxt += len;
+	t->nxt_offset += len - fin;
+	if (fin) {
+		t->fin_sent = true;
+		t->fin_seq = t->snd_nxt - 1;
+	}
+	if (!t->rtt_timing) {
+		t->rtt_timing = true;
+		t->rtt_seq = t->snd_nxt;
+		t->rtt_start_ns = now_ns;
+	}
+	return send_range(t, packet, seq, len, now_ns);
+}
+
+static size_t resend(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, uint64_t now_ns)
+{
+	t->rtt_timing = false; /* Karn */
+	t->rtt_spoilt = true;
+	t->counters.octets_retransmitted += len;
+	return send_range(t, packet, seq, len, now_ns);
+}
+
+static size_t output_syn(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	if (t->syn_due) {
+		struct tcp_outgoing out = {.seq = t->isn, .flags = TCP_SYN};
+		if (t->state == TCP_SYN_RECEIVED)
+			out.flags |= TCP_ACK;
+		t->syn_due = false;
+		t->snd_nxt = t->isn + 1;
+		if (!t->syn_retransmitted) {
+			t->rtt_timing = true;
+			t->rtt_seq = t->snd_nxt;
+			t->rtt_start_ns = now_ns;
+		}
+		if (!tcp_timer_armed(t, TCP_TIMER_RETRANSMIT))
+			tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
+		return tcp_build(t, packet, &out, now_ns);
+	}
+	return 0;
+}
+
+/* Lost octets go first, cut to today's MSS, within both windows; the first of a recovery asks no congestion window. */
+static size_t output_lost(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	struct tcp_recovery *r = &t->recovery;
+	uint32_t seq, len, max = payload_max(t);
+	if (!tcp_recovery_next(t, &seq, &len) || seq - t->snd_una >= t->snd_wnd)
+		return 0;
+	if (len > max)
+		len = max;
+	if (len > t->snd_wnd - (seq - t->snd_una))
+		len = t->snd_wnd - (seq - t->snd_una);
+	if (!r->force && tcp_recovery_pipe(t) + len > t->congestion.cwnd)
+		return 0;
+	if (r->phase == TCP_PHASE_LOSS) {
+		t->counters.retransmits_rto++;
+	} else {
+		t->counters.retransmits_fast++;
+		if (r->force) /* the answer to this one is what the timer has to wait for now */
+			tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
+	}
+	r->force = false;
+	r->high_rxt = seq + len;
+	return resend(t, packet, seq, len, now_ns);
+}
+
+/*
+ * RFC 9293, 3.8.6.2.1, without Nagle: whole segments and whole rests go out; a piece cut off by the peer's window only
+ * when it is half of the largest window seen. A piece cut off by the congestion window waits for ACKs, which will come.
+ */
+static uint32_t new_data_len(const struct tcp *t, uint64_t pending)
+{
+	uint32_t flight = tcp_flight(t), pipe = tcp_recovery_pipe(t), max = payload_max(t);
+	uint32_t window = t->snd_wnd > flight ? t->snd_wnd - flight : 0;
+	uint32_t len = pending < max ? (uint32_t)pending : max;
+	if (len > window)
+		len = window && window >= t->snd_wnd_max / 2 ? window : 0;
+	return pipe + len <= t->congestion.cwnd ? len : 0;
+}
+
+static uint64_t pending_octets(const struct tcp *t)
+{
+	return t->tx->end - t->nxt_offset + (t->fin_queued && !t->fin_sent);
+}
+
+/* Whether the next `len` of the pending octets include our FIN. */
+static bool reaches_fin(const struct tcp *t, uint32_t len)
+{
+	return t->fin_queued && !t->fin_sent && len == pending_octets(t);
+}
+
+static size_t output_new(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	uint32_t len = new_data_len(t, pending_octets(t));
+	return len ? send_new(t, packet, len, reaches_fin(t, len), now_ns) : 0;
+}
+
+/*
+ * RFC 9293, 3.8.6.1: an octet into a closed window; or, when silly-window avoidance alone held data back for so long,
+ * as much as the window takes.
+ */
+static size_t output_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	if (!t->probe_due)
+		return 0;
+	t->probe_due = false;
+	if (tcp_flight(t) > 0)
+		return resend(t, packet, t->snd_una, 1, now_ns);
+	uint64_t pending = pending_octets(t);
+	uint32_t len = t->snd_wnd ? t->snd_wnd : 1;
+	len = len < payload_max(t) ? len : payload_max(t);
+	len = len < pending ? len : (uint32_t)pending;
+	return len ? send_new(t, packet, len, reaches_fin(t, len), now_ns) : 0;
+}
+
+static size_t output_ack(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	struct tcp_outgoing out = {.seq = t->snd_nxt, .flags = TCP_ACK};
+	return t->ack_due ? tcp_build(t, packet, &out, now_ns) : 0;
+}
+
+static size_t output_synchronized(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	size_t len = 0;
+	if (tcp_may_send_data(t)) {
+		len = output_lost(t, packet, now_ns);
+		len = len ? len : output_probe(t, packet, now_ns);
+		len = len ? len : output_new(t, packet, now_ns);
+	}
+	len = len ? len : output_ack(t, packet, now_ns);
+	if (len == 0 && tcp_may_send_data(t))
+		tcp_arm_persist(t, now_ns);
+	tcp_update_permission(t);
+	return len;
+}
+
+static __attribute__((noinline)) size_t output_slow(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns)
+{
+	assert(cap >= t->config.mtu);
+	if (t->reset_due)
+		return tcp_build_reset(t, packet);
+	if (t->state == TCP_CLOSED)
+		return 0;
+	if (!tcp_synchronized(t))
+		return output_syn(t, packet, now_ns);
+	return output_synchronized(t, packet, now_ns);
+}
+
+size_t tcp_output(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns)
+{
+	if (__builtin_expect(t->nxt_offset < t->fast_until, 1)) {
+		uint64_t left = t->fast_until - t->nxt_offset;
+		if (__builtin_expect(left < t->mss && t->fast_until == t->tx->end, 1))
+			return tcp_build_hot(t, packet, (uint32_t)left, now_ns);
+		if (left >= t->mss)
+			return tcp_build_hot(t, packet, t->mss, now_ns);
+	}
+	return output_slow(t, packet, cap, now_ns);
+}
+
+void tcp_reset_answer(struct tcp *t, const struct tcp_segment *s)
+{
+	t->reset_due = true;
+	t->reset_has_ack = !(s->flags & TCP_ACK);
+	t->reset_seq = t->reset_has_ack ? 0 : s->ack;
+	t->reset_ack = s->seq + s->payload_len + !!(s->flags & TCP_SYN) + !!(s->flags & TCP_FIN);
+}

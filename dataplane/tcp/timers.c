@@ -1,0 +1,136 @@
+/* What happens when no answer comes. */
+#include "dataplane/base/error.h"
+#include "dataplane/tcp/tcp_internal.h"
+
+#define BACKOFF_MAX 16u /* rto_max is reached long before; keeps the shift defined */
+
+/*
+ * An ACK goes out at once for two full segments (RFC 5681, 4.2) or for four of any size: a peer whose messages are
+ * small counts its congestion window in segments.
+ */
+#define ACK_EVERY_SEGMENTS 4u
+
+void tcp_timers_clear(struct tcp *t)
+{
+	for (int i = 0; i < TCP_TIMERS; i++)
+		t->timers[i] = TCP_NEVER;
+}
+
+uint64_t tcp_deadline(const struct tcp *t)
+{
+	uint64_t first_ns = t->timers[0];
+	for (int i = 1; i < TCP_TIMERS; i++)
+		first_ns = t->timers[i] < first_ns ? t->timers[i] : first_ns;
+	return first_ns;
+}
+
+void tcp_ack_later(struct tcp *t, uint32_t octets, uint64_t now_ns)
+{
+	t->ack_pending_octets += octets;
+	t->ack_pending_segments++;
+	if (t->config.delayed_ack_ns == 0 || t->ack_pending_octets >= 2 * t->mss ||
+	    t->ack_pending_segments >= ACK_EVERY_SEGMENTS)
+		t->ack_due = true;
+	else if (!tcp_timer_armed(t, TCP_TIMER_DELAYED_ACK))
+		tcp_timer_set(t, TCP_TIMER_DELAYED_ACK, now_ns + t->config.delayed_ack_ns);
+}
+
+void tcp_arm_persist(struct tcp *t, uint64_t now_ns)
+{
+	bool pending = t->nxt_offset < t->tx->end || (t->fin_queued && !t->fin_sent);
+	if (!pending || tcp_flight(t) != 0 || t->probe_due || tcp_timer_armed(t, TCP_TIMER_PERSIST))
+		return;
+	t->progress_ns = now_ns;
+	tcp_timer_set(t, TCP_TIMER_PERSIST, now_ns + tcp_rto(t));
+}
+
+static void back_off(struct tcp *t)
+{
+	if (t->backoff < BACKOFF_MAX)
+		t->backoff++;
+}
+
+/*
+ * Nothing has been acknowledged for the user timeout. In front of a closed window every answer to a probe counts as an
+ * acknowledgement (RFC 9293, 3.8.6.1), so that a peer may keep its window closed for as long as it likes.
+ */
+static bool out_of_patience(const struct tcp *t, uint64_t now_ns)
+{
+	return t->config.user_timeout_ns && now_ns - t->progress_ns >= t->config.user_timeout_ns;
+}
+
+static void watch_user_timeout(struct tcp *t)
+{
+	if (t->config.user_timeout_ns && tcp_synchronized(t))
+		tcp_timer_set(t, TCP_TIMER_USER, t->progress_ns + t->config.user_timeout_ns);
+}
+
+static void on_user(struct tcp *t, uint64_t now_ns)
+{
+	tcp_timer_clear(t, TCP_TIMER_USER);
+	if (!tcp_synchronized(t))
+		tcp_enter_closed(t, t->soft_error ? t->soft_error : HW_ERR_CONN_TIMEOUT);
+	else if (out_of_patience(t, now_ns))
+		tcp_enter_closed(t, HW_ERR_CONN_LOST);
+	else
+		watch_user_timeout(t);
+}
+
+static void probe(struct tcp *t)
+{
+	t->probe_due = true;
+	t->counters.persist_probes++;
+	back_off(t);
+	watch_user_timeout(t);
+}
+
+/* RFC 6298, 5.4 to 5.6. Behind a closed window a retransmission is a probe: nothing has been lost. */
+static void on_retransmit(struct tcp *t, uint64_t now_ns)
+{
+	tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
+	t->rtt_spoilt = true;
+	t->rtt_timing = false;
+	if (!tcp_synchronized(t)) {
+		t->syn_due = t->syn_retransmitted = true;
+		t->counters.rto_fired++;
+		back_off(t);
+	} else if (t->snd_wnd == 0) {
+		probe(t);
+	} else {
+		t->counters.rto_fired++;
+		tcp_recovery_on_timeout(t);
+		back_off(t);
+		watch_user_timeout(t);
+	}
+	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
+}
+
+static void on_persist(struct tcp *t)
+{
+	tcp_timer_clear(t, TCP_TIMER_PERSIST);
+	if (tcp_flight(t) == 0) /* else the retransmission timer watches */
+		probe(t);
+}
+
+static void on_delayed_ack(struct tcp *t)
+{
+	tcp_timer_clear(t, TCP_TIMER_DELAYED_ACK);
+	t->ack_due = true;
+}
+
+void tcp_timer(struct tcp *t, uint64_t now_ns)
+{
+	if (tcp_deadline(t) > now_ns)
+		return;
+	if (t->timers[TCP_TIMER_USER] <= now_ns)
+		on_user(t, now_ns);
+	if (t->timers[TCP_TIMER_TIME_WAIT] <= now_ns)
+		tcp_enter_closed(t, 0);
+	if (t->timers[TCP_TIMER_RETRANSMIT] <= now_ns)
+		on_retransmit(t, now_ns);
+	if (t->timers[TCP_TIMER_PERSIST] <= now_ns)
+		on_persist(t);
+	if (t->timers[TCP_TIMER_DELAYED_ACK] <= now_ns)
+		on_delayed_ack(t);
+	tcp_update_permission(t);
+}

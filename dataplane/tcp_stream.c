@@ -1,0 +1,425 @@
+#include "dataplane/tcp_stream.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/base/deadlines.h"
+#include "dataplane/base/error.h"
+#include "dataplane/base/spsc.h"
+#include "dataplane/net/ethernet.h"
+#include "dataplane/net/icmp.h"
+
+#define TABLE_SIZE (4 * STREAMS_MAX) /* open addressing, at most a quarter full */
+#define EMPTY_SLOT UINT16_MAX
+
+struct tcp_stream {
+	struct stream stream;
+	struct tcp *tcp;
+	struct tcp_tuple tuple;
+	bool in_table;
+	uint8_t link_header[ETHERNET_HEADER_MAX]; /* copied in front of every packet */
+	uint32_t link_header_len;
+};
+
+struct tcp_transport {
+	struct transport transport;
+	struct driver *driver;
+	const struct driver_ops *ops; /* the driver's: one load less per burst */
+	struct tcp_config config;
+	uint8_t isn_secret[16];
+	uint32_t stream_count;
+	uint64_t strays;
+	struct deadlines deadlines; /* by stream index: tcp_timer */
+	uint16_t table[TABLE_SIZE]; /* tuple hash to stream index */
+	struct tcp_stream *streams;
+	uint8_t *tcp_memory;
+	size_t tcp_bytes;
+};
+
+static inline struct tcp_transport *transport_of(const struct transport *tp)
+{
+	return (struct tcp_transport *)(uintptr_t)tp;
+}
+
+static inline struct tcp_stream *stream_of(const struct stream *s)
+{
+	return (struct tcp_stream *)(uintptr_t)s;
+}
+
+/* ---- which connection a packet is for ---- */
+
+static inline uint32_t tuple_hash(const struct tcp_tuple *t)
+{
+	uint64_t h = ((uint64_t)t->remote_ip << 32 | (uint32_t)t->remote_port << 16 | t->local_port) ^
+		     (uint64_t)t->local_ip << 7;
+	h *= 0x9e3779b97f4a7c15u;
+	return (uint32_t)(h >> 40) & (TABLE_SIZE - 1);
+}
+
+static inline bool tuple_equal(const struct tcp_tuple *a, const struct tcp_tuple *b)
+{
+	return a->remote_ip == b->remote_ip && a->local_ip == b->local_ip && a->remote_port == b->remote_port &&
+	       a->local_port == b->local_port;
+}
+
+static struct tcp_stream *table_find(struct tcp_transport *tt, const struct tcp_tuple *tuple)
+{
+	for (uint32_t i = tuple_hash(tuple); tt->table[i] != EMPTY_SLOT; i = (i + 1) & (TABLE_SIZE - 1)) {
+		struct tcp_stream *ts = &tt->streams[tt->table[i]];
+		if (tuple_equal(&ts->tuple, tuple))
+			return ts;
+	}
+	return NULL;
+}
+
+/* Rebuilt whole: connections come and go seldom, and a table without tombstones is the simplest to look things up in. */
+static void table_rebuild(struct tcp_transport *tt)
+{
+	memset(tt->table, 0xff, sizeof tt->table);
+	for (uint32_t n = 0; n < tt->stream_count; n++) {
+		if (!tt->streams[n].in_table)
+			continue;
+		uint32_t i = tuple_hash(&tt->streams[n].tuple);
+		while (tt->table[i] != EMPTY_SLOT)
+			i = (i + 1) & (TABLE_SIZE - 1);
+		tt->table[i] = (uint16_t)n;
+	}
+}
+
+static void table_set(struct tcp_transport *tt, struct tcp_stream *ts, bool present)
+{
+	ts->in_table = present;
+	table_rebuild(tt);
+}
+
+/* ---- state ---- */
+
+static enum stream_state stream_state_of(enum tcp_state state)
+{
+	switch (state) {
+	case TCP_CLOSED:
+	case TCP_TIME_WAIT: /* over for its user; the transport answers a late FIN */
+		return STREAM_CLOSED;
+	case TCP_SYN_SENT:
+	case TCP_SYN_RECEIVED:
+		return STREAM_CONNECTING;
+	case TCP_ESTABLISHED:
+	case TCP_CLOSE_WAIT:
+		return STREAM_OPEN;
+	default:
+		return STREAM_CLOSING;
+	}
+}
+
+/* After anything that may have moved the connection. */
+static void refresh(struct tcp_transport *tt, struct tcp_stream *ts)
+{
+	struct stream *s = &ts->stream;
+	s->state = stream_state_of(tcp_state_of(ts->tcp));
+	s->error = tcp_error(ts->tcp);
+	s->peer_finished = tcp_peer_finished(ts->tcp);
+	if (tcp_state_of(ts->tcp) == TCP_CLOSED && ts->in_table)
+		table_set(tt, ts, false);
+}
+
+/* A deadline that has moved later is found out when the old one fires: only an earlier one is entered at once. */
+static inline void note_deadline(struct tcp_transport *tt, struct tcp_stream *ts)
+{
+	uint64_t at_ns = tcp_deadline(ts->tcp);
+	if (at_ns < deadlines_get(&tt->deadlines, ts->stream.index)) {
+		deadlines_set(&tt->deadlines, ts->stream.index, at_ns);
+		tt->transport.next_deadline_ns = deadlines_next(&tt->deadlines);
+	}
+}
+
+/* ---- receiving ---- */
+
+static void take_icmp(struct tcp_transport *tt, const uint8_t *packet, size_t len, uint64_t now_ns)
+{
+	struct icmp_error icmp;
+	if (icmp_error_parse(packet, len, &icmp)) {
+		tt->strays++;
+		return;
+	}
+	struct tcp_tuple tuple = {.local_ip = icmp.quoted_source_ip,
+				  .remote_ip = icmp.quoted_destination_ip,
+				  .local_port = icmp.quoted_source_port,
+				  .remote_port = icmp.quoted_destination_port};
+	struct tcp_stream *ts = table_find(tt, &tuple);
+	if (!ts) {
+		tt->strays++;
+		return;
+	}
+	tcp_icmp(ts->tcp, icmp.type, icmp.code, icmp.quoted_sequence, icmp.next_mtu, now_ns);
+	refresh(tt, ts);
+	note_deadline(tt, ts);
+	stream_mark_ready(&ts->stream);
+}
+
+static void take_packet(struct tcp_transport *tt, const struct packet *packet, uint64_t now_ns)
+{
+	struct ethernet_frame frame;
+	struct tcp_segment segment;
+	if (ethernet_parse(packet->data, packet->len, &frame) || frame.type != ETHERTYPE_IPV4) {
+		tt->strays++;
+		return;
+	}
+	bool verify = tt->config.verify_checksum && !(packet->flags & PACKET_CHECKSUM_GOOD);
+	if (tcp_segment_parse(frame.payload, frame.payload_len, verify, &segment)) {
+		take_icmp(tt, frame.payload, frame.payload_len, now_ns);
+		return;
+	}
+	struct tcp_stream *ts = table_find(tt, &segment.tuple);
+	if (!ts) {
+		tt->strays++;
+		return;
+	}
+	tcp_input(ts->tcp, &segment, now_ns);
+	refresh(tt, ts);
+	note_deadline(tt, ts);
+	stream_mark_ready(&ts->stream);
+}
+
+static void receive(struct transport *tp, uint64_t now_ns)
+{
+	struct tcp_transport *tt = transport_of(tp);
+	struct packet packets[DRIVER_BURST_MAX];
+	uint32_t n = tt->ops->rx_burst(tt->driver, packets, DRIVER_BURST_MAX);
+	if (n == 0)
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		take_packet(tt, &packets[i], now_ns);
+	tt->ops->rx_release(tt->driver, packets, n);
+}
+
+static void timers(struct transport *tp, uint64_t now_ns)
+{
+	struct tcp_transport *tt = transport_of(tp);
+	while (deadlines_next(&tt->deadlines) <= now_ns) {
+		struct tcp_stream *ts = &tt->streams[deadlines_first(&tt->deadlines)];
+		tcp_timer(ts->tcp, now_ns);
+		refresh(tt, ts);
+		deadlines_set(&tt->deadlines, ts->stream.index, tcp_deadline(ts->tcp));
+		stream_mark_ready(&ts->stream); /* a segment may be due, or the end has come */
+	}
+	tp->next_deadline_ns = deadlines_next(&tt->deadlines);
+}
+
+/* ---- sending ---- */
+
+/* One transmit buffer for each segment of what is unsent, and one more for what TCP itself may want to say. */
+static uint32_t buffers_wanted(const struct tcp_transport *tt, const struct tcp_stream *ts)
+{
+	uint64_t unsent = ts->stream.tx.end - tcp_sent(ts->tcp);
+	uint64_t segments = unsent / (tt->config.mtu - 100u) + 1;
+	return segments < DRIVER_BURST_MAX ? (uint32_t)segments : DRIVER_BURST_MAX;
+}
+
+/* Fills buffers with segments until none is due. Returns how many were filled. */
+static uint32_t build(struct tcp_stream *ts, struct packet *packets, uint32_t n, uint64_t now_ns)
+{
+	uint32_t built = 0;
+	while (built < n) {
+		struct packet *p = &packets[built];
+		uint32_t link = ts->link_header_len;
+		size_t len = tcp_output(ts->tcp, p->data + link, p->len - link, now_ns);
+		if (len == 0)
+			break;
+		memcpy(p->data, ts->link_header, link);
+		p->len = link + (uint32_t)len;
+		built++;
+	}
+	return built;
+}
+
+static void transmit(struct stream *s, uint64_t now_ns)
+{
+	struct tcp_transport *tt = transport_of(s->transport);
+	struct tcp_stream *ts = stream_of(s);
+	struct packet packets[DRIVER_BURST_MAX];
+	tcp_pushed(ts->tcp);
+	for (;;) {
+		uint32_t wanted = buffers_wanted(tt, ts);
+		uint32_t reserved = tt->ops->tx_reserve(tt->driver, packets, wanted);
+		if (reserved == 0) {
+			stream_mark_ready(s); /* all buffers are in flight: again next turn */
+			break;
+		}
+		uint32_t built = build(ts, packets, reserved, now_ns);
+		tt->ops->tx_submit(tt->driver, packets, built, reserved);
+		if (built < reserved)
+			break;
+	}
+	note_deadline(tt, ts);
+}
+
+/* ---- a connection's life ---- */
+
+static void set_link_header(struct tcp_stream *ts, const struct stream_address *a)
+{
+	ts->link_header_len =
+		(uint32_t)ethernet_build(ts->link_header, a->next_hop_mac, a->local_mac, a->vlan, ETHERTYPE_IPV4);
+}
+
+static int open_stream(struct transport *tp, uint32_t index, const struct stream_address *a, uint64_t now_ns)
+{
+	struct tcp_transport *tt = transport_of(tp);
+	struct tcp_stream *ts = &tt->streams[index];
+	struct stream *s = &ts->stream;
+	struct tcp_config config = tt->config;
+	if (a->mtu && a->mtu < config.mtu)
+		config.mtu = a->mtu;
+	ts->tcp = tcp_init(tt->tcp_memory + index * tt->tcp_bytes, &config);
+	ts->tuple = (struct tcp_tuple){.local_ip = a->local_ip,
+				       .remote_ip = a->remote_ip,
+				       .local_port = a->local_port,
+				       .remote_port = a->remote_port};
+	extents_init(&s->tx);
+	set_link_header(ts, a);
+	uint32_t isn = tcp_initial_sequence(tt->isn_secret, &ts->tuple, now_ns);
+	int err = tcp_open(ts->tcp, &ts->tuple, isn, &s->tx, now_ns);
+	if (err)
+		return err;
+	table_set(tt, ts, true);
+	refresh(tt, ts);
+	deadlines_set(&tt->deadlines, index, tcp_deadline(ts->tcp));
+	tp->next_deadline_ns = deadlines_next(&tt->deadlines);
+	return 0;
+}
+
+static uint64_t may_push(const struct stream *s)
+{
+	return tcp_may_push(stream_of(s)->tcp);
+}
+
+static const uint8_t *readable(struct stream *s, uint32_t *len)
+{
+	return tcp_readable(stream_of(s)->tcp, len);
+}
+
+static void consume(struct stream *s, uint32_t len, uint64_t now_ns)
+{
+	struct tcp_stream *ts = stream_of(s);
+	tcp_consume(ts->tcp, len, now_ns);
+	s->peer_finished = tcp_peer_finished(ts->tcp);
+}
+
+static void close_stream(struct stream *s, uint64_t now_ns)
+{
+	struct tcp_transport *tt = transport_of(s->transport);
+	tcp_close(stream_of(s)->tcp, now_ns);
+	refresh(tt, stream_of(s));
+	stream_mark_ready(s);
+}
+
+static void abort_stream(struct stream *s, uint64_t now_ns)
+{
+	struct tcp_transport *tt = transport_of(s->transport);
+	struct tcp_stream *ts = stream_of(s);
+	if (!ts->tcp)
+		return; /* never opened */
+	tcp_abort(ts->tcp, now_ns);
+	transmit(s, now_ns); /* the RST */
+	refresh(tt, ts);
+	deadlines_set(&tt->deadlines, s->index, DEADLINE_NEVER);
+	s->transport->next_deadline_ns = deadlines_next(&tt->deadlines);
+}
+
+static uint64_t sent(const struct stream *s)
+{
+	return tcp_sent(stream_of(s)->tcp);
+}
+
+static void next_hop(struct stream *s, const uint8_t mac[6])
+{
+	memcpy(stream_of(s)->link_header, mac, 6);
+}
+
+static void info(const struct stream *s, struct stream_info *out)
+{
+	struct tcp_info i;
+	tcp_info_get(stream_of(s)->tcp, &i);
+	memset(out, 0, sizeof *out);
+	out->srtt_ns = i.srtt_ns;
+	out->rto_ns = i.rto_ns;
+	out->cwnd = i.cwnd;
+	out->peer_window = i.peer_window;
+	out->in_flight = i.in_flight;
+	out->mss = i.mss;
+	out->retransmits = i.counters.retransmits_fast + i.counters.retransmits_rto;
+	out->rto_fired = i.counters.rto_fired;
+	out->segments_sent = i.counters.segments_sent;
+	out->segments_received = i.counters.segments_received;
+	out->octets_sent = i.counters.octets_sent;
+	strncpy(out->state, tcp_state_name(i.state), sizeof out->state - 1);
+}
+
+static void destroy(struct transport *tp)
+{
+	struct tcp_transport *tt = transport_of(tp);
+	if (tt->driver)
+		tt->ops->destroy(tt->driver);
+	deadlines_fini(&tt->deadlines);
+	free(tt->streams);
+	free(tt->tcp_memory);
+	free(tt);
+}
+
+static const struct transport_ops tcp_transport_ops = {
+	.receive = receive,
+	.timers = timers,
+	.open = open_stream,
+	.may_push = may_push,
+	.transmit = transmit,
+	.readable = readable,
+	.consume = consume,
+	.close = close_stream,
+	.abort = abort_stream,
+	.sent = sent,
+	.next_hop = next_hop,
+	.info = info,
+	.destroy = destroy,
+};
+
+int tcp_transport_create(struct driver *driver, const struct tcp_transport_options *options, struct transport **out)
+{
+	assert(options->streams >= 1 && options->streams <= STREAMS_MAX);
+	struct tcp_transport *tt = calloc(1, sizeof *tt);
+	if (!tt)
+		return HW_ERR_NOMEM;
+	tt->config = options->tcp;
+	if (driver->info.mtu < tt->config.mtu)
+		tt->config.mtu = driver->info.mtu;
+	memcpy(tt->isn_secret, options->isn_secret, sizeof tt->isn_secret);
+	tt->stream_count = options->streams;
+	tt->tcp_bytes = (tcp_size(&tt->config) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
+	tt->tcp_memory = aligned_alloc(CACHE_LINE, tt->tcp_bytes * tt->stream_count);
+	tt->streams = calloc(tt->stream_count, sizeof *tt->streams);
+	if (!tt->tcp_memory || !tt->streams || deadlines_init(&tt->deadlines, tt->stream_count)) {
+		destroy(&tt->transport);
+		return HW_ERR_NOMEM;
+	}
+	tt->driver = driver;
+	tt->ops = driver->ops;
+	tt->transport.ops = &tcp_transport_ops;
+	tt->transport.next_deadline_ns = DEADLINE_NEVER;
+	for (uint32_t i = 0; i < tt->stream_count; i++) {
+		tt->streams[i].stream.transport = &tt->transport;
+		tt->streams[i].stream.index = i;
+		tt->transport.streams[i] = &tt->streams[i].stream;
+	}
+	table_rebuild(tt);
+	*out = &tt->transport;
+	return 0;
+}
+
+const struct driver *tcp_transport_driver(const struct transport *tp)
+{
+	return transport_of(tp)->driver;
+}
+
+uint64_t tcp_transport_strays(const struct transport *tp)
+{
+	return transport_of(tp)->strays;
+}

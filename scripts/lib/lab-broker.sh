@@ -1,0 +1,142 @@
+# shellcheck shell=bash
+# scripts/lab's broker: a private RabbitMQ with its own node name, cookie, data, log and epmd inside $NETNS.
+
+# Not /usr/sbin/rabbitmq*: those switch to the package's user and cookie.
+RABBITMQ_BIN=/usr/lib/rabbitmq/bin
+NODE=harewire@localhost
+BROKER_START_LIMIT_S=${HAREWIRE_LAB_TIMEOUT:-60}
+
+# Runs a command in the namespace with the broker's environment and none of the caller's.
+broker_env()
+{
+	(cd -- "$STATE" && exec ip netns exec "$NETNS" env -i \
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME="$STATE" \
+		RABBITMQ_NODENAME="$NODE" \
+		RABBITMQ_MNESIA_BASE="$STATE/data" \
+		RABBITMQ_LOG_BASE="$STATE/log" \
+		RABBITMQ_PID_FILE="$STATE/broker.pid" \
+		RABBITMQ_CONFIG_FILE="$STATE/rabbitmq.conf" \
+		RABBITMQ_ENABLED_PLUGINS_FILE="$STATE/enabled_plugins" \
+		RABBITMQ_CONF_ENV_FILE=/dev/null \
+		RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none" \
+		"$@")
+}
+
+broker_write_files()
+{
+	mkdir -p -- "$STATE/data" "$STATE/log"
+	if [ ! -e "$STATE/.erlang.cookie" ]; then
+		(umask 377 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$STATE/.erlang.cookie")
+	fi
+	echo '[].' >"$STATE/enabled_plugins"
+	{
+		echo "listeners.tcp.default = $(broker_ip):5672"
+		echo "loopback_users = none"
+		echo "log.console = false"
+		[ $# -eq 0 ] || printf '%s\n' "$@"
+	} >"$STATE/rabbitmq.conf"
+}
+
+# The pid, if that process still is the one we started: pids are used again, namespaces tell.
+broker_pid()
+{
+	local pid
+
+	pid=$(cat -- "$STATE/broker.pid" 2>/dev/null) && [[ $pid =~ ^[0-9]+$ ]] || return 1
+	[ "/proc/$pid/ns/net" -ef "/run/netns/$NETNS" ] && echo "$pid"
+}
+
+broker_is_up()
+{
+	broker_pid >/dev/null && [ -n "$(ss -N "$NETNS" -Hltn "src $(broker_ip):5672")" ]
+}
+
+# The wrapper's exit status says nothing (0 even when the boot failed): the open port is what counts.
+broker_start()
+{
+	local wrapper deadline=$((SECONDS + BROKER_START_LIMIT_S))
+
+	broker_write_files "$@"
+	rm -f -- "$STATE/broker.pid"
+	# A session of its own: Ctrl-C on our terminal is not the broker's business.
+	broker_env setsid "$RABBITMQ_BIN/rabbitmq-server" </dev/null >"$STATE/log/startup.out" 2>&1 9>&- &
+	wrapper=$!
+	until broker_is_up; do
+		kill -0 "$wrapper" 2>/dev/null || broker_failed "the broker ended while it started"
+		[ "$SECONDS" -lt "$deadline" ] || broker_failed "the broker is not up after $BROKER_START_LIMIT_S s"
+		sleep 0.1
+	done
+	disown "$wrapper"
+}
+
+# The first errors name the cause; what Erlang says last is where it ended.
+broker_failed()
+{
+	echo "scripts/lab: $1. What it said:" >&2
+	{ grep -h '\[error\] <[0-9.]*> .' "$STATE"/log/* || true; } | head -n 20 >&2 || true
+	tail -n 5 -- "$STATE/log/startup.out" >&2
+	exit 1
+}
+
+broker_ctl()
+{
+	network_is_up || die "the lab '$NAME' is not up"
+	broker_env "$RABBITMQ_BIN/rabbitmqctl" "$@"
+}
+
+# Ended, or a zombie that somebody's init does not reap.
+has_ended()
+{
+	local tasks=("/proc/$1/task"/*)
+
+	[ -d "/proc/$1" ] || return 0
+	[ ${#tasks[@]} -le 1 ] && grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+}
+
+await_end_of()
+{
+	local i pid
+
+	for pid in "$@"; do
+		for ((i = 0; i < 300; i++)); do
+			! has_ended "$pid" || continue 2
+			sleep 0.1
+		done
+		die "process $pid does not end"
+	done
+}
+
+broker_stop()
+{
+	local pid
+
+	pid=$(broker_pid) || return 0
+	kill -TERM "$pid"
+	await_end_of "$pid"
+}
+
+broker_kill()
+{
+	local pid
+
+	pid=$(broker_pid) || die "no broker runs in the lab '$NAME'"
+	kill -KILL "$pid"
+	await_end_of "$pid"
+}
+
+# Everything in the namespace, epmd and Erlang's helpers included, until nothing is left that could start more. A process
+# that is exiting has left its namespace already: the wait is for each pid.
+end_all_processes()
+{
+	local i
+	local -a pids
+
+	[ -e "/run/netns/$NETNS" ] || return 0
+	for ((i = 0; i < 100; i++)); do
+		mapfile -t pids < <(ip netns pids "$NETNS" 2>/dev/null)
+		[ ${#pids[@]} -gt 0 ] || return 0
+		kill -KILL "${pids[@]}" 2>/dev/null || true
+		await_end_of "${pids[@]}"
+	done
+	die "processes in $NETNS do not end: ${pids[*]}"
+}

@@ -1,0 +1,112 @@
+# shellcheck shell=bash
+# scripts/lab's loss: scripts/loss.bpf.c at the broker's end. Its ingress meets what the publisher sends, whichever driver
+# sends it (at the publisher's own egress AF_XDP would slip past), its egress what the publisher receives.
+
+loss_object()
+{
+	local build=${B:-build}
+
+	[[ $build == /* ]] || build=$ROOT/$build
+	make -s -C "$ROOT" B="$build" "$build/loss.bpf.o" >&2 || die "cannot build loss.bpf.o"
+	echo "$build/loss.bpf.o"
+}
+
+# The program's id in one direction, empty when there is none.
+loss_program()
+{
+	tc -n "$NETNS" filter show dev eth0 "$1" 2>/dev/null | sed -n 's/.* id \([0-9]*\) .*/\1/p' | head -n 1
+}
+
+# The id of one of the program's maps, by name.
+loss_map()
+{
+	local id
+
+	for id in $(bpftool prog show id "$1" | sed -n 's/.*map_ids \([0-9,]*\).*/\1/p' | tr , ' '); do
+		if bpftool map show id "$id" | grep -q "name $2 "; then
+			echo "$id"
+			return
+		fi
+	done
+	die "BPF program $1 has no map $2"
+}
+
+# An unsigned number as the little-endian octets bpftool takes.
+octets()
+{
+	local i
+
+	for ((i = 0; i < $2; i++)); do
+		echo $((($1 >> (8 * i)) & 255))
+	done
+}
+
+loss_set()
+{
+	local object direction program
+
+	if [ -z "$(loss_program ingress)" ]; then
+		object=$(loss_object)
+		tc -n "$NETNS" qdisc replace dev eth0 clsact
+		for direction in ingress egress; do
+			tc -n "$NETNS" filter add dev eth0 "$direction" bpf direct-action object-file "$object" section tc
+		done
+	fi
+	for direction in ingress egress; do
+		program=$(loss_program "$direction")
+		# shellcheck disable=SC2046
+		bpftool map update id "$(loss_map "$program" loss_setting)" key 0 0 0 0 value $(octets "$1" 4)
+	done
+}
+
+# SEEN and DROPPED TCP packets of one direction since the program was attached.
+loss_counters()
+{
+	local program map key
+
+	program=$(loss_program "$1")
+	if [ -z "$program" ]; then
+		echo 0 0
+		return
+	fi
+	map=$(loss_map "$program" loss_counters)
+	for key in 0 1; do
+		bpftool -j map lookup id "$map" key "$key" 0 0 0 |
+			sed -n 's/.*"formatted":{.*"value":\([0-9]*\).*/\1/p'
+	done | paste -sd ' '
+}
+
+loss_count()
+{
+	local direction seen dropped
+
+	for direction in ingress egress; do
+		read -r seen dropped <<<"$(loss_counters "$direction")"
+		printf '%s=%s\n' "${direction^^}_SEEN" "$seen" "${direction^^}_DROPPED" "$dropped"
+	done
+}
+
+loss_text()
+{
+	local program
+
+	program=$(loss_program ingress)
+	if [ -z "$program" ]; then
+		echo none
+	else
+		loss_count | paste -sd ' '
+	fi
+}
+
+loss()
+{
+	network_is_up || die "the lab '$NAME' is not up"
+	case ${1:-} in
+	off) tc -n "$NETNS" qdisc delete dev eth0 clsact 2>/dev/null || true ;;
+	count) loss_count ;;
+	*)
+		[[ ${1:-} =~ ^([0-9]{1,2})(\.[0-9]{1,4})?$|^100$ ]] || misused "loss takes a percentage, 'off' or 'count'"
+		loss_set "$(awk -v percent="$1" 'BEGIN { printf "%d", percent * 10000 + 0.5 }')"
+		;;
+	esac
+}

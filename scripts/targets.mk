@@ -1,0 +1,58 @@
+# The project's chores. The scripts do the work; a target sees to it that what they need is there. Targets that install
+# run the rest in a second make, which finds the compilers that the first one did not.
+
+-include tests/sim/sim.mk
+-include tests/integration/integration.mk
+-include tests/bench/bench.mk
+
+.PHONY: deps demo check check-valgrind check-scripts integration test lint
+
+##H make deps            installs what building needs (root)
+deps:
+	@scripts/deps build
+
+##H make demo            a market-data feed into a real RabbitMQ over AF_XDP, in about 40 seconds (root).
+##H                      FEED=capture.pcap.gz publishes that instead of a synthetic feed
+demo:
+	@scripts/deps demo
+	@$(MAKE) --no-print-directory B=$(B) all
+	@B=$(B) scripts/demo $(if $(FEED),'$(FEED)')
+
+# Programs of other folders that are quick and need no root add themselves to CHECK_PROGRAMS.
+CHECK_PROGRAMS ?=
+
+##H make check           the unit tests and short simulations: under a minute, no root
+check: $(UNIT_TESTS) $(CHECK_PROGRAMS)
+	@scripts/run-tests $^
+
+# Rooms whose code is all arithmetic on memory; the others' tests talk to the kernel or to threads.
+VALGRIND_ROOMS ?= base net tcp amqp plane feed
+VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect --fair-sched=yes
+check-valgrind: $(foreach r,$(VALGRIND_ROOMS),$(filter $(B)/tests/unit/$(r)/%,$(UNIT_TESTS)))
+	@scripts/run-tests --wrap '$(VALGRIND)' $^
+
+check-scripts:
+	@scripts/run-tests scripts/lint scripts/check-includes-test
+
+# tests/integration/*.c that tests run as they are, linked as a user of the library would.
+INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls
+$(B)/tests/integration/publish_calls: tests/integration/publish_calls.c $(B)/libharewire.so
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HW_CFLAGS) -o $@ $< -L$(B) -lharewire -Wl,-rpath,$(abspath $(B)) $(HW_LDFLAGS)
+
+##H make integration     the command against a RabbitMQ in the lab (root); CASES='pattern...' picks some
+integration: $(B)/harewire $(INTEGRATION_CLIENTS) $(INTEGRATION_DRIVERS) $(B)/loss.bpf.o
+	@B=$(B) tests/integration/run.py $(addprefix --program ,$(INTEGRATION_DRIVERS)) $(CASES)
+
+##H make test            everything, installing what it needs (root)
+test:
+	@scripts/deps test
+	@B=$(B) MAKE='$(MAKE) --no-print-directory' scripts/test
+
+##H make lint            clang-format, cppcheck, shellcheck and the include rules
+lint:
+	@scripts/lint
+
+$(B)/loss.bpf.o: scripts/loss.bpf.c
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I/usr/include/$(shell gcc -print-multiarch) -c -o $@ $<

@@ -1,0 +1,139 @@
+"""The lab itself: whatever happens to it, `down` leaves nothing."""
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import amqp
+from harness import case, equal, holds, repository
+from lab import Lab
+
+NAME = "it-lab"
+NETNS, INTERFACE = "harewire-broker-" + NAME, "hw-" + NAME
+
+
+def nothing_is_left():
+    left = [path for path in ("/run/netns/" + NETNS, "/sys/class/net/" + INTERFACE, "/run/harewire-lab/" + NAME)
+            if os.path.exists(path)]
+    equal(left, [], "left behind")
+
+
+def processes_inside():
+    return [int(pid) for pid in subprocess.run(["ip", "netns", "pids", NETNS], stdout=subprocess.PIPE, text=True,
+                                               check=True).stdout.split()]
+
+
+def alive(pids):
+    def is_alive(pid):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                return f.read().rpartition(")")[2].split()[0] not in "ZX"
+        except OSError:
+            return False
+    return [pid for pid in pids if is_alive(pid)]
+
+
+@case(lab="none")
+def up_and_down_may_be_repeated(t):
+    lab = Lab(NAME)
+    try:
+        lab.up()
+        before = dict(lab.environment)
+        lab.up()
+        equal(lab.environment, before, "the lab after a second up")
+        with amqp.Connection(lab) as connection:
+            equal(connection.declare_queue("q"), 0, "messages in a new queue")
+        pids = processes_inside()
+        holds(len(pids) >= 3, "the broker, its helpers and epmd run in the namespace")
+    finally:
+        lab.down()
+    equal(alive(pids), [], "processes that outlive the lab")
+    nothing_is_left()
+    lab.down()
+    equal(lab.run("status", check=False).returncode, 1, "exit status of status")
+
+
+@case(lab="none")
+def two_at_once_build_one_lab(t):
+    lab = Lab(NAME)
+    command = [repository("scripts/lab"), "--name", NAME, "up"]
+    try:
+        ups = [subprocess.Popen(command, cwd="/", env={"PATH": os.environ["PATH"]}, stdin=subprocess.DEVNULL) for _ in "ab"]
+        equal([up.wait(120) for up in ups], [0, 0], "exit statuses")
+        lab.read_environment()
+    finally:
+        lab.down()
+    nothing_is_left()
+
+
+@case(lab="none")
+def two_names_are_two_labs(t):
+    labs = [Lab(NAME), Lab(NAME + "2")]
+    try:
+        for lab in labs:
+            lab.up()
+        for key in ("AMQP_URL", "HAREWIRE_INTERFACE", "BROKER_NETNS", "BROKER_PID", "LAB_DIR"):
+            holds(labs[0].environment[key] != labs[1].environment[key], f"{key} is the same in both")
+        labs[0].down()
+        with amqp.Connection(labs[1]) as connection:
+            connection.declare_queue("q")
+    finally:
+        for lab in labs:
+            lab.down()
+    nothing_is_left()
+
+
+@case(lab="none")
+def a_killed_broker_is_seen_and_started_again(t):
+    lab = Lab(NAME)
+    try:
+        lab.up()
+        with amqp.Connection(lab) as connection:
+            connection.declare_queue("q")
+        lab.run("kill")
+        equal(lab.run("status", check=False).returncode, 1, "exit status of status without a broker")
+        lab.start_broker("frame_max = 4096")
+        holds("4096" in lab.ctl("environment"), "the new setting is not there")
+        lab.run("kill")
+    finally:
+        lab.down()
+    nothing_is_left()
+
+
+@case(lab="none")
+def an_interrupted_up_leaves_nothing(t):
+    for after_s in (0.05, 0.3, 2):
+        up = subprocess.Popen([repository("scripts/lab"), "--name", NAME, "up"], start_new_session=True,
+                              stdin=subprocess.DEVNULL)
+        time.sleep(after_s)
+        os.killpg(up.pid, signal.SIGINT)
+        holds(up.wait(60) != 0, "the interrupted up ended with exit status 0")
+        nothing_is_left()
+
+
+@case(lab="none")
+def a_broker_that_cannot_start_is_explained(t):
+    done = Lab(NAME).run("up", "--set", "no_such_setting = 1", check=False)
+    equal(done.returncode, 1, "exit status")
+    holds("no_such_setting" in done.stderr, f"the broker's own words are missing in: {done.stderr}")
+    nothing_is_left()
+
+
+@case()
+def loss_is_counted_in_both_directions(t):
+    with t.lab.loss(20) as counted:
+        for _ in range(20):
+            greet(t.lab)
+        lost = counted()
+    for direction in ("INGRESS", "EGRESS"):
+        seen, dropped = lost[direction + "_SEEN"], lost[direction + "_DROPPED"]
+        holds(0.05 * seen < dropped < 0.4 * seen, f"{dropped} of {seen} packets lost at 20 %")
+    equal(t.lab.run("status").stdout.rstrip().rpartition("loss")[2].strip(), "none", "loss afterwards")
+
+
+def greet(lab):
+    """A connection from outside, as far as connection.start."""
+    with socket.create_connection((lab.broker_ip, 5672), timeout=60) as s:
+        s.sendall(b"AMQP\0\0\x09\x01")
+        holds(s.recv(4096), "no answer")

@@ -1,0 +1,87 @@
+"""What the kernel and the wire see."""
+import contextlib
+import struct
+import subprocess
+import time
+
+import iex
+from harness import DRIVERS, case, equal, holds
+
+BASIC_PUBLISH = bytes([0, 60, 0, 40])
+FRAME_END = 0xCE
+
+
+def kernel_connections(t):
+    return subprocess.run(["ss", "-Htn", f"dst {t.lab.broker_ip}"], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+@case(drivers=DRIVERS)
+def the_kernel_has_no_connection_with_af_xdp(t):
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
+    seen, looks = "", 0
+    while running.process.poll() is None:
+        seen += kernel_connections(t)
+        looks += 1
+        time.sleep(0.1)
+    t.all_confirmed(running.wait(), 3000)
+    holds(looks > 10, "too short a run to see anything")
+    if t.driver == "af_xdp":
+        equal(seen, "", "ss -tn in the publisher's namespace")
+    else:
+        holds(seen, "ss shows nothing for the kernel's connection either: this test sees nothing")
+
+
+@contextlib.contextmanager
+def capture(t, path):
+    """tcpdump at the broker's end of the wire."""
+    command = t.lab.inside("tcpdump", "--immediate-mode", "-U", "-Z", "root", "-n", "-i", "eth0", "-w", path, "tcp", "and",
+                           "dst", "port", "5672")
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        holds("listening" in process.stderr.readline(), "tcpdump does not start")
+        yield
+        time.sleep(0.5)
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def tcp_payload(frame):
+    at = 14 + (frame[14] & 15) * 4
+    end = 14 + struct.unpack_from(">H", frame, 16)[0]
+    return frame[at + (frame[at + 12] >> 4) * 4:end]
+
+
+def frame_types(payload):
+    """The types of the AMQP frames that exactly fill a segment, or None when they do not."""
+    types, at = [], 0
+    while at < len(payload):
+        if len(payload) - at < 8:
+            return None
+        kind, _, size = struct.unpack_from(">BHI", payload, at)
+        if size > len(payload) - at - 8 or payload[at + 7 + size] != FRAME_END:
+            return None
+        types.append(kind)
+        at += size + 8
+    return types
+
+
+@case(drivers=("af_xdp",))
+def a_paced_message_is_one_segment(t):
+    with capture(t, t.path("wire.pcap")):
+        t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 300, "--size", 256, "--rate", 200), 300)
+    payloads = [tcp_payload(frame) for frame in iex.packets(t.path("wire.pcap"))]
+    published = [p for p in payloads if p[7:11] == BASIC_PUBLISH]
+    equal(len(published), 300, "segments that begin with basic.publish")
+    equal([frame_types(p) for p in published], [[1, 2, 3]] * 300, "frames of each segment")
+
+
+@case(drivers=("af_xdp",))
+def every_segment_has_good_checksums(t):
+    with capture(t, t.path("wire.pcap")):
+        t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 2000, "--size", 301), 2000)
+    text = subprocess.run(["tcpdump", "-n", "-vv", "-r", t.path("wire.pcap")], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    holds(text.count("(correct)") > 100, "tcpdump checked no checksum")
+    equal(text.count("incorrect"), 0, "incorrect checksums")
+    equal(text.count("bad cksum"), 0, "incorrect IP header checksums")

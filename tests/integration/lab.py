@@ -1,0 +1,93 @@
+"""scripts/lab from Python, and sockets in the broker's namespace."""
+import contextlib
+import ctypes
+import os
+import subprocess
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+CLONE_NEWNET = 0x40000000
+LIMIT_S = 150
+
+
+class LabError(Exception):
+    pass
+
+
+class Lab:
+    """One lab by name. up() must have succeeded before anything else but down() is used."""
+
+    def __init__(self, name):
+        self.name = name
+        self.environment = {}
+
+    def run(self, *arguments, check=True):
+        done = subprocess.run([ROOT + "/scripts/lab", "--name", self.name, *map(str, arguments)], timeout=LIMIT_S,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if check and done.returncode != 0:
+            raise LabError(f"scripts/lab {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stderr}")
+        return done
+
+    def up(self, queues=1, settings=()):
+        self.run("up", "--queues", queues, *sum((["--set", s] for s in settings), []))
+        self.read_environment()
+
+    def down(self):
+        self.run("down")
+
+    def start_broker(self, *settings):
+        self.run("start-broker", *sum((["--set", s] for s in settings), []))
+        self.read_environment()
+
+    def stop_broker(self):
+        self.run("stop-broker")
+
+    def ctl(self, *arguments):
+        return self.run("ctl", *arguments).stdout
+
+    def read_environment(self):
+        lines = self.run("status", "--env").stdout.split()
+        self.environment = dict(line.split("=", 1) for line in lines)
+
+    @property
+    def url(self):
+        return self.environment["AMQP_URL"]
+
+    @property
+    def broker_ip(self):
+        return self.environment["BROKER_IP"]
+
+    @property
+    def netns(self):
+        return self.environment["BROKER_NETNS"]
+
+    @property
+    def interface(self):
+        return self.environment["HAREWIRE_INTERFACE"]
+
+    def inside(self, *command):
+        """A command line that runs in the broker's namespace."""
+        return ["ip", "netns", "exec", self.netns, *command]
+
+    @contextlib.contextmanager
+    def namespace(self):
+        """Sockets made in this context belong to the broker's namespace for good."""
+        with open("/proc/thread-self/ns/net") as ours, open("/run/netns/" + self.netns) as theirs:
+            enter_namespace(theirs)
+            try:
+                yield
+            finally:
+                enter_namespace(ours)
+
+    @contextlib.contextmanager
+    def loss(self, percent):
+        """TCP packets are lost in both directions; yields a function that tells how many: {"INGRESS_DROPPED": n, ...}."""
+        self.run("loss", percent)
+        try:
+            yield lambda: {k: int(v) for k, v in (line.split("=") for line in self.run("loss", "count").stdout.split())}
+        finally:
+            self.run("loss", "off")
+
+
+def enter_namespace(file):
+    if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")

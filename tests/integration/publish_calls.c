@@ -1,0 +1,217 @@
+/*
+ * Publishes through the library and says what that cost: publish_calls threaded|inline DRIVER QUEUE COUNT
+ *
+ * Allocations are counted by standing in for malloc and its like; system calls are left to strace, which finds this
+ * thread's publishing between two writes to no file. The broker's URL is in $AMQP_URL.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/harewire.h"
+
+#define BODY_BYTES 256
+#define PATIENCE_S 60
+
+/* ---- the interposer: this executable's malloc is everybody's -------------------------------------------------------
+ */
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+static __thread uint64_t allocations __attribute__((tls_model("initial-exec")));
+
+void *malloc(size_t size)
+{
+	allocations++;
+	return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+	allocations++;
+	return __libc_calloc(count, size);
+}
+
+void *realloc(void *p, size_t size)
+{
+	allocations++;
+	return __libc_realloc(p, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+	allocations++;
+	return __libc_memalign(alignment, size);
+}
+
+int posix_memalign(void **p, size_t alignment, size_t size)
+{
+	allocations++;
+	*p = __libc_memalign(alignment, size);
+	return *p ? 0 : ENOMEM;
+}
+
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
+
+struct run {
+	struct harewire *hw;
+	struct harewire_publisher *publisher;
+	bool inline_mode;
+	bool ready;
+	uint64_t confirmed;
+	time_t deadline;
+};
+
+static void die(const char *what, const char *why)
+{
+	fprintf(stderr, "publish_calls: %s: %s\n", what, why ? why : "");
+	exit(1);
+}
+
+static void mark(const char *text)
+{
+	syscall(SYS_write, -1, text, strlen(text));
+}
+
+static void take_event(struct run *run, const struct harewire_event *event)
+{
+	switch (event->type) {
+	case HAREWIRE_EVENT_READY:
+		run->ready = true;
+		break;
+	case HAREWIRE_EVENT_CONFIRMED:
+		run->confirmed += event->last - event->first + 1;
+		break;
+	case HAREWIRE_EVENT_FAILED:
+		die("the publisher failed", event->text);
+		break;
+	default:
+		break;
+	}
+}
+
+static void poll_once(struct run *run)
+{
+	struct harewire_event event;
+
+	if (run->inline_mode)
+		harewire_poll(run->hw);
+	while (harewire_event_poll(run->publisher, &event))
+		take_event(run, &event);
+	if (time(NULL) > run->deadline)
+		die("waiting for the broker", "too long");
+}
+
+static void open_publisher(struct run *run, const char *driver, const char *queue)
+{
+	struct harewire_options options;
+	struct harewire_publisher_options publisher;
+	const struct harewire_queue queues[] = {{.name = queue}};
+	char why[512] = "";
+
+	harewire_options_init(&options);
+	options.driver = driver;
+	options.interface = strcmp(driver, "kernel") == 0 ? NULL : getenv("HAREWIRE_INTERFACE");
+	options.mode = run->inline_mode ? HAREWIRE_INLINE : HAREWIRE_THREADED;
+	options.idle = HAREWIRE_IDLE_BACKOFF;
+	int code = harewire_create(&options, &run->hw);
+	if (code)
+		die("harewire_create", harewire_error_text(code));
+	harewire_publisher_options_init(&publisher);
+	publisher.url = getenv("AMQP_URL");
+	publisher.queues = queues;
+	publisher.queue_count = 1;
+	if (harewire_publisher_open(run->hw, &publisher, &run->publisher, why, sizeof why))
+		die("harewire_publisher_open", why);
+	while (!run->ready)
+		poll_once(run);
+}
+
+static uint32_t prepare(struct run *run, const char *queue)
+{
+	struct harewire_template_options options;
+	const char *why = NULL;
+	uint32_t template_id;
+
+	harewire_template_options_init(&options);
+	options.routing_key = queue;
+	options.slots = HAREWIRE_SLOT_SEQUENCE | HAREWIRE_SLOT_SEND_TIME | HAREWIRE_SLOT_DUPLICATE;
+	if (harewire_template_prepare(run->publisher, &options, &template_id, &why))
+		die("harewire_template_prepare", why);
+	return template_id;
+}
+
+/* By publish and by claim in turn. The log is large enough for all of them. */
+static void publish(struct run *run, uint32_t template_id, uint64_t count)
+{
+	static const char body[BODY_BYTES] = "body";
+
+	for (uint64_t i = 0; i < count; i++) {
+		int64_t id;
+		if (i % 2) {
+			id = harewire_publish(run->publisher, template_id, body, sizeof body, 0);
+		} else {
+			int error = 0;
+			void *room = harewire_claim(run->publisher, template_id, sizeof body, &error);
+			if (!room)
+				die("harewire_claim", harewire_error_text(error));
+			memcpy(room, body, sizeof body);
+			id = harewire_commit(run->publisher, sizeof body, 0);
+		}
+		if (id < 0)
+			die("publish", harewire_error_text((int)id));
+		if (run->inline_mode)
+			harewire_poll(run->hw);
+	}
+}
+
+static void close_publisher(struct run *run)
+{
+	struct harewire_event event = {0};
+
+	harewire_publisher_close(run->publisher, 5000000000u);
+	while (event.type != HAREWIRE_EVENT_CLOSED && time(NULL) <= run->deadline) {
+		if (run->inline_mode)
+			harewire_poll(run->hw);
+		harewire_event_poll(run->publisher, &event);
+	}
+	harewire_publisher_destroy(run->publisher);
+	harewire_destroy(run->hw);
+}
+
+int main(int argc, char *argv[])
+{
+	struct harewire_driver_info driver;
+
+	if (argc != 5) {
+		fprintf(stderr, "usage: publish_calls threaded|inline DRIVER QUEUE COUNT\n");
+		return 2;
+	}
+	struct run run = {.inline_mode = strcmp(argv[1], "inline") == 0, .deadline = time(NULL) + PATIENCE_S};
+	uint64_t count = strtoull(argv[4], NULL, 10);
+	open_publisher(&run, argv[2], argv[3]);
+	uint32_t template_id = prepare(&run, argv[3]);
+	uint64_t before = allocations;
+	mark("publish begins");
+	publish(&run, template_id, count);
+	mark("publish ends");
+	while (run.confirmed < count)
+		poll_once(&run);
+	uint64_t after = allocations;
+	harewire_driver_info(run.hw, &driver);
+	close_publisher(&run);
+	printf("{\"thread\": %ld, \"driver\": \"%s\", \"confirmed\": %" PRIu64 ", \"control_allocations\": %" PRIu64
+	       ", \"publish_allocations\": %" PRIu64 "}\n",
+	       (long)syscall(SYS_gettid), driver.driver, run.confirmed, before, after - before);
+	return 0;
+}

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""The integration tests: run.py [--build DIR] [--program PROGRAM]... [--list] [PATTERN...]
+
+Brings labs up as cases ask for them, runs the cases whose names contain one of the patterns (default: all), takes the labs
+down again whatever happened. --program adds test programs that bring their own surroundings. The last line is
+"N passed, N failed[, N skipped]". Root.
+"""
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+
+import harness  # noqa: E402
+import cases_content  # noqa: E402,F401
+import cases_failure  # noqa: E402,F401
+import cases_feed  # noqa: E402,F401
+import cases_lab  # noqa: E402,F401
+import cases_limits  # noqa: E402,F401
+import cases_loss  # noqa: E402,F401
+import cases_promises  # noqa: E402,F401
+import cases_wire  # noqa: E402,F401
+from lab import Lab, LabError, ROOT  # noqa: E402
+
+# Options of `lab up` by the name cases use. "none": the case builds its own.
+LABS = {"plain": {}, "queues": {"queues": 4}, "none": None}
+
+
+class Labs:
+    """The lab that is up: one at a time, the host is small."""
+
+    def __init__(self):
+        self.kind, self.lab = None, None
+
+    def get(self, kind):
+        if kind != self.kind:
+            self.down()
+        if self.lab is None and LABS[kind] is not None:
+            self.kind, self.lab = kind, Lab("it-" + kind)
+            self.lab.up(**LABS[kind])
+        return self.lab
+
+    def down(self):
+        lab, self.kind, self.lab = self.lab, None, None
+        if lab is not None:
+            lab.down()
+
+    def repair(self):
+        """After a failed case: a broker that answers, no loss, no alarm."""
+        try:
+            if self.lab is not None:
+                self.lab.run("loss", "off")
+                self.lab.start_broker()
+                self.lab.ctl("set_vm_memory_high_watermark", "0.4")
+        except (LabError, subprocess.TimeoutExpired):
+            self.down()
+
+
+def run_case(labs, name, function, kind, driver, build):
+    """'ok', 'skip' or 'FAIL', and what is to be said about it."""
+    try:
+        with harness.Bench(labs.get(kind), driver, build) as bench:
+            function(bench)
+        return "ok", ""
+    except harness.Skip as reason:
+        return "skip", str(reason)
+    except AssertionError as e:
+        where = traceback.extract_tb(e.__traceback__)[-1]
+        for frame in traceback.extract_tb(e.__traceback__):
+            if frame.name == function.__name__:
+                where = frame
+        text = f"{os.path.relpath(where.filename, ROOT)}:{where.lineno}: {e}"
+    except Exception:  # a case's crash is that case's failure
+        text = traceback.format_exc()
+    labs.repair()
+    return "FAIL", text
+
+
+def run_program(path):
+    status = subprocess.run([os.path.join(ROOT, "scripts", "run-tests"), path], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lines = status.stdout.splitlines()
+    print("\n".join(lines[:-1]), flush=True)
+    counts = [int(word) for word in lines[-1].replace(",", "").split() if word.isdigit()]
+    return counts + [0] * (3 - len(counts))
+
+
+def chosen(patterns):
+    order = list(LABS)
+    cases = [c for c in harness.CASES if not patterns or any(p in c[0] for p in patterns)]
+    return sorted(cases, key=lambda c: order.index(c[2]))
+
+
+def run_cases(cases, build):
+    tally = {"ok": 0, "FAIL": 0, "skip": 0}
+    labs = Labs()
+    try:
+        for name, function, kind, driver in cases:
+            began = time.monotonic()
+            verdict, text = run_case(labs, name, function, kind, driver, build)
+            tally[verdict] += 1
+            print(f"{verdict:4} {name} ({time.monotonic() - began:.1f} s)" + (f": {text}" if text else ""), flush=True)
+    finally:
+        labs.down()
+    return tally
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=os.environ.get("B", "build"))
+    parser.add_argument("--program", action="append", default=[])
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("patterns", nargs="*")
+    options = parser.parse_args()
+    cases = chosen(options.patterns)
+    if options.list:
+        print("\n".join(name for name, *_ in cases))
+        return 0
+    if os.geteuid() != 0:
+        sys.exit("the integration tests need root: network namespaces, XDP")
+    # As an exception, so that the labs go down.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    programs = [path for path in options.program if not options.patterns or any(p in path for p in options.patterns)]
+    sums = [0, 0, 0]
+    for path in programs:
+        sums = [a + b for a, b in zip(sums, run_program(os.path.join(ROOT, path)))]
+    tally = run_cases(cases, os.path.join(ROOT, options.build))
+    passed, failed, skipped = sums[0] + tally["ok"], sums[1] + tally["FAIL"], sums[2] + tally["skip"]
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+/*
+ * A transport for tests of what lies above it: octets "sent" are collected, the test decides how many may go out and
+ * how many are acked, and plays the broker by feeding octets in.
+ */
+#ifndef HAREWIRE_TESTS_FAKE_TRANSPORT_H
+#define HAREWIRE_TESTS_FAKE_TRANSPORT_H
+
+#include "dataplane/stream.h"
+
+#define FAKE_BYTES (1u << 20)
+
+struct fake_stream {
+	struct stream stream;
+	uint64_t window;   /* octets that may be unacked */
+	bool ack_at_once;  /* what is sent is acked in the same turn */
+	uint64_t sent_offset;
+	uint8_t sent[FAKE_BYTES];
+	uint32_t sent_len;
+	uint8_t received[FAKE_BYTES];
+	uint32_t received_len, received_taken;
+	bool aborted, closed;
+	struct stream_address address;
+	uint8_t next_hop[6];
+};
+
+struct fake_transport {
+	struct transport transport;
+	struct fake_stream *streams;
+	uint32_t transmits;
+	int open_error; /* what open answers */
+	bool ready_streams[STREAMS_MAX];
+};
+
+void fake_transport_init(struct fake_transport *t, uint32_t streams);
+void fake_transport_fini(struct fake_transport *t);
+
+/* The peer accepts, sends octets, acknowledges everything sent, finishes, resets. Each makes the stream ready. */
+void fake_connected(struct fake_transport *t, uint32_t index);
+void fake_feed(struct fake_transport *t, uint32_t index, const void *bytes, uint32_t len);
+void fake_ack(struct fake_transport *t, uint32_t index);
+void fake_finish(struct fake_transport *t, uint32_t index);
+void fake_reset(struct fake_transport *t, uint32_t index, int error);
+
+#endif

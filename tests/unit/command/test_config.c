@@ -1,0 +1,170 @@
+#include "tests/unit/command/command_cmocka.h"
+
+#include <stdio.h>
+
+#include "control/command/config.h"
+#include "control/command/options.h"
+#include "control/command/prepare.h"
+
+static char path[64];
+
+static int load_mode(const char *text, mode_t mode, enum subcommand command, struct settings *s, struct config **c,
+		     char *why)
+{
+	write_file(path, text, mode);
+	settings_init(s, command);
+	*c = NULL;
+	int code = config_load(path, s, c, why, OPTION_WHY_MAX);
+	unlink(path);
+	return code;
+}
+
+static void assert_refused(const char *text, int line, const char *sentence)
+{
+	struct settings s;
+	struct config *c;
+	char why[OPTION_WHY_MAX] = "", place[96];
+
+	assert_true(load_mode(text, 0600, COMMAND_PUBLISH, &s, &c, why) < 0);
+	snprintf(place, sizeof place, "%s:%d: ", path, line);
+	assert_says(why, place);
+	assert_says(why, sentence);
+	settings_fini(&s);
+	config_free(c);
+}
+
+static void reads_every_section_and_those_of_other_subcommands_do_not_count(void **state)
+{
+	static const char text[] = "broker:\n  url: amqp://me@there/\n  heartbeat: 3\n"
+				   "driver:\n  driver: af_xdp\n  inline: true\n  log-bytes: 1M\n"
+				   "topology:\n"
+				   "  exchanges:\n    - name: md\n      type: topic\n      durable: true\n"
+				   "  queues:\n    - {name: q, arguments: [x-max-length=5]}\n"
+				   "  bindings:\n    - exchange: md\n      queue: q\n      routing-key: '#'\n"
+				   "publish:\n  exchange: md\n  rate: 10.5\n  persistent: yes\n  header: [a=1, b=c]\n"
+				   "feed:\n  exchange: other\n  symbols: 7\n";
+	struct settings s;
+	struct config *c;
+	char why[OPTION_WHY_MAX];
+
+	if (load_mode(text, 0644, COMMAND_PUBLISH, &s, &c, why))
+		fail_msg("%s", why);
+	assert_string_equal(s.url, "amqp://me@there/");
+	assert_int_equal(s.heartbeat_s, 3);
+	assert_int_equal(s.driver, DRIVER_AF_XDP);
+	assert_true(s.inline_worker);
+	assert_int_equal(s.log_bytes, 1 << 20);
+	assert_string_equal(s.exchange, "md");
+	assert_true(s.rate == 10.5);
+	assert_true(s.persistent);
+	assert_int_equal(s.headers.count, 2);
+	assert_string_equal(s.headers.items[1], "b=c");
+	assert_int_equal(s.symbols, 1000);
+	assert_int_equal(s.topology.exchange_count, 1);
+	assert_true(s.topology.exchanges[0].durable);
+	assert_int_equal(s.topology.queues[0].arguments[0].integer, 5);
+	assert_string_equal(s.topology.bindings[0].routing_key, "#");
+	settings_fini(&s);
+	config_free(c);
+}
+
+static void an_unknown_key_is_refused_with_line_and_name(void **state)
+{
+	assert_refused("publish:\n  exchange: a\n  foo: 3\n", 3, "unknown key 'foo'");
+	assert_refused("publish:\n  exchange: a\n\n# a comment\nfoo: 3\n", 5, "unknown key 'foo'");
+	assert_refused("publish:\n  prefetch: 3\n", 2, "unknown key 'prefetch'"); /* consume's */
+	assert_refused("topology:\n  queues:\n    - name: q\n      lazy: true\n", 4, "unknown key 'lazy'");
+	assert_refused("publish: {exchange: a, foo: 3}\n", 1, "unknown key 'foo'");
+	assert_refused("publish:\n  config: x\n", 2, "unknown key 'config'");
+}
+
+static void a_wrong_type_is_refused_with_line_and_name(void **state)
+{
+	assert_refused("publish:\n  exchange: [a]\n", 2, "exchange: must be a single value");
+	assert_refused("publish:\n  exchange:\n    a: b\n", 3, "exchange: must be a single value");
+	assert_refused("publish:\n  header: a=b\n", 2, "header: must be a list");
+	assert_refused("publish: 3\n", 1, "publish: must be a mapping");
+	assert_refused("topology:\n  queues:\n    - name: q\n      durable: maybe\n", 4,
+		       "durable: must be true or false");
+	assert_refused("topology:\n  queues:\n    - durable: true\n", 3, "'name' is missing");
+}
+
+static void a_wrong_value_is_refused_with_line_and_name_in_any_section(void **state)
+{
+	assert_refused("feed:\n  rate: 1\npublish:\n  exchange: a\n  rate: fast\n", 5, "rate: 'fast' is neither");
+	assert_refused("publish:\n  exchange: a\nfeed:\n  symbols: 0\n", 4,
+		       "symbols: '0' is not a whole number from 1");
+	assert_refused("driver:\n  driver: dpdk\n", 2, "driver: 'dpdk' is not one of auto, af_xdp, kernel");
+	assert_refused("publish:\n  persistent: maybe\n", 2, "persistent: 'maybe' is not true or false");
+	assert_refused("topology:\n  bindings:\n    - exchange: a\n", 2, "either queue or to-exchange");
+	assert_refused("topology:\n  queues:\n    - name: q\n      arguments: [x]\n", 2,
+		       "'x' is not of the form name=value");
+}
+
+static void what_is_no_yaml_is_refused_with_its_line(void **state)
+{
+	assert_refused("publish:\n  exchange: a\n   rate: 3\n", 2, "mapping values are not allowed");
+	assert_refused("publish:\n  exchange: a\n  exchange: b\n", 2, "exchange: given twice");
+	assert_refused("publish:\n  exchange: &x a\n  routing-key: *x\n", 3, "routing-key: ");
+}
+
+static void an_empty_file_and_an_empty_section_are_no_mistake(void **state)
+{
+	struct settings s;
+	struct config *c;
+	char why[OPTION_WHY_MAX];
+
+	assert_int_equal(load_mode("", 0644, COMMAND_PUBLISH, &s, &c, why), 0);
+	config_free(c);
+	assert_int_equal(load_mode("# nothing\npublish:\nbroker:\n", 0644, COMMAND_PUBLISH, &s, &c, why), 0);
+	config_free(c);
+}
+
+static void a_password_is_refused_in_a_file_that_others_may_read(void **state)
+{
+	static const char *const texts[] = {"broker:\n  password: hush\n", "broker:\n  url: amqp://u:hush@h\n"};
+	struct settings s;
+	struct config *c;
+	char why[OPTION_WHY_MAX];
+
+	for (int i = 0; i < 2; i++) {
+		assert_true(load_mode(texts[i], 0640, COMMAND_FEED, &s, &c, why) < 0);
+		assert_says(why, "mode is 0640: chmod 600 /tmp/");
+		assert_null(strstr(why, "hush"));
+		config_free(c);
+		assert_int_equal(load_mode(texts[i], 0600, COMMAND_FEED, &s, &c, why), 0);
+		config_free(c);
+	}
+	assert_int_equal(load_mode("broker:\n  url: amqp://u@h\n", 0644, COMMAND_FEED, &s, &c, why), 0);
+	config_free(c);
+}
+
+static void flags_override_the_file(void **state)
+{
+	struct prepared p;
+	char why[OPTION_WHY_MAX];
+
+	write_file(path, "publish:\n  exchange: a\n  rate: 5\n  header: [x=1]\n", 0644);
+	char *argv[] = {"--rate", "7", "--config", path, "--header", "y=2"};
+	assert_int_equal(prepare(&p, COMMAND_PUBLISH, 6, argv, why, sizeof why), 0);
+	assert_string_equal(p.settings.exchange, "a");
+	assert_true(p.settings.rate == 7);
+	assert_int_equal(p.settings.headers.count, 2); /* lists grow */
+	prepared_fini(&p);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_every_section_and_those_of_other_subcommands_do_not_count),
+		cmocka_unit_test(an_unknown_key_is_refused_with_line_and_name),
+		cmocka_unit_test(a_wrong_type_is_refused_with_line_and_name),
+		cmocka_unit_test(a_wrong_value_is_refused_with_line_and_name_in_any_section),
+		cmocka_unit_test(what_is_no_yaml_is_refused_with_its_line),
+		cmocka_unit_test(an_empty_file_and_an_empty_section_are_no_mistake),
+		cmocka_unit_test(a_password_is_refused_in_a_file_that_others_may_read),
+		cmocka_unit_test(flags_override_the_file),
+	};
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}

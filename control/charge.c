@@ -117,7 +117,8 @@ static bool check_unready(struct charge *c, uint64_t now_ns)
 		charge_end(c, 0, "closed before it was connected");
 		return true;
 	}
-	/* A handshake job has its own deadline, a little earlier, and names the step it was at: give it time to say so. */
+	/* A handshake job has its own deadline, a little earlier, and names the step it was at: give it time to say so.
+	 */
 	uint64_t grace_ns = c->phase == CHARGE_HANDSHAKE ? 1000000000u : 0;
 	if (now_ns < c->deadline_ns + grace_ns)
 		return false;

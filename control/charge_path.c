@@ -73,8 +73,8 @@ void charge_path_neighbour(struct charge *c, uint64_t now_ns)
 		charge_path_connect(c, now_ns);
 		break;
 	case NEIGHBOUR_FAILED:
-		charge_end(c, HW_ERR_NEIGHBOUR_FAILED, "no answer to ARP for %s on %s",
-			   ip_text(c->route.next_hop, ip), c->route.interface);
+		charge_end(c, HW_ERR_NEIGHBOUR_FAILED, "no answer to ARP for %s on %s", ip_text(c->route.next_hop, ip),
+			   c->route.interface);
 		break;
 	default:
 		break; /* the deadline, or news from the kernel */
@@ -147,8 +147,8 @@ void charge_path_check_queue(struct charge *c, uint64_t now_ns)
 		return;
 	supervisor_log(s, HAREWIRE_LOG_DEBUG, "local port %u is received on queue %d, not on %u",
 		       (unsigned)c->flow.local_port, queue, d->info.queue);
-	supervisor_send(s, &(struct command){
-				   .type = COMMAND_ABORT, .connection = c->connection, .generation = c->generation});
+	supervisor_send(
+		s, &(struct command){.type = COMMAND_ABORT, .connection = c->connection, .generation = c->generation});
 	if (++c->ports_tried == PORTS_TO_TRY) {
 		int err = d->ops->receive_all_queues ? d->ops->receive_all_queues(d) : HW_ERR_UNSUPPORTED;
 		if (err) {

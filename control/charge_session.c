@@ -87,33 +87,39 @@ static void hand_over(struct charge *c)
 	atomic_store_explicit(&c->heartbeat_s, r->heartbeat_s, memory_order_relaxed);
 	c->phase = CHARGE_RUNNING;
 	supervisor_send(c->supervisor, &cmd);
-	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO,
-		       "%s:%u: ready (frame_max %u, heartbeat %u s, channel_max %u)", c->target.host,
-		       (unsigned)c->target.port, r->frame_max, r->heartbeat_s, r->channel_max);
+	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: ready (frame_max %u, heartbeat %u s, channel_max %u)",
+		       c->target.host, (unsigned)c->target.port, r->frame_max, r->heartbeat_s, r->channel_max);
+}
+
+/* rabbitmq-c is content, but the connection is not there to be handed over any more. */
+static void fail_hand_over(struct charge *c)
+{
+	char text[SESSION_TEXT_MAX];
+	int code = c->stream_ended ? c->stream_end_code : HW_ERR_AMQP_UNEXPECTED;
+	if (!charge_session_drain(c, text, sizeof text))
+		snprintf(text, sizeof text, "%s", hw_error_sentence(code));
+	charge_end(c, code, "%s:%u: right after the handshake: %s", c->target.host, (unsigned)c->target.port, text);
 }
 
 void charge_session_step(struct charge *c, uint64_t now_ns)
 {
-	pump_run(&c->pump);
-	/* The broker is gone: let rabbitmq-c read what it said last, then an end of file. */
-	if (c->stream_ended && pump_idle(&c->pump))
-		shutdown(c->pump.fd, SHUT_WR);
-	if (!job_done(&c->session->job))
-		return;
-	pump_run(&c->pump);
-	struct session_result result = c->session->result;
-	if (result.code == 0 && !c->stream_ended && pump_idle(&c->pump)) {
-		hand_over(c);
-		free_session(c);
+	if (!job_done(&c->session->job)) {
+		pump_run(&c->pump);
+		/* The broker is gone: let rabbitmq-c read what it said last, then an end of file. */
+		if (c->stream_ended && pump_idle(&c->pump))
+			shutdown(c->pump.fd, SHUT_WR);
 		return;
 	}
+	/* From here on the pump rests: what the broker says after its last reply is not rabbitmq-c's any more. */
+	struct session_result result = c->session->result;
+	bool idle = pump_idle(&c->pump);
+	if (c->phase == CHARGE_HANDSHAKE && result.code == 0 && !c->stream_ended && idle)
+		hand_over(c);
 	free_session(c);
 	if (c->phase != CHARGE_HANDSHAKE)
-		return; /* ended meanwhile: nobody wants the result */
+		return; /* handed over, or ended meanwhile */
 	if (result.code == 0)
-		charge_end(c, c->stream_ended ? c->stream_end_code : HW_ERR_AMQP_UNEXPECTED,
-			   "%s:%u: the connection ended right after the handshake: %s", c->target.host,
-			   (unsigned)c->target.port, hw_error_sentence(c->stream_end_code));
+		fail_hand_over(c);
 	else
 		charge_end(c, result.code, "%s:%u: %s", c->target.host, (unsigned)c->target.port, result.text);
 }

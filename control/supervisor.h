@@ -4,8 +4,8 @@
  *     resolve ─▶ route ─▶ neighbour ─▶ connect ─▶ handshake ─▶ running ─▶ ending ─▶ ended ─▶ removing
  *     (pool)                           (worker)   (pool)
  *
- * It talks to the worker only through dataplane/command.h, to the application only through the publisher's state (which the
- * worker sets on its behalf).
+ * It talks to the worker only through dataplane/command.h, to the application only through the publisher's state (which
+ * the worker sets on its behalf).
  */
 #ifndef HAREWIRE_SUPERVISOR_H
 #define HAREWIRE_SUPERVISOR_H
@@ -45,7 +45,8 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
 /* Every charge must have been removed, and the worker stopped: frees the transport too. */
 void supervisor_destroy(struct supervisor *s);
 
-/* Application's thread. Takes target's topology over. 0, HW_ERR_NOMEM, or HW_ERR_BUSY: as many as a worker can serve. */
+/* Application's thread. Takes target's topology over. 0, HW_ERR_NOMEM, or HW_ERR_BUSY: as many as a worker can serve.
+ */
 int supervisor_add(struct supervisor *s, const struct target *target, struct connection *connection,
 		   struct charge **out);
 /* Asks for the connection to be dropped; once supervisor_removed says so nobody else touches it. */

@@ -51,8 +51,8 @@ struct charge {
 	struct resolve_job *resolve;
 	struct session_job *session;
 	struct pump pump;
-	int session_fd;          /* the other end is pump.fd; -1: none */
-	bool stream_ended;       /* EVENT_CLOSED came during the handshake */
+	int session_fd;    /* the other end is pump.fd; -1: none */
+	bool stream_ended; /* EVENT_CLOSED came during the handshake */
 	int stream_end_code;
 
 	uint32_t remote_ip;

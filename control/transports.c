@@ -43,7 +43,8 @@ static int check_interface(const struct transport_request *request, const struct
 {
 	if (route->loopback) {
 		snprintf(why, why_bytes,
-			 "the broker is on this host (route through %s): a packet driver cannot reach it, use the driver "
+			 "the broker is on this host (route through %s): a packet driver cannot reach it, use the "
+			 "driver "
 			 "'kernel'",
 			 route->interface);
 		return HW_ERR_UNSUPPORTED;

@@ -6,8 +6,8 @@
  *     control ◀─ bridge.to_control ─┐ connection
  *     control ── bridge.to_wire ───▶┘
  *
- * Every record names a connection and its generation (one per TCP connection made for it). A record whose generation is not
- * the connection's own is dropped and counted.
+ * Every record names a connection and its generation (one per TCP connection made for it). A record whose generation is
+ * not the connection's own is dropped and counted.
  */
 #ifndef HAREWIRE_COMMAND_H
 #define HAREWIRE_COMMAND_H

@@ -54,11 +54,8 @@ static void enter(struct connection *c, enum connection_phase phase)
 
 static void report(struct connection *c, enum worker_event_type type, int code)
 {
-	struct worker_event e = {.type = type,
-				 .generation = c->generation,
-				 .connection = c,
-				 .code = code,
-				 .reply_code = c->reply_code};
+	struct worker_event e = {
+		.type = type, .generation = c->generation, .connection = c, .code = code, .reply_code = c->reply_code};
 	/* Bounded: a connection reports each kind at most once a generation, and the ring holds four for every one. */
 	bool pushed = spsc_push(c->events, &e);
 	assert(pushed);
@@ -156,7 +153,8 @@ static void check_closing(struct connection *c, uint64_t now_ns)
 	uint64_t deadline = atomic_load_explicit(&p->close_deadline_ns, memory_order_acquire);
 	if (deadline == PUBLISHER_NOT_CLOSING)
 		return;
-	if (c->confirms.settled_id == atomic_load_explicit(&p->committed_id, memory_order_acquire) || now_ns >= deadline)
+	if (c->confirms.settled_id == atomic_load_explicit(&p->committed_id, memory_order_acquire) ||
+	    now_ns >= deadline)
 		begin_ending(c, now_ns);
 }
 
@@ -209,8 +207,26 @@ void connection_open(struct connection *c, struct stream *stream, const struct s
 		connection_abort(c, err, now_ns);
 }
 
+static void update_figures(struct connection *c)
+{
+	struct stream_info info;
+	c->ops->info(c->stream, &info);
+	struct harewire_publisher_stats *f = &c->publisher->figures;
+	f->srtt_ns = info.srtt_ns;
+	f->retransmits = info.retransmits;
+	f->rto_fired = info.rto_fired;
+	f->octets_sent = info.octets_sent;
+	f->segments_sent = info.segments_sent;
+	f->segments_received = info.segments_received;
+	f->cwnd = info.cwnd;
+	f->peer_window = info.peer_window;
+	f->mss = info.mss;
+	memcpy(f->tcp_state, info.state, sizeof f->tcp_state);
+}
+
 static void release_stream(struct connection *c)
 {
+	update_figures(c);
 	c->stream = NULL;
 	enter(c, CONNECTION_IDLE);
 }
@@ -225,7 +241,7 @@ void connection_abort(struct connection *c, int code, uint64_t now_ns)
 	report(c, EVENT_CLOSED, c->end_code ? c->end_code : code);
 }
 
-void connection_hand_over(struct connection *c, uint64_t heartbeat_ns, uint32_t frame_max, uint64_t now_ns)
+void connection_hand_over(struct connection *c, uint64_t heartbeat_ns, uint32_t frame_max)
 {
 	if (c->phase != CONNECTION_HANDSHAKE)
 		return; /* it has ended meanwhile; EVENT_CLOSED is under way */
@@ -233,9 +249,9 @@ void connection_hand_over(struct connection *c, uint64_t heartbeat_ns, uint32_t 
 	publisher_set_frame_max(c->publisher, frame_max);
 	enter(c, CONNECTION_PUBLISHING);
 	if (c->blocked)
-		publisher_set_blocked(c->publisher, c->blocked_reason, c->blocked_reason_len, now_ns);
+		publisher_set_blocked(c->publisher, c->blocked_reason, c->blocked_reason_len);
 	else
-		publisher_set_state(c->publisher, PUBLISHER_READY, 0, NULL, now_ns);
+		publisher_set_state(c->publisher, PUBLISHER_READY, 0, NULL);
 }
 
 /* ---- frames from the broker ---- */
@@ -244,11 +260,12 @@ static int forward(struct connection *c, const struct frame *f)
 {
 	if (!f->raw)
 		return 0; /* the body of a return */
-	return byte_ring_write(&c->bridge.to_control, f->raw, f->payload_len + AMQP_FRAME_OVERHEAD) ? 0
-												    : HW_ERR_AMQP_BRIDGE_FULL;
+	return byte_ring_write(&c->bridge.to_control, f->raw, f->payload_len + AMQP_FRAME_OVERHEAD)
+		       ? 0
+		       : HW_ERR_AMQP_BRIDGE_FULL;
 }
 
-static int on_blocked(struct connection *c, const struct frame *f, uint64_t now_ns)
+static int on_blocked(struct connection *c, const struct frame *f)
 {
 	struct amqp_text reason;
 	int err = amqp_parse_blocked(f, &reason);
@@ -259,17 +276,17 @@ static int on_blocked(struct connection *c, const struct frame *f, uint64_t now_
 	c->blocked_reason_len = reason.len;
 	memcpy(c->blocked_reason, reason.chars, reason.len);
 	if (c->phase == CONNECTION_PUBLISHING)
-		publisher_set_blocked(c->publisher, reason.chars, reason.len, now_ns);
+		publisher_set_blocked(c->publisher, reason.chars, reason.len);
 	return 0;
 }
 
-static void on_unblocked(struct connection *c, uint64_t now_ns)
+static void on_unblocked(struct connection *c)
 {
 	if (!c->blocked)
 		return;
 	c->blocked = false;
 	if (c->phase == CONNECTION_PUBLISHING)
-		publisher_set_state(c->publisher, PUBLISHER_READY, 0, NULL, now_ns);
+		publisher_set_state(c->publisher, PUBLISHER_READY, 0, NULL);
 }
 
 static int on_confirm(struct connection *c, const struct frame *f, enum message_outcome outcome, uint64_t now_ticks)
@@ -384,8 +401,8 @@ static int on_frame(struct connection *c, const struct frame *f, uint64_t now_ns
 		return 0;
 	if (is_blocked_news(f)) {
 		if (amqp_method_id(f) == AMQP_CONNECTION_BLOCKED)
-			return on_blocked(c, f, now_ns);
-		on_unblocked(c, now_ns);
+			return on_blocked(c, f);
+		on_unblocked(c);
 		return 0;
 	}
 	if (c->phase < CONNECTION_PUBLISHING)
@@ -477,23 +494,6 @@ static void check_heartbeat(struct connection *c, uint64_t now_ns)
 	}
 }
 
-static void update_figures(struct connection *c)
-{
-	struct stream_info info;
-	c->ops->info(c->stream, &info);
-	struct harewire_publisher_stats *f = &c->publisher->figures;
-	f->srtt_ns = info.srtt_ns;
-	f->retransmits = info.retransmits;
-	f->rto_fired = info.rto_fired;
-	f->octets_sent = info.octets_sent;
-	f->segments_sent = info.segments_sent;
-	f->segments_received = info.segments_received;
-	f->cwnd = info.cwnd;
-	f->peer_window = info.peer_window;
-	f->mss = info.mss;
-	memcpy(f->tcp_state, info.state, sizeof f->tcp_state);
-}
-
 /* Looked at often enough for its figures, and so for heartbeats, whose shortest interval is a second. */
 static uint64_t next_look(const struct connection *c, uint64_t now_ns)
 {
@@ -508,7 +508,8 @@ uint64_t connection_timer(struct connection *c, uint64_t now_ns)
 	if (c->phase == CONNECTION_IDLE)
 		return UINT64_MAX;
 	if (now_ns >= c->end_deadline_ns) {
-		/* The broker does not answer our close (it answers nothing while blocked): that is no failure of ours. */
+		/* The broker does not answer our close (it answers nothing while blocked): that is no failure of ours.
+		 */
 		int code = c->end_code;
 		c->end_deadline_ns = UINT64_MAX;
 		c->ops->abort(c->stream, now_ns);
@@ -527,12 +528,12 @@ uint64_t connection_timer(struct connection *c, uint64_t now_ns)
 
 /* ---- the publisher's end ---- */
 
-void connection_end_publisher(struct connection *c, int code, const char *text, uint64_t now_ns)
+void connection_end_publisher(struct connection *c, int code, const char *text)
 {
 	struct harewire_publisher *p = c->publisher;
 	confirms_end(&c->confirms, atomic_load_explicit(&p->committed_id, memory_order_acquire), OUTCOME_UNCONFIRMED);
 	memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
 	publisher_progress(p, &c->confirms, c->confirms.settled_pos);
-	publisher_set_state(p, code ? PUBLISHER_FAILED : PUBLISHER_CLOSED, code, text, now_ns);
+	publisher_set_state(p, code ? PUBLISHER_FAILED : PUBLISHER_CLOSED, code, text);
 	report(c, EVENT_ENDED, 0);
 }

@@ -54,10 +54,10 @@ struct connection {
 	/* sending */
 	struct log control; /* the small buffer: a ring of octets, mapped twice like the log */
 	uint64_t control_end;
-	uint64_t log_start;          /* log position at which this generation began */
+	uint64_t log_start; /* log position at which this generation began */
 	struct wire_mark marks[WIRE_MARKS];
 	uint32_t marks_head, marks_tail;
-	uint64_t wired_id; /* messages before it have been stamped call-to-wire */
+	uint64_t wired_id;            /* messages before it have been stamped call-to-wire */
 	uint64_t heartbeat_queued_at; /* stream offset behind the last heartbeat pushed */
 
 	/* receiving */
@@ -88,7 +88,7 @@ void connection_open(struct connection *c, struct stream *stream, const struct s
 		     uint32_t generation, uint64_t now_ns);
 
 /* The handshake is complete: publish from here on. */
-void connection_hand_over(struct connection *c, uint64_t heartbeat_ns, uint32_t frame_max, uint64_t now_ns);
+void connection_hand_over(struct connection *c, uint64_t heartbeat_ns, uint32_t frame_max);
 
 /* The stream has news: reads frames, notices its end. */
 void connection_receive(struct connection *c, uint64_t now_ns, uint64_t now_ticks);
@@ -103,7 +103,7 @@ uint64_t connection_timer(struct connection *c, uint64_t now_ns);
 void connection_abort(struct connection *c, int code, uint64_t now_ns);
 
 /* The publisher is over: every message without an outcome gets UNCONFIRMED, then the application is told. */
-void connection_end_publisher(struct connection *c, int code, const char *text, uint64_t now_ns);
+void connection_end_publisher(struct connection *c, int code, const char *text);
 
 /* The application wants something of this connection: messages wait, or it is closing. */
 static inline bool connection_wanted(const struct connection *c)

@@ -55,9 +55,8 @@ int harewire_create(const struct harewire_options *options, struct harewire **ou
 	memset(hw, 0, sizeof *hw);
 	clock_calibrate(&hw->clock);
 	hw->mode = options->mode;
-	struct worker_options worker = {.clock = &hw->clock,
-					.backoff = options->idle == HAREWIRE_IDLE_BACKOFF,
-					.cpu = options->worker_cpu};
+	struct worker_options worker = {
+		.clock = &hw->clock, .backoff = options->idle == HAREWIRE_IDLE_BACKOFF, .cpu = options->worker_cpu};
 	int err = worker_init(&hw->worker, &worker);
 	if (err) {
 		free(hw);

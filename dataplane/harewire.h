@@ -4,14 +4,15 @@
  *     harewire_create ──▶ harewire_publisher_open ──▶ READY ──▶ publish … publish ──▶ close ──▶ destroy
  *
  * Threads. A `struct harewire` owns a control thread and one worker: a thread of its own (threaded mode) or the
- * application's (inline mode, driven by harewire_poll). One publisher is used by one application thread at a time; different
- * publishers may be used by different threads (threaded mode). No call blocks or waits except harewire_create,
- * harewire_destroy and harewire_publisher_destroy.
+ * application's (inline mode, driven by harewire_poll). One publisher is used by one application thread at a time;
+ * different publishers may be used by different threads (threaded mode). No call blocks or waits except
+ * harewire_create, harewire_destroy and harewire_publisher_destroy.
  *
  * Errors. Functions return 0 or a positive result on success and a negative HAREWIRE_ERR_* otherwise; a failed call has
  * changed nothing. harewire_error_text turns codes into sentences; a publisher's own reasons come with its events.
  *
- * Strings are UTF-8, NUL-terminated, and copied by the call that takes them. Durations are ns unless the name says otherwise.
+ * Strings are UTF-8, NUL-terminated, and copied by the call that takes them. Durations are ns unless the name says
+ * otherwise.
  */
 #ifndef HAREWIRE_H
 #define HAREWIRE_H
@@ -29,8 +30,8 @@ extern "C" {
 
 /* Results of publish and claim first; see harewire_error_text for the sentences. */
 enum harewire_error {
-	HAREWIRE_ERR_LOG_FULL = -1,     /* unconfirmed messages fill the log or the index: poll, retry later */
-	HAREWIRE_ERR_BLOCKED = -2,      /* reserved: while the broker has raised an alarm, messages are kept in the log */
+	HAREWIRE_ERR_LOG_FULL = -1, /* unconfirmed messages fill the log or the index: poll, retry later */
+	HAREWIRE_ERR_BLOCKED = -2,  /* reserved: while the broker has raised an alarm, messages are kept in the log */
 	HAREWIRE_ERR_DISCONNECTED = -3, /* not READY yet */
 	HAREWIRE_ERR_TOO_LARGE = -4,    /* more than the log holds, or for claim more than one frame */
 	HAREWIRE_ERR_CLOSED = -5,       /* closing, closed or failed */
@@ -105,7 +106,8 @@ struct harewire_driver_info {
 };
 HAREWIRE_API void harewire_driver_info(const struct harewire *hw, struct harewire_driver_info *info);
 
-/* ---- what is declared at the broker ------------------------------------------------------------------------------- */
+/* ---- what is declared at the broker -------------------------------------------------------------------------------
+ */
 
 /* An entry of an AMQP table: a queue's or exchange's argument, a constant message header. */
 enum harewire_field_kind { HAREWIRE_STRING, HAREWIRE_INT64, HAREWIRE_BOOL };
@@ -134,8 +136,8 @@ struct harewire_queue {
 };
 
 struct harewire_binding {
-	const char *exchange; /* source */
-	const char *queue;    /* destination queue, or NULL */
+	const char *exchange;    /* source */
+	const char *queue;       /* destination queue, or NULL */
 	const char *to_exchange; /* destination exchange, when queue is NULL */
 	const char *routing_key;
 	const struct harewire_field *arguments;
@@ -147,17 +149,17 @@ struct harewire_binding {
 struct harewire_publisher;
 
 struct harewire_publisher_options {
-	const char *url;      /* amqp://user:password@host:port/vhost; missing parts: guest, guest, localhost, 5672, "/" */
+	const char *url; /* amqp://user:password@host:port/vhost; missing parts: guest, guest, localhost, 5672, "/" */
 	const char *user, *password, *vhost; /* override the URL's; NULL: the URL's */
 	const char *connection_name;         /* shown by the broker; NULL: "harewire" */
 	uint32_t heartbeat_s;                /* asked for; the broker may lower it. Default 10; 0: none */
 	uint32_t frame_max;                  /* asked for, 4096..1048576. Default 131072 */
-	uint64_t log_bytes;                  /* ring of encoded messages, rounded up to a power of two. Default 16 MiB */
-	uint64_t max_messages;               /* message index, rounded up to a power of two. Default 65536 */
-	uint32_t max_templates;              /* default 131072 */
-	uint64_t connect_timeout_ns;         /* TCP and AMQP handshake, all in. Default 10 s */
-	uint64_t rto_min_ns;                 /* user-space TCP; default 5 ms */
-	uint64_t user_timeout_ns;            /* user-space TCP; default 10 s */
+	uint64_t log_bytes;          /* ring of encoded messages, rounded up to a power of two. Default 16 MiB */
+	uint64_t max_messages;       /* message index, rounded up to a power of two. Default 65536 */
+	uint32_t max_templates;      /* default 131072 */
+	uint64_t connect_timeout_ns; /* TCP and AMQP handshake, all in. Default 10 s */
+	uint64_t rto_min_ns;         /* user-space TCP; default 5 ms */
+	uint64_t user_timeout_ns;    /* user-space TCP; default 10 s */
 	const struct harewire_exchange *exchanges;
 	uint32_t exchange_count;
 	const struct harewire_queue *queues;
@@ -170,8 +172,8 @@ HAREWIRE_API void harewire_publisher_options_init(struct harewire_publisher_opti
 
 /*
  * Starts to connect, log in and declare; returns at once. HAREWIRE_EVENT_READY or _FAILED follows. Everything the
- * publisher will ever need is allocated here. HAREWIRE_ERR_INVALID for options that cannot work: `why`, if not NULL, then
- * receives a sentence of up to why_bytes octets.
+ * publisher will ever need is allocated here. HAREWIRE_ERR_INVALID for options that cannot work: `why`, if not NULL,
+ * then receives a sentence of up to why_bytes octets.
  */
 HAREWIRE_API int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher_options *options,
 					 struct harewire_publisher **out, char *why, size_t why_bytes);
@@ -185,26 +187,28 @@ HAREWIRE_API int harewire_publisher_close(struct harewire_publisher *p, uint64_t
 /* Frees it; aborts the connection if it is still there (waits for the worker to let go of it). NULL is allowed. */
 HAREWIRE_API void harewire_publisher_destroy(struct harewire_publisher *p);
 
-/* ---- templates ---------------------------------------------------------------------------------------------------- */
+/* ---- templates ----------------------------------------------------------------------------------------------------
+ */
 
 /* What may differ from message to message. Values are filled in by publish and commit. */
 enum {
 	HAREWIRE_SLOT_TIMESTAMP = 1u << 0,  /* property timestamp: seconds since 1970 */
 	HAREWIRE_SLOT_MESSAGE_ID = 1u << 1, /* property message-id: epoch and id in hex, 25 characters */
-	HAREWIRE_SLOT_SEQUENCE = 1u << 2,   /* headers harewire-seq (the message id) and harewire-epoch (this publisher) */
-	HAREWIRE_SLOT_SEND_TIME = 1u << 3,  /* header harewire-time: CLOCK_REALTIME ns at publish */
-	HAREWIRE_SLOT_DUPLICATE = 1u << 4,  /* header harewire-dup: true on a message that may be a second copy */
+	HAREWIRE_SLOT_SEQUENCE =
+		1u << 2, /* headers harewire-seq (the message id) and harewire-epoch (this publisher) */
+	HAREWIRE_SLOT_SEND_TIME = 1u << 3, /* header harewire-time: CLOCK_REALTIME ns at publish */
+	HAREWIRE_SLOT_DUPLICATE = 1u << 4, /* header harewire-dup: true on a message that may be a second copy */
 };
 
 struct harewire_template_options {
-	const char *exchange;    /* "" (default): the default exchange, which routes by queue name */
+	const char *exchange; /* "" (default): the default exchange, which routes by queue name */
 	const char *routing_key;
-	int mandatory;           /* unroutable messages come back: needs SEQUENCE or MESSAGE_ID */
-	uint32_t slots;          /* HAREWIRE_SLOT_* */
-	int delivery_mode;       /* 0 (default): absent, 1: transient, 2: persistent */
-	int priority;            /* 0..255, or -1 (default): absent */
+	int mandatory;     /* unroutable messages come back: needs SEQUENCE or MESSAGE_ID */
+	uint32_t slots;    /* HAREWIRE_SLOT_* */
+	int delivery_mode; /* 0 (default): absent, 1: transient, 2: persistent */
+	int priority;      /* 0..255, or -1 (default): absent */
 	const char *content_type, *content_encoding, *correlation_id, *reply_to, *type, *user_id, *app_id;
-	const char *expiration; /* ms, as a decimal string */
+	const char *expiration;               /* ms, as a decimal string */
 	const struct harewire_field *headers; /* constant entries of the headers table */
 	uint32_t header_count;
 };
@@ -215,46 +219,51 @@ HAREWIRE_API void harewire_template_options_init(struct harewire_template_option
  * Encodes a template; `*out` names it from now on. May allocate. Allowed before READY. HAREWIRE_ERR_INVALID with
  * a sentence through `why` (static; may be NULL), _TOO_LARGE, _NOMEM (max_templates reached).
  */
-HAREWIRE_API int harewire_template_prepare(struct harewire_publisher *p, const struct harewire_template_options *options,
-					   uint32_t *out, const char **why);
+HAREWIRE_API int harewire_template_prepare(struct harewire_publisher *p,
+					   const struct harewire_template_options *options, uint32_t *out,
+					   const char **why);
 
 /* Gives it back. HAREWIRE_ERR_BUSY while a message of it has no outcome yet. */
 HAREWIRE_API int harewire_template_release(struct harewire_publisher *p, uint32_t template_id);
 
-/* ---- publishing --------------------------------------------------------------------------------------------------- */
+/* ---- publishing ---------------------------------------------------------------------------------------------------
+ */
 
 /* Flags of publish and commit. */
 #define HAREWIRE_MORE 1u /* inline mode: another message follows at once; leave sending to it or to harewire_poll */
 
 /*
- * Publishes `len` octets. Returns the message's id (1, 2, 3, ...) or a negative code, and then nothing happened. Bodies over
- * frame_max - 8 octets are split in frames. Threaded mode: no system call. Either mode: no allocation, no lock, no wait.
+ * Publishes `len` octets. Returns the message's id (1, 2, 3, ...) or a negative code, and then nothing happened. Bodies
+ * over frame_max - 8 octets are split in frames. Threaded mode: no system call. Either mode: no allocation, no lock, no
+ * wait.
  */
 HAREWIRE_API int64_t harewire_publish(struct harewire_publisher *p, uint32_t template_id, const void *body, size_t len,
 				      unsigned flags);
 
 /*
- * Zero-copy form: the address at which the body is to be written, room for max_body octets (0..frame_max - 8), or NULL with
- * the reason in *error (may be NULL). One claim is open at a time; end it with commit or cancel.
+ * Zero-copy form: the address at which the body is to be written, room for max_body octets (0..frame_max - 8), or NULL
+ * with the reason in *error (may be NULL). One claim is open at a time; end it with commit or cancel.
  */
 HAREWIRE_API void *harewire_claim(struct harewire_publisher *p, uint32_t template_id, size_t max_body, int *error);
 
-/* Publishes the claimed message with the first `len` (<= max_body) octets of its body. Returns its id or a negative code. */
+/* Publishes the claimed message with the first `len` (<= max_body) octets of its body. Returns its id or a negative
+ * code. */
 HAREWIRE_API int64_t harewire_commit(struct harewire_publisher *p, size_t len, unsigned flags);
 
 /* Drops the claim; nothing happened. */
 HAREWIRE_API void harewire_cancel(struct harewire_publisher *p);
 
-/* ---- events ------------------------------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------------------------------
+ */
 
 enum harewire_event_type {
 	HAREWIRE_EVENT_NONE,
-	HAREWIRE_EVENT_READY,     /* connected, declared: publish may begin */
-	HAREWIRE_EVENT_CONFIRMED, /* ids first..last */
-	HAREWIRE_EVENT_NACKED,    /* id first: refused by the broker */
-	HAREWIRE_EVENT_RETURNED,  /* id first: mandatory and unroutable; code and text say why */
+	HAREWIRE_EVENT_READY,       /* connected, declared: publish may begin */
+	HAREWIRE_EVENT_CONFIRMED,   /* ids first..last */
+	HAREWIRE_EVENT_NACKED,      /* id first: refused by the broker */
+	HAREWIRE_EVENT_RETURNED,    /* id first: mandatory and unroutable; code and text say why */
 	HAREWIRE_EVENT_UNCONFIRMED, /* ids first..last: the connection ended first; may or may not have arrived */
-	HAREWIRE_EVENT_BLOCKED,   /* the broker raised an alarm (text): sending has stopped */
+	HAREWIRE_EVENT_BLOCKED,     /* the broker raised an alarm (text): sending has stopped */
 	HAREWIRE_EVENT_UNBLOCKED,
 	HAREWIRE_EVENT_CLOSED, /* after harewire_publisher_close: the last event */
 	HAREWIRE_EVENT_FAILED, /* the publisher has ended: code and text say why. The last event */
@@ -263,19 +272,20 @@ enum harewire_event_type {
 struct harewire_event {
 	enum harewire_event_type type;
 	uint64_t first, last; /* message ids */
-	int code;             /* FAILED: HAREWIRE_ERR_* or a negative code of harewire_error_text; RETURNED: AMQP reply code */
-	uint64_t since_ns;    /* states: CLOCK_MONOTONIC when they began */
-	const char *text;     /* a sentence, valid until the publisher is destroyed; or NULL */
+	int code; /* FAILED: HAREWIRE_ERR_* or a negative code of harewire_error_text; RETURNED: AMQP reply code */
+	uint64_t since_ns; /* states: CLOCK_MONOTONIC when they began */
+	const char *text;  /* a sentence, valid until the publisher is destroyed; or NULL */
 };
 
 /*
- * The next event: 1, or 0 when there is none. Every accepted message appears in exactly one of CONFIRMED, NACKED, RETURNED,
- * UNCONFIRMED; in id order. States are levels: a BLOCKED that ended before you looked is not reported. An application that
- * never polls may publish on as long as everything is confirmed.
+ * The next event: 1, or 0 when there is none. Every accepted message appears in exactly one of CONFIRMED, NACKED,
+ * RETURNED, UNCONFIRMED; in id order. States are levels: a BLOCKED that ended before you looked is not reported. An
+ * application that never polls may publish on as long as everything is confirmed.
  */
 HAREWIRE_API int harewire_event_poll(struct harewire_publisher *p, struct harewire_event *event);
 
-/* ---- figures ------------------------------------------------------------------------------------------------------ */
+/* ---- figures ------------------------------------------------------------------------------------------------------
+ */
 
 struct harewire_percentiles {
 	uint64_t count;
@@ -283,9 +293,9 @@ struct harewire_percentiles {
 };
 
 struct harewire_publisher_stats {
-	uint64_t accepted;    /* messages publish and commit returned an id for */
+	uint64_t accepted; /* messages publish and commit returned an id for */
 	uint64_t confirmed, nacked, returned, unconfirmed;
-	uint64_t in_flight;   /* accepted without an outcome */
+	uint64_t in_flight;              /* accepted without an outcome */
 	uint64_t log_used, log_capacity; /* octets */
 	uint64_t blocked_count;
 	/* the connection */

@@ -197,8 +197,7 @@ static __attribute__((noinline)) int make_room(struct harewire_publisher *p, uin
 	p->known_released_pos = atomic_load_explicit(&p->released_pos, memory_order_acquire);
 	reclaim_confirmed(p);
 	uint64_t next_id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
-	if (need > p->log.capacity - (p->next_pos - p->known_released_pos) ||
-	    next_id - p->reclaimed_id > p->index.mask)
+	if (need > p->log.capacity - (p->next_pos - p->known_released_pos) || next_id - p->reclaimed_id > p->index.mask)
 		return HW_ERR_LOG_FULL;
 	return 0;
 }
@@ -342,7 +341,7 @@ void publisher_cancel(struct harewire_publisher *p)
 
 int publisher_close(struct harewire_publisher *p, uint64_t timeout_ns)
 {
-	uint64_t now = clock_monotonic_ns();
+	uint64_t now = clock_ns(p->clock); /* the worker's clock: it compares */
 	uint64_t deadline = timeout_ns < PUBLISHER_NOT_CLOSING - 1 - now ? now + timeout_ns : PUBLISHER_NOT_CLOSING - 1;
 	p->claimed = NULL;
 	atomic_store_explicit(&p->close_deadline_ns, deadline, memory_order_release);

@@ -62,7 +62,7 @@ struct harewire_publisher {
 
 	/* The application's. */
 	alignas(CACHE_LINE) _Atomic uint64_t committed_id; /* the next id */
-	_Atomic uint64_t close_deadline_ns;                /* CLOCK_MONOTONIC, or PUBLISHER_NOT_CLOSING */
+	_Atomic uint64_t close_deadline_ns;                /* clock_ns, or PUBLISHER_NOT_CLOSING */
 	uint64_t next_pos;
 	uint64_t known_released_pos; /* cached copy of released_pos */
 	uint64_t reclaimed_id;       /* index slots before it may be used again */
@@ -119,11 +119,10 @@ void publisher_stats(const struct harewire_publisher *p, struct harewire_publish
 void publisher_set_frame_max(struct harewire_publisher *p, uint32_t frame_max);
 
 /* Changes the level that the application sees. `text` stays valid for the publisher's life; or NULL. */
-void publisher_set_state(struct harewire_publisher *p, enum publisher_state state, int code, const char *text,
-			 uint64_t now_ns);
+void publisher_set_state(struct harewire_publisher *p, enum publisher_state state, int code, const char *text);
 
 /* BLOCKED, with the broker's reason (not terminated). */
-void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len, uint64_t now_ns);
+void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len);
 
 /* Gives outcomes and log space back. `acked_pos`: log position up to which TCP needs the bytes no more. */
 static inline void publisher_progress(struct harewire_publisher *p, const struct confirms *c, uint64_t acked_pos)

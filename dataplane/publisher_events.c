@@ -5,7 +5,8 @@
 #include "dataplane/publisher.h"
 
 _Static_assert((int)HAREWIRE_ERR_LOG_FULL == (int)HW_ERR_LOG_FULL && (int)HAREWIRE_ERR_TIMEOUT == (int)HW_ERR_TIMEOUT &&
-		       (int)HAREWIRE_ERR_NO_CLAIM == (int)HW_ERR_NO_CLAIM && (int)HAREWIRE_ERR_CLOSED == (int)HW_ERR_CLOSED,
+		       (int)HAREWIRE_ERR_NO_CLAIM == (int)HW_ERR_NO_CLAIM &&
+		       (int)HAREWIRE_ERR_CLOSED == (int)HW_ERR_CLOSED,
 	       "public codes are the table's");
 
 static bool has_ended(uint32_t state)
@@ -122,22 +123,22 @@ void publisher_set_frame_max(struct harewire_publisher *p, uint32_t frame_max)
 	atomic_store_explicit(&p->body_max, frame_max - AMQP_FRAME_OVERHEAD, memory_order_relaxed);
 }
 
-void publisher_set_state(struct harewire_publisher *p, enum publisher_state state, int code, const char *text,
-			 uint64_t now_ns)
+void publisher_set_state(struct harewire_publisher *p, enum publisher_state state, int code, const char *text)
 {
-	atomic_store_explicit(&p->state_since_ns, now_ns, memory_order_relaxed);
+	/* Rare enough to ask the kernel's own clock, which other programs' stamps can be compared with. */
+	atomic_store_explicit(&p->state_since_ns, clock_monotonic_ns(), memory_order_relaxed);
 	atomic_store_explicit(&p->end_code, code, memory_order_relaxed);
 	atomic_store_explicit(&p->state_text, text, memory_order_relaxed);
 	atomic_store_explicit(&p->state, state, memory_order_release);
 }
 
-void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len, uint64_t now_ns)
+void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len)
 {
 	char *text = p->blocked_reason[++p->blocked_count & 1];
 	size_t n = len < sizeof p->blocked_reason[0] - 1 ? len : sizeof p->blocked_reason[0] - 1;
 	memcpy(text, reason, n);
 	text[n] = '\0';
-	publisher_set_state(p, PUBLISHER_BLOCKED, 0, text, now_ns);
+	publisher_set_state(p, PUBLISHER_BLOCKED, 0, text);
 }
 
 /* ---- figures ---- */

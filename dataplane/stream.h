@@ -1,8 +1,9 @@
 /*
  * A byte stream to a broker, and the transport that carries several of them for one worker.
  *
- * Two implementations: `tcp_stream` (user-space TCP over a packet driver) and `drivers/kernel` (ordinary sockets carrying
- * the same log bytes). The worker fills a stream's extent queue and drains its received octets; how they travel is below.
+ * Two implementations: `tcp_stream` (user-space TCP over a packet driver) and `drivers/kernel` (ordinary sockets
+ * carrying the same log bytes). The worker fills a stream's extent queue and drains its received octets; how they
+ * travel is below.
  *
  * A turn of the worker:
  *
@@ -38,15 +39,15 @@ struct stream {
 	struct transport *transport;
 	uint32_t index; /* in the transport, 0..STREAMS_MAX-1 */
 	enum stream_state state;
-	int error;          /* why CLOSED: 0 orderly, or HW_ERR_CONN_* */
-	bool peer_finished; /* no more octets will arrive */
-	bool ready;         /* on the ready list */
+	int error;              /* why CLOSED: 0 orderly, or HW_ERR_CONN_* */
+	bool peer_finished;     /* no more octets will arrive */
+	bool ready;             /* on the ready list */
 	struct extent_queue tx; /* tx.freed: octets of each kind acked since open */
 };
 
 /* Where to connect. For packet drivers control has found route and neighbour and has reserved the port. */
 struct stream_address {
-	uint32_t local_ip, remote_ip;     /* host byte order; local_* 0 for the kernel's choice */
+	uint32_t local_ip, remote_ip; /* host byte order; local_* 0 for the kernel's choice */
 	uint16_t local_port, remote_port;
 	uint8_t local_mac[6], next_hop_mac[6];
 	uint16_t vlan; /* 0: untagged */
@@ -66,7 +67,8 @@ struct transport_ops {
 	/* Runs timers that are due, and sets next_deadline_ns; streams with news go on the ready list. */
 	void (*timers)(struct transport *tp, uint64_t now_ns);
 
-	/* Connects stream `index` anew (IDLE or CLOSED); its queue and counts start at 0. 0 or HW_ERR_*; the outcome shows in state. */
+	/* Connects stream `index` anew (IDLE or CLOSED); its queue and counts start at 0. 0 or HW_ERR_*; the outcome
+	 * shows in state. */
 	int (*open)(struct transport *tp, uint32_t index, const struct stream_address *address, uint64_t now_ns);
 	/* Octets the worker may usefully push now. */
 	uint64_t (*may_push)(const struct stream *s);
@@ -91,7 +93,7 @@ struct transport_ops {
 struct transport {
 	const struct transport_ops *ops;
 	struct stream *streams[STREAMS_MAX]; /* all of them, from the start; IDLE until opened */
-	uint64_t next_deadline_ns;            /* when to call timers; every other operation may change it */
+	uint64_t next_deadline_ns;           /* when to call timers; every other operation may change it */
 	struct stream *ready_list[STREAMS_MAX];
 	uint32_t ready_count;
 };

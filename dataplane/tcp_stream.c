@@ -73,7 +73,8 @@ static struct tcp_stream *table_find(struct tcp_transport *tt, const struct tcp_
 	return NULL;
 }
 
-/* Rebuilt whole: connections come and go seldom, and a table without tombstones is the simplest to look things up in. */
+/* Rebuilt whole: connections come and go seldom, and a table without tombstones is the simplest to look things up in.
+ */
 static void table_rebuild(struct tcp_transport *tt)
 {
 	memset(tt->table, 0xff, sizeof tt->table);

@@ -1,6 +1,6 @@
 /*
- * The transport of user-space TCP connections over one packet driver: finds a packet's connection, drives dataplane/tcp,
- * puts link headers in front.
+ * The transport of user-space TCP connections over one packet driver: finds a packet's connection, drives
+ * dataplane/tcp, puts link headers in front.
  *
  *     driver rx_burst ─▶ ethernet ─▶ ipv4 ─▶ tcp ─▶ tuple table ─▶ tcp_input ─▶ ready list
  *     driver tx_submit ◀─ link header ◀─ tcp_output ◀─ extents

@@ -10,11 +10,11 @@
 
 #include "dataplane/base/error.h"
 
-#define SCAN_COLD         8u  /* connections outside the hot set looked at each turn */
-#define COOL_AFTER_TURNS  64u
-#define SPIN_TURNS        2000u
-#define YIELD_TURNS       200u
-#define SLEEP_MAX_NS      50000
+#define SCAN_COLD        8u /* connections outside the hot set looked at each turn */
+#define COOL_AFTER_TURNS 64u
+#define SPIN_TURNS       2000u
+#define YIELD_TURNS      200u
+#define SLEEP_MAX_NS     50000
 
 int worker_init(struct worker *w, const struct worker_options *options)
 {
@@ -120,7 +120,7 @@ static void run_command(struct worker *w, const struct command *cmd, uint64_t no
 		open_connection(w, cmd, now_ns);
 		break;
 	case COMMAND_HAND_OVER:
-		connection_hand_over(c, cmd->hand_over.heartbeat_ns, cmd->hand_over.frame_max, now_ns);
+		connection_hand_over(c, cmd->hand_over.heartbeat_ns, cmd->hand_over.frame_max);
 		break;
 	case COMMAND_NEXT_HOP:
 		if (c->phase != CONNECTION_IDLE)
@@ -130,7 +130,7 @@ static void run_command(struct worker *w, const struct command *cmd, uint64_t no
 		connection_abort(c, HW_ERR_CONN_ABORTED, now_ns);
 		break;
 	case COMMAND_END:
-		connection_end_publisher(c, cmd->end.code, cmd->end.text, now_ns);
+		connection_end_publisher(c, cmd->end.code, cmd->end.text);
 		break;
 	case COMMAND_REMOVE:
 		connection_abort(c, HW_ERR_CONN_ABORTED, now_ns);

@@ -1,8 +1,8 @@
 /*
  * The poll loop of one pinned core: one transport, up to STREAMS_MAX connections.
  *
- * A turn: commands, receive, frames, send, timers. It receives before it looks at timers, so that our own absence is not
- * taken for loss. Publishers are not all scanned every turn: the hot ones are, and a few of the others in rotation.
+ * A turn: commands, receive, frames, send, timers. It receives before it looks at timers, so that our own absence is
+ * not taken for loss. Publishers are not all scanned every turn: the hot ones are, and a few of the others in rotation.
  */
 #ifndef HAREWIRE_WORKER_H
 #define HAREWIRE_WORKER_H

@@ -2,8 +2,8 @@
  * A packet driver: one `const` table of operations on bursts of packets, for one receive/transmit queue pair.
  *
  * The data operations belong to one worker and never block, allocate, log or lock. The set-up operations belong to the
- * control thread and may run while the worker polls. Drivers know Ethernet frames and nothing above; they are wrapped, not
- * changed, to inject faults, capture packets or play a peer (drivers/interceptors).
+ * control thread and may run while the worker polls. Drivers know Ethernet frames and nothing above; they are wrapped,
+ * not changed, to inject faults, capture packets or play a peer (drivers/interceptors).
  */
 #ifndef HAREWIRE_DRIVER_H
 #define HAREWIRE_DRIVER_H
@@ -32,16 +32,16 @@ struct driver_flow {
 
 /* What the device and the mode it runs in can do; fixed once the driver exists. */
 struct driver_info {
-	char name[16];       /* "af_xdp", "null" */
-	char mode[32];       /* how it runs, for people: "native, copy" */
-	char reason[160];    /* why this mode was chosen and not a better one; may be empty */
-	char device[32];     /* "eth0" */
+	char name[16];    /* "af_xdp", "null" */
+	char mode[32];    /* how it runs, for people: "native, copy" */
+	char reason[160]; /* why this mode was chosen and not a better one; may be empty */
+	char device[32];  /* "eth0" */
 	uint8_t mac[6];
-	uint16_t mtu;        /* octets of an IP packet that fit both the device and the driver's buffers */
+	uint16_t mtu;         /* octets of an IP packet that fit both the device and the driver's buffers */
 	uint32_t frame_bytes; /* capacity of one transmit buffer, Ethernet header included */
-	uint32_t queues;     /* receive queues of the device */
-	uint32_t queue;      /* ours */
-	bool shared_address; /* the kernel keeps the interface's address; neighbours and routes come from it */
+	uint32_t queues;      /* receive queues of the device */
+	uint32_t queue;       /* ours */
+	bool shared_address;  /* the kernel keeps the interface's address; neighbours and routes come from it */
 };
 
 struct driver_stats {
@@ -62,9 +62,11 @@ struct driver_ops {
 	/* Gives the frames of the last rx_burst back; exactly those, once. */
 	void (*rx_release)(struct driver *d, const struct packet *packets, uint32_t n);
 
-	/* Reserves up to `max` transmit buffers; returns how many. All are either submitted or cancelled before the next call. */
+	/* Reserves up to `max` transmit buffers; returns how many. All are either submitted or cancelled before the
+	 * next call. */
 	uint32_t (*tx_reserve)(struct driver *d, struct packet *packets, uint32_t max);
-	/* Hands the first `n` reserved frames (len set) to the device and starts it; the remaining reserved - n go back. */
+	/* Hands the first `n` reserved frames (len set) to the device and starts it; the remaining reserved - n go
+	 * back. */
 	void (*tx_submit)(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved);
 
 	/* Set-up: the control thread. All but destroy may be NULL where the device needs nothing. */
@@ -73,8 +75,8 @@ struct driver_ops {
 	int (*flow_add)(struct driver *d, const struct driver_flow *flow);
 	void (*flow_remove)(struct driver *d, const struct driver_flow *flow);
 	/*
-	 * The device queue on which a packet of the flow was last seen although we do not receive from it, or -1: none. Such a
-	 * packet was dropped, never given to the kernel.
+	 * The device queue on which a packet of the flow was last seen although we do not receive from it, or -1: none.
+	 * Such a packet was dropped, never given to the kernel.
 	 */
 	int (*flow_wrong_queue)(struct driver *d, const struct driver_flow *flow);
 	/* Receive from every queue of the device from now on. 0 or HW_ERR_*. */

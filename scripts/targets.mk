@@ -40,9 +40,14 @@ $(B)/tests/integration/publish_calls: tests/integration/publish_calls.c $(B)/lib
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HW_CFLAGS) -o $@ $< -L$(B) -lharewire -Wl,-rpath,$(abspath $(B)) $(HW_LDFLAGS)
 
+# Test programs that bring their own surroundings: namespaces of their own, or tshark.
+INTEGRATION_PROGRAMS := $(patsubst %,$(B)/tests/integration/%,$(INTEGRATION_DRIVERS))
+INTEGRATION_TSHARK   := $(B)/tests/integration/dump_frames
+
 ##H make integration     the command against a RabbitMQ in the lab (root); CASES='pattern...' picks some
-integration: $(B)/harewire $(INTEGRATION_CLIENTS) $(INTEGRATION_DRIVERS) $(B)/loss.bpf.o
-	@B=$(B) tests/integration/run.py $(addprefix --program ,$(INTEGRATION_DRIVERS)) $(CASES)
+integration: $(B)/harewire $(B)/libharewire.so $(INTEGRATION_CLIENTS) $(INTEGRATION_PROGRAMS) $(INTEGRATION_TSHARK) $(B)/loss.bpf.o
+	@B=$(B) tests/integration/run.py $(addprefix --program ,$(INTEGRATION_PROGRAMS)) \
+		--program 'tests/integration/amqp_tshark.py $(INTEGRATION_TSHARK)' $(CASES)
 
 ##H make test            everything, installing what it needs (root)
 test:
@@ -56,3 +61,6 @@ lint:
 $(B)/loss.bpf.o: scripts/loss.bpf.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -target bpf -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I/usr/include/$(shell gcc -print-multiarch) -c -o $@ $<
+
+# Objects of tests are kept: a second `make check` relinks nothing.
+.SECONDARY:

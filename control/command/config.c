@@ -143,7 +143,7 @@ static int take_arguments(char **pairs, uint32_t count, const struct harewire_fi
 	return code;
 }
 
-static int apply_exchanges(const struct config_topology *from, struct topology *t, char *why, size_t why_bytes)
+static int apply_exchanges(const struct config_topology *from, struct declarations *t, char *why, size_t why_bytes)
 {
 	int code = 0;
 
@@ -160,12 +160,12 @@ static int apply_exchanges(const struct config_topology *from, struct topology *
 		code = take_arguments(e->arguments, e->arguments_count, &exchange.arguments, &exchange.argument_count,
 				      why, why_bytes);
 		if (!code)
-			code = topology_add_exchange(t, &exchange);
+			code = declarations_add_exchange(t, &exchange);
 	}
 	return code;
 }
 
-static int apply_queues(const struct config_topology *from, struct topology *t, char *why, size_t why_bytes)
+static int apply_queues(const struct config_topology *from, struct declarations *t, char *why, size_t why_bytes)
 {
 	int code = 0;
 
@@ -181,12 +181,12 @@ static int apply_queues(const struct config_topology *from, struct topology *t, 
 		code = take_arguments(q->arguments, q->arguments_count, &queue.arguments, &queue.argument_count, why,
 				      why_bytes);
 		if (!code)
-			code = topology_add_queue(t, &queue);
+			code = declarations_add_queue(t, &queue);
 	}
 	return code;
 }
 
-static int apply_bindings(const struct config_topology *from, struct topology *t, char *why, size_t why_bytes)
+static int apply_bindings(const struct config_topology *from, struct declarations *t, char *why, size_t why_bytes)
 {
 	int code = 0;
 
@@ -205,7 +205,7 @@ static int apply_bindings(const struct config_topology *from, struct topology *t
 		code = take_arguments(b->arguments, b->arguments_count, &binding.arguments, &binding.argument_count,
 				      why, why_bytes);
 		if (!code)
-			code = topology_add_binding(t, &binding);
+			code = declarations_add_binding(t, &binding);
 	}
 	return code;
 }

@@ -4,10 +4,10 @@
 
 #include "dataplane/base/error.h"
 
-typedef int (*parse_fn)(struct topology *t, const char *spec, char *why, size_t why_bytes);
+typedef int (*parse_fn)(struct declarations *t, const char *spec, char *why, size_t why_bytes);
 
-static int parse_list(struct topology *t, const struct text_list *list, const char *option, parse_fn parse, char *why,
-		      size_t why_bytes)
+static int parse_list(struct declarations *t, const struct text_list *list, const char *option, parse_fn parse,
+		      char *why, size_t why_bytes)
 {
 	char reason[256] = "out of memory";
 
@@ -28,7 +28,7 @@ static int declare_queue(struct settings *s, char *why, size_t why_bytes)
 	struct harewire_queue queue = {
 		.name = s->queue, .durable = s->durable, .auto_delete = s->auto_delete, .passive = s->passive};
 
-	if (topology_find_queue(&s->topology, s->queue)) /* already declared, in more detail */
+	if (declarations_find_queue(&s->topology, s->queue)) /* already declared, in more detail */
 		return 0;
 	int code = fields_parse(s->queue_arguments.items, s->queue_arguments.count, &arguments, reason, sizeof reason);
 	if (code) {
@@ -37,7 +37,7 @@ static int declare_queue(struct settings *s, char *why, size_t why_bytes)
 	}
 	queue.arguments = arguments;
 	queue.argument_count = s->queue_arguments.count;
-	return topology_add_queue(&s->topology, &queue);
+	return declarations_add_queue(&s->topology, &queue);
 }
 
 static int declare_feed_exchange(struct settings *s)
@@ -45,9 +45,9 @@ static int declare_feed_exchange(struct settings *s)
 	struct harewire_exchange exchange = {.name = s->exchange, .type = "topic", .durable = 1, .passive = s->passive};
 
 	/* amq.* and the default exchange are the broker's own: they exist, and cannot be declared anew. */
-	if (!*s->exchange || topology_find_exchange(&s->topology, s->exchange))
+	if (!*s->exchange || declarations_find_exchange(&s->topology, s->exchange))
 		return 0;
-	return topology_add_exchange(&s->topology, &exchange);
+	return declarations_add_exchange(&s->topology, &exchange);
 }
 
 static int declare_for_feed(struct settings *s, char *why, size_t why_bytes)
@@ -58,19 +58,20 @@ static int declare_for_feed(struct settings *s, char *why, size_t why_bytes)
 	if (!code && s->queue)
 		code = declare_queue(s, why, why_bytes);
 	if (!code && s->queue)
-		code = topology_add_binding(&s->topology, &binding);
+		code = declarations_add_binding(&s->topology, &binding);
 	return code;
 }
 
 int declare_from_settings(struct settings *s, char *why, size_t why_bytes)
 {
-	struct topology *t = &s->topology;
+	struct declarations *t = &s->topology;
 
-	int code = parse_list(t, &s->declare_exchanges, "declare-exchange", topology_parse_exchange, why, why_bytes);
+	int code =
+		parse_list(t, &s->declare_exchanges, "declare-exchange", declarations_parse_exchange, why, why_bytes);
 	if (!code)
-		code = parse_list(t, &s->declare_queues, "declare-queue", topology_parse_queue, why, why_bytes);
+		code = parse_list(t, &s->declare_queues, "declare-queue", declarations_parse_queue, why, why_bytes);
 	if (!code)
-		code = parse_list(t, &s->bindings, "bind", topology_parse_binding, why, why_bytes);
+		code = parse_list(t, &s->bindings, "bind", declarations_parse_binding, why, why_bytes);
 	if (code || s->no_declare)
 		return code;
 

@@ -37,32 +37,32 @@ static int check(const struct settings *s, struct pattern *pattern, char *why, s
 	return code;
 }
 
-static bool publish(const struct settings *s, struct feed_source *source)
+static bool publish(struct run *run, const struct settings *s, struct feed_source *source)
 {
-	struct run run;
 	struct harewire_publisher_stats stats;
 	struct harewire_driver_info driver;
 
-	if (run_open(&run, s)) {
-		source->run = &run;
-		pace_init(&source->pace, s->rate, s->speed, run.ready_ns);
-		run_publish(&run, feed_source_next, source);
+	if (run_open(run, s)) {
+		source->run = run;
+		pace_init(&source->pace, s->rate, s->speed, run->ready_ns);
+		run_publish(run, feed_source_next, source);
 	}
-	run_close(&run, &stats, &driver);
-	report_publish(&(struct publish_report){.run = &run,
+	run_close(run, &stats, &driver);
+	report_publish(&(struct publish_report){.run = run,
 						.stats = &stats,
 						.driver = &driver,
 						.feed = &source->feed->figures,
 						.feed_keys = source->templates.count,
 						.feed_symbols = source->symbols.count},
 		       s);
-	return run_good(&run);
+	return run_good(run);
 }
 
 int feed_main(struct settings *s)
 {
 	char why[RUN_TEXT_MAX] = "out of memory";
 	struct pattern pattern;
+	struct run run;
 	struct properties properties = {0};
 	struct feed_source source = {0};
 	struct feed *feed = NULL;
@@ -73,7 +73,7 @@ int feed_main(struct settings *s)
 		complain("%s", why);
 	} else {
 		properties.options.exchange = s->exchange;
-		status = publish(s, &source) ? EXIT_GOOD : EXIT_MISSING;
+		status = publish(&run, s, &source) ? EXIT_GOOD : EXIT_MISSING;
 	}
 	feed_source_fini(&source);
 	feed_destroy(feed);

@@ -40,26 +40,27 @@ static void prepare_template(struct run *run, struct properties *p, uint32_t *te
 		run_fail(run, code, "the message cannot be encoded: %s", why ? why : harewire_error_text(code));
 }
 
-static bool publish(const struct settings *s, struct properties *properties, struct body_source *bodies)
+static bool publish(struct run *run, const struct settings *s, struct properties *properties,
+		    struct body_source *bodies)
 {
-	struct run run;
 	struct harewire_publisher_stats stats;
 	struct harewire_driver_info driver;
 
-	if (run_open(&run, s)) {
-		bodies->run = &run;
-		pace_init(&bodies->pace, s->rate, 0, run.ready_ns);
-		prepare_template(&run, properties, &bodies->template_id);
-		run_publish(&run, body_source_next, bodies);
+	if (run_open(run, s)) {
+		bodies->run = run;
+		pace_init(&bodies->pace, s->rate, 0, run->ready_ns);
+		prepare_template(run, properties, &bodies->template_id);
+		run_publish(run, body_source_next, bodies);
 	}
-	run_close(&run, &stats, &driver);
-	report_publish(&(struct publish_report){.run = &run, .stats = &stats, .driver = &driver}, s);
-	return run_good(&run);
+	run_close(run, &stats, &driver);
+	report_publish(&(struct publish_report){.run = run, .stats = &stats, .driver = &driver}, s);
+	return run_good(run);
 }
 
 int publish_main(struct settings *s)
 {
 	char why[RUN_TEXT_MAX] = "out of memory";
+	struct run run;
 	struct properties properties;
 	struct body_source bodies;
 	uint32_t slots = s->count != SETTING_UNSET && s->count > 1 ? DEFAULT_SLOTS : 0;
@@ -72,7 +73,7 @@ int publish_main(struct settings *s)
 	if (body_source_init(&bodies, s, why, sizeof why))
 		complain("%s", why);
 	else
-		status = publish(s, &properties, &bodies) ? EXIT_GOOD : EXIT_MISSING;
+		status = publish(&run, s, &properties, &bodies) ? EXIT_GOOD : EXIT_MISSING;
 	body_source_fini(&bodies);
 	properties_fini(&properties);
 	return status;

@@ -42,7 +42,7 @@ double report_publish_seconds(const struct run *run)
 /* While messages were being published: the wait for the last confirms is not part of the rate. */
 double report_publish_rate(const struct run *run)
 {
-	if (run->last_publish_ns <= run->ready_ns || !run->accepted)
+	if (run->last_publish_ns <= run->ready_ns || run->accepted < 2)
 		return 0;
 	return (double)run->accepted / ((double)(run->last_publish_ns - run->ready_ns) / 1e9);
 }
@@ -102,9 +102,9 @@ void report_publish(const struct publish_report *report, const struct settings *
 	if (run->code)
 		complain("%s", run->text);
 	if (run->returned)
-		complain("%llu messages came back: %s", (unsigned long long)run->returned, run->return_text);
+		complain("%llu returned: %s", (unsigned long long)run->returned, run->return_text);
 	if (run->nacked || run->unconfirmed)
-		complain("%llu messages were refused by the broker, %llu are unconfirmed (they may have arrived)",
+		complain("%llu nacked by the broker, %llu unconfirmed (may or may not have arrived)",
 			 (unsigned long long)run->nacked, (unsigned long long)run->unconfirmed);
 	if (settings->json)
 		report_publish_json(report);
@@ -131,7 +131,7 @@ void report_consume(const struct consume_report *report, const struct settings *
 {
 	const struct verify_report *v = report->verify;
 
-	if (!settings->quiet && !settings->json)
+	if (!settings->quiet && !settings->json && !(report->code && !v->received))
 		print_consume(report);
 	if (report->code)
 		complain("%s", report->text);
@@ -141,8 +141,7 @@ void report_consume(const struct consume_report *report, const struct settings *
 			 (unsigned long long)v->gaps, (unsigned long long)v->duplicates,
 			 (unsigned long long)v->disorder, (unsigned long long)v->unjudged);
 	if (report->verified && v->unsequenced)
-		complain("%llu messages have no sequence slot and could not be verified",
-			 (unsigned long long)v->unsequenced);
+		complain("%llu without a sequence slot: could not be verified", (unsigned long long)v->unsequenced);
 	if (settings->json)
 		report_consume_json(report);
 }

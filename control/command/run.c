@@ -29,11 +29,12 @@ void run_fail(struct run *run, int code, const char *format, ...)
 	va_end(arguments);
 }
 
+/* What is an error to the library comes with its event, too. */
 static void show_log_line(void *context, enum harewire_log_level level, const char *line)
 {
 	const struct settings *s = context;
 
-	if (level == HAREWIRE_LOG_ERROR || level == HAREWIRE_LOG_WARNING || s->verbose)
+	if (level == HAREWIRE_LOG_WARNING || s->verbose)
 		fprintf(stderr, "harewire: %s\n", line);
 }
 

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* asprintf, explicit_bzero, strcasestr */
+#define _GNU_SOURCE /* explicit_bzero, strcasestr */
 
 #include "control/command/secrets.h"
 
@@ -99,20 +99,6 @@ static int check_url(const char *url, char *why, size_t why_bytes)
 	return code;
 }
 
-/* "amqp://user@host" for messages to people. */
-static char *without_password(const char *url)
-{
-	size_t len;
-	const char *password = secrets_find_password(url, &len);
-	char *shown = NULL;
-
-	if (!password)
-		return strdup(url);
-	if (asprintf(&shown, "%.*s%s", (int)(password - 1 - url), url, password + len) < 0)
-		return NULL;
-	return shown;
-}
-
 int secrets_settle(struct secrets *secrets, struct settings *settings, bool url_from_flag, char *why, size_t why_bytes)
 {
 	size_t len;
@@ -132,9 +118,6 @@ int secrets_settle(struct secrets *secrets, struct settings *settings, bool url_
 	else if (password && *password)
 		settings->password = password;
 
-	secrets->url_without_password = without_password(settings->url);
-	if (!secrets->url_without_password)
-		return HW_ERR_NOMEM;
 	return check_url(settings->url, why, why_bytes);
 }
 
@@ -143,5 +126,4 @@ void secrets_fini(struct secrets *secrets)
 	if (secrets->url_text)
 		explicit_bzero(secrets->url_text, URL_BYTES_MAX);
 	free(secrets->url_text);
-	free(secrets->url_without_password);
 }

@@ -18,16 +18,16 @@ const char *secrets_find_password(const char *url, size_t *len);
 char **secrets_take_arguments(int argc, char *argv[], bool *found);
 void secrets_free_arguments(char **arguments);
 
-/* What broker credentials come to in the end: strings valid until secrets_fini, which wipes those it owns. */
+/* What secrets_settle has read; wiped by secrets_fini. */
 struct secrets {
-	char *url_text;             /* contents of --url-file */
-	char *url_without_password; /* for display */
+	char *url_text; /* contents of --url-file */
 };
 
 /*
  * Settles url and password of the settings: --url, then --url-file, then the config file, then $AMQP_URL, then
  * amqp://localhost; $HAREWIRE_PASSWORD replaces any password but one in --url itself. `url_from_flag`: settings->url is
- * from the command line. 0, HW_ERR_NOMEM, or HW_ERR_INVALID with a sentence (an unreadable file, amqps).
+ * from the command line. 0, or HW_ERR_* with a sentence (an unreadable file, a URL
+ * that cannot be used).
  */
 int secrets_settle(struct secrets *secrets, struct settings *settings, bool url_from_flag, char *why, size_t why_bytes);
 void secrets_fini(struct secrets *secrets);

@@ -42,7 +42,7 @@ void settings_fini(struct settings *s)
 	free(s->queue_arguments.items);
 	free(s->properties.items);
 	free(s->headers.items);
-	topology_fini(&s->topology);
+	declarations_fini(&s->topology);
 }
 
 int text_list_add(struct text_list *list, const char *text)

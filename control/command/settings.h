@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "control/command/topology.h"
+#include "control/command/declarations.h"
 
 #define SETTING_UNSET UINT64_MAX
 
@@ -39,7 +39,7 @@ struct settings {
 	uint64_t log_bytes, max_messages;
 	/* declarations: as given, and what they become */
 	struct text_list declare_exchanges, declare_queues, bindings;
-	struct topology topology;
+	struct declarations topology;
 	/* where messages go to or come from */
 	const char *exchange, *routing_key, *queue;
 	bool durable, auto_delete, passive, no_declare;

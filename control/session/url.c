@@ -141,6 +141,8 @@ static int parse_vhost(const char *p, struct url_parts *parts, const char **why)
 				   "a '@' in a vhost");
 	if (strchr(p, '/'))
 		return refuse(why, "the URL's vhost contains a '/': write it as %2F");
+	if (!*p)
+		return 0; /* "amqp://host/": see url.h */
 	return decode((struct part){p, strlen(p)}, parts->vhost, sizeof parts->vhost, why);
 }
 

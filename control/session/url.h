@@ -4,7 +4,8 @@
  *     amqp://[user[:password]@][host[:port]][/vhost]
  *
  * A part that is absent takes its default: guest, guest, localhost, 5672, "/". As the specification has it, a part that
- * is there but empty is empty: "amqp://host/" names the vhost "", and "amqp://:@host" an empty user and password. The
+ * is there but empty is empty: "amqp://:@host" has an empty user and password. One deliberate exception:
+ * "amqp://host/", which the specification reads as the vhost "", means "/" here, as everybody who types it expects. The
  * vhost "/" is written %2f. Stricter than the specification in what people get wrong: a raw '@' or '/' is refused in a
  * vhost, so that neither, left unescaped in a password, can turn a part of it into a host name.
  */

@@ -35,9 +35,10 @@ struct frame_reader {
 void frame_reader_init(struct frame_reader *r, uint32_t frame_max);
 
 /*
- * Looks at `len` received octets and sets `*used` to how many of them it took. Returns 1: `*frame` is a frame, valid until
- * the next call or until the octets go away; 0: no frame is complete, everything was taken; or HW_ERR_AMQP_*: the stream
- * is beyond use. Call again with the rest after a 1. The broker's "AMQP" version reply is HW_ERR_AMQP_PROTOCOL_HEADER.
+ * Looks at `len` received octets and sets `*used` to how many of them it took. Returns 1: `*frame` is a frame, valid
+ * until the next call or until the octets go away; 0: no frame is complete, everything was taken; or HW_ERR_AMQP_*: the
+ * stream is beyond use. Call again with the rest after a 1. The broker's "AMQP" version reply is
+ * HW_ERR_AMQP_PROTOCOL_HEADER.
  */
 int frame_reader_next(struct frame_reader *r, const uint8_t *bytes, uint32_t len, uint32_t *used, struct frame *frame);
 

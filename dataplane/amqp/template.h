@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AMQP_FRAME_OVERHEAD   8u /* 7 octets of header, 1 end octet */
+#define AMQP_FRAME_OVERHEAD   8u  /* 7 octets of header, 1 end octet */
 #define AMQP_FRAME_END        206 /* 0xCE; spelt as in rabbitmq-c, whose header may be included too */
 #define AMQP_IMAGE_MAX        4096u
 #define AMQP_MESSAGE_ID_CHARS 25u /* epoch, '-', id: "%08x-%016x" */
@@ -51,9 +51,9 @@ struct amqp_message_options {
 	const char *exchange;    /* up to 255 octets; "" is the default exchange */
 	const char *routing_key; /* up to 255 octets */
 	bool mandatory;
-	uint32_t slots;          /* AMQP_SLOT_* */
-	uint8_t delivery_mode;   /* 1, 2, or 0: absent */
-	int priority;            /* 0..255, or -1: absent */
+	uint32_t slots;        /* AMQP_SLOT_* */
+	uint8_t delivery_mode; /* 1, 2, or 0: absent */
+	int priority;          /* 0..255, or -1: absent */
 	/* NULL: absent; up to 255 octets each */
 	const char *content_type, *content_encoding, *correlation_id, *reply_to, *expiration, *type, *user_id, *app_id;
 	const struct amqp_field *headers;
@@ -73,7 +73,7 @@ struct amqp_template {
 
 /* What goes into the slots of one message. Only those the template has are used. */
 struct amqp_slot_values {
-	uint64_t id;        /* sequence and message-id */
+	uint64_t id; /* sequence and message-id */
 	uint32_t epoch;
 	uint64_t timestamp_s;
 	uint64_t send_time_ns;
@@ -81,8 +81,8 @@ struct amqp_slot_values {
 
 /*
  * Encodes into `t` (room for `cap` octets, the image included). Returns 0; HW_ERR_INVALID (a string over 255 octets, a
- * bad delivery mode or priority, mandatory without SEQUENCE or MESSAGE_ID: a return could not be matched) with `*why` a static
- * sentence; or HW_ERR_TOO_LARGE (image over AMQP_IMAGE_MAX or cap).
+ * bad delivery mode or priority, mandatory without SEQUENCE or MESSAGE_ID: a return could not be matched) with `*why` a
+ * static sentence; or HW_ERR_TOO_LARGE (image over AMQP_IMAGE_MAX or cap).
  */
 int amqp_template_encode(struct amqp_template *t, size_t cap, const struct amqp_message_options *options,
 			 uint16_t channel, const char **why);

@@ -1,8 +1,9 @@
 /*
  * Time. The worker reads the clock once a turn and passes it down; tcp, net and amqp never read one.
  *
- * ns are CLOCK_MONOTONIC's: comparable with stamps other programs take. Ticks are the TSC where it is invariant (no
- * system call, ~20 cycles), else ns themselves.
+ * Ticks are the TSC where it is invariant (no system call, ~20 cycles), else ns themselves. clock_ns starts out equal
+ * to CLOCK_MONOTONIC and then drifts from it by a few ppm: right for durations and for deadlines that are compared with
+ * clock_ns again; a stamp that leaves the process takes clock_monotonic_ns.
  */
 #ifndef HAREWIRE_BASE_CLOCK_H
 #define HAREWIRE_BASE_CLOCK_H
@@ -12,9 +13,9 @@
 #include <time.h>
 
 struct clock_scale {
-	uint64_t tick0;    /* a moment in ticks ... */
-	uint64_t ns0;      /* ... and the same in CLOCK_MONOTONIC ns */
-	uint64_t mult;     /* ns = ticks * mult >> 32 */
+	uint64_t tick0; /* a moment in ticks ... */
+	uint64_t ns0;   /* ... and the same in CLOCK_MONOTONIC ns */
+	uint64_t mult;  /* ns = ticks * mult >> 32 */
 	bool tsc;
 };
 

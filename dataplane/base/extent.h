@@ -42,8 +42,8 @@ static inline bool extents_full(const struct extent_queue *q)
 }
 
 /*
- * Appends `len` (> 0) bytes; merges with the last extent when they follow it in memory and are of its kind. Returns false,
- * changing nothing, when a new slot is needed and none is free.
+ * Appends `len` (> 0) bytes; merges with the last extent when they follow it in memory and are of its kind. Returns
+ * false, changing nothing, when a new slot is needed and none is free.
  */
 bool extents_push(struct extent_queue *q, const uint8_t *bytes, uint64_t len, enum extent_kind kind);
 

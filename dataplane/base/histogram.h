@@ -35,7 +35,8 @@ static inline void histogram_add(struct histogram *h, uint64_t value)
 	h->buckets[histogram_bucket(value)]++;
 }
 
-/* The largest value its bucket can hold, for the bucket in which the fraction `q` (0..1) of samples is reached; 0 when empty. */
+/* The largest value its bucket can hold, for the bucket in which the fraction `q` (0..1) of samples is reached; 0 when
+ * empty. */
 uint64_t histogram_quantile(const struct histogram *h, double q);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 

@@ -6,8 +6,8 @@
  *         |...............####|###................|
  *                         ^ a message that wraps is still one run
  *
- * Positions are 64-bit octet counts that only grow; the ring does not know what is in it or who owns which part (that is
- * the publisher's business).
+ * Positions are 64-bit octet counts that only grow; the ring does not know what is in it or who owns which part (that
+ * is the publisher's business).
  */
 #ifndef HAREWIRE_BASE_LOG_H
 #define HAREWIRE_BASE_LOG_H

@@ -1,8 +1,8 @@
 /*
  * Rings between two threads, one producer and one consumer each, wait-free, of fixed size.
  *
- * `struct spsc` carries records of one size (commands, events); `struct byte_ring` carries octets (the handshake bridge).
- * Each side keeps a cached copy of the other's cursor, so that an uncontended step touches one shared line.
+ * `struct spsc` carries records of one size (commands, events); `struct byte_ring` carries octets (the handshake
+ * bridge). Each side keeps a cached copy of the other's cursor, so that an uncontended step touches one shared line.
  */
 #ifndef HAREWIRE_BASE_SPSC_H
 #define HAREWIRE_BASE_SPSC_H

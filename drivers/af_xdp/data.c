@@ -156,8 +156,7 @@ static __attribute__((noinline)) void kick(struct af_xdp *xdp, struct xsk_queue 
 	queue->tx_unfinished = !tx_drained(queue);
 }
 
-/* Descriptors are still in the ring from an earlier submit: a device that was full or down, or one that sends by
- * itself. */
+/* An earlier submit left descriptors in the ring: the device was full or down, or sends by itself. */
 static __attribute__((noinline)) void finish_transmission(struct af_xdp *xdp, struct xsk_queue *queue)
 {
 	queue->tx_unfinished = !tx_drained(queue);

@@ -96,7 +96,7 @@ int flow_program_attach(struct flow_program *program, const struct device *devic
 	if (program->link >= 0 && program->xdp_flags == xdp_flags)
 		return 0;
 	detach(program);
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = xdp_flags);
+	const struct bpf_link_create_opts options = {.sz = sizeof options, .flags = xdp_flags};
 	int link = bpf_link_create(bpf_program__fd(program->skeleton->progs.take_flows), (int)device->index, BPF_XDP,
 				   &options);
 	if (link < 0)

@@ -16,8 +16,8 @@
 #include "dataplane/base/deadlines.h"
 #include "dataplane/base/error.h"
 
-#define RECEIVE_BYTES 65536u
-#define IOV_MAX_USED  16
+#define RECEIVE_BYTES     65536u
+#define IOV_MAX_USED      16
 #define STATE_ESTABLISHED 1 /* TCP_ESTABLISHED of the kernel's tcp_states.h */
 /* More than the kernel would take at once anyway; bounds what is handed over while the socket is full. */
 #define UNSENT_MAX (256u * 1024u)
@@ -26,11 +26,11 @@ struct kernel_stream {
 	struct stream stream;
 	int fd; /* -1: none */
 	bool writable;
-	bool finish;  /* shut down the sending side once everything is written */
+	bool finish;     /* shut down the sending side once everything is written */
 	bool wants_read; /* epoll said so, or the last read filled the buffer */
 	bool ending;     /* an end or an error lies behind what is to be read: no further edge will tell */
 	uint32_t segments_sent, segments_received; /* as last asked */
-	uint32_t held, taken; /* in buffer: octets received, octets consumed */
+	uint32_t held, taken;                      /* in buffer: octets received, octets consumed */
 	uint8_t buffer[RECEIVE_BYTES];
 };
 
@@ -250,9 +250,8 @@ static int set_options(const struct kernel_transport *kt, int fd)
 
 static int connect_to(int fd, const struct stream_address *a)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET,
-				 .sin_port = htons(a->remote_port),
-				 .sin_addr.s_addr = htonl(a->remote_ip)};
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(a->remote_port), .sin_addr.s_addr = htonl(a->remote_ip)};
 	if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0 || errno == EINPROGRESS)
 		return 0;
 	return error_of(errno);

@@ -1,8 +1,8 @@
 /*
  * The `kernel` transport: ordinary sockets carrying the same log bytes, for laptops and unprivileged containers.
  *
- * The kernel copies what it takes, so sent bytes are at once acked as far as the log is concerned. Makes system calls on
- * the worker's thread: one epoll_wait a turn, one writev per batch of messages.
+ * The kernel copies what it takes, so sent bytes are at once acked as far as the log is concerned. Makes system calls
+ * on the worker's thread: one epoll_wait a turn, one writev per batch of messages.
  */
 #ifndef HAREWIRE_KERNEL_STREAM_H
 #define HAREWIRE_KERNEL_STREAM_H

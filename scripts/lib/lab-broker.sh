@@ -73,7 +73,7 @@ broker_start()
 broker_failed()
 {
 	echo "scripts/lab: $1. What it said:" >&2
-	{ grep -h '\[error\] <[0-9.]*> .' "$STATE"/log/* || true; } | head -n 20 >&2 || true
+	{ grep -h '\[error\] <[0-9.]*> .' "$STATE"/log/* || true; } | head -n 12 >&2 || true
 	tail -n 5 -- "$STATE/log/startup.out" >&2
 	exit 1
 }

@@ -43,13 +43,15 @@ class Failure(Exception):
 
 
 class Scenario:
-    def __init__(self, name, arguments, operations, only=(), exclude=()):
+    def __init__(self, name, arguments, operations, only=(), exclude=(), collect=""):
         self.name, self.arguments, self.operations = name, list(arguments), tuple(operations)
-        self.only, self.exclude = list(only), list(exclude)
+        self.only, self.exclude, self.collect = list(only), list(exclude), collect
         if len(self.operations) != 2 or not 0 < self.operations[0] < self.operations[1]:
             raise Failure(f"{name}: operations must be two numbers, the second one larger")
-        if self.only and self.exclude:
-            raise Failure(f"{name}: only and exclude cannot be used together")
+        if bool(self.only) + bool(self.exclude) + bool(self.collect) > 1:
+            raise Failure(f"{name}: only, exclude and collect cannot be used together")
+        if self.collect not in ("", "program"):
+            raise Failure(f"{name}: collect can only be: program")
 
 
 def read_scenarios(path):
@@ -59,12 +61,13 @@ def read_scenarios(path):
     scenarios = []
     for name in parser.sections():
         section = parser[name]
-        unknown = set(section) - {"arguments", "operations", "only", "exclude"}
+        unknown = set(section) - {"arguments", "operations", "only", "exclude", "collect"}
         if unknown or " " in name:
             raise Failure(f"{path}: [{name}]: unknown keys {sorted(unknown)}, or a space in the name")
         scenarios.append(Scenario(name, shlex.split(section.get("arguments", "")),
                                   [int(n) for n in section.get("operations", "").split()],
-                                  section.get("only", "").split(), section.get("exclude", "").split()))
+                                  section.get("only", "").split(), section.get("exclude", "").split(),
+                                  section.get("collect", "")))
     if not scenarios:
         raise Failure(f"{path}: no scenario")
     return scenarios
@@ -79,7 +82,7 @@ def count_instructions(program, scenario, operations):
         out = os.path.join(directory, "out")
         toggles = [f"--toggle-collect={f}" for f in scenario.only + scenario.exclude]
         command = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", *toggles,
-                   f"--collect-atstart={'no' if scenario.only else 'yes'}",
+                   f"--collect-atstart={'no' if scenario.only or scenario.collect else 'yes'}",
                    program, *scenario.arguments, str(operations)]
         run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if run.returncode != 0:

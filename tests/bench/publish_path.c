@@ -1,15 +1,19 @@
 /*
- * The program that `make bench-instructions` runs under callgrind: an inline publisher over user-space TCP, a null driver,
- * and an interceptor that plays the broker's host. No kernel, no other thread, no clock but the TSC.
+ * The program that `make bench-instructions` runs under callgrind: an inline publisher over user-space TCP, a null
+ * driver, and an interceptor that plays the broker's host. No kernel, no other thread, no clock but the TSC.
  *
- *     publish_path MESSAGES
+ *     publish_path publish|ack|confirm|idle MESSAGES
  *
  * Each message: one publish() that ends in a packet at the null driver, one turn that receives the peer's ACK, one turn
- * that receives its basic.ack. What is counted is chosen from outside, by function.
+ * that receives its basic.ack, one turn with nothing to do. Counting is on during the step that was named, and off
+ * within it while the peer works.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <valgrind/callgrind.h>
 
 #include "dataplane/tcp_stream.h"
 #include "dataplane/worker.h"
@@ -27,6 +31,44 @@ struct bench {
 	struct connection *connection;
 	uint32_t template_id;
 };
+
+/* ---- the driver below: the peer, with counting switched off while it works ---- */
+
+static struct driver_ops counted_ops;
+static const struct driver_ops *peer_ops;
+static bool counting;
+
+static void toggle(void)
+{
+	if (counting)
+		CALLGRIND_TOGGLE_COLLECT;
+}
+
+static uint32_t rx_burst(struct driver *d, struct packet *packets, uint32_t max)
+{
+	toggle();
+	uint32_t n = peer_ops->rx_burst(d, packets, max);
+	toggle();
+	return n;
+}
+
+static void tx_submit(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved)
+{
+	toggle();
+	peer_ops->tx_submit(d, packets, n, reserved);
+	toggle();
+}
+
+static void leave_out_the_peer(struct driver *peer)
+{
+	peer_ops = peer->ops;
+	counted_ops = *peer_ops;
+	counted_ops.rx_burst = rx_burst;
+	counted_ops.tx_submit = tx_submit;
+	peer->ops = &counted_ops;
+}
+
+/* ---- setting up ---- */
 
 static void must(int ok, const char *what)
 {
@@ -56,6 +98,7 @@ static struct transport *make_transport(struct bench *b)
 	struct driver *inner;
 	peer_options_init(&peer);
 	must(null_create(&null, &inner) == 0 && peer_create(&peer, inner, &b->peer) == 0, "driver");
+	leave_out_the_peer(b->peer);
 	struct tcp_transport_options tcp = {.streams = 1};
 	struct transport *tp;
 	tcp_config_init(&tcp.tcp);
@@ -98,49 +141,64 @@ static void connect_and_hand_over(struct bench *b, struct transport *tp)
 		worker_turn(&b->worker);
 	command(b, (struct command){.type = COMMAND_HAND_OVER, .hand_over = {.frame_max = 131072, .channel = 1}});
 	worker_turn(&b->worker);
-	must(b->connection->phase == CONNECTION_PUBLISHING, "hand-over");
+	struct harewire_event ready;
+	must(publisher_event_poll(b->publisher, &ready) == 1 && ready.type == HAREWIRE_EVENT_READY, "hand-over");
 }
 
-/* The turns whose instructions are counted: their own names, never inlined. */
-__attribute__((noinline)) uint32_t turn_with_ack(struct worker *w);
-__attribute__((noinline)) uint32_t turn_with_ack(struct worker *w)
+/* ---- measuring ---- */
+
+enum step { STEP_PUBLISH, STEP_ACK, STEP_CONFIRM, STEP_IDLE, STEPS };
+static const char *const step_names[STEPS] = {"publish", "ack", "confirm", "idle"};
+
+static void begin(bool counted)
 {
-	return worker_turn(w);
+	counting = counted;
+	toggle();
 }
 
-__attribute__((noinline)) uint32_t turn_with_confirm(struct worker *w);
-__attribute__((noinline)) uint32_t turn_with_confirm(struct worker *w)
+static void end(void)
 {
-	return worker_turn(w);
+	toggle();
+	counting = false;
 }
 
-__attribute__((noinline)) uint32_t turn_idle(struct worker *w);
-__attribute__((noinline)) uint32_t turn_idle(struct worker *w)
-{
-	return worker_turn(w);
-}
-
-static void one_message(struct bench *b, const void *body, uint64_t expected_id)
+static void one_message(struct bench *b, const void *body, uint64_t expected_id, enum step step)
 {
 	struct harewire_event event;
+	begin(step == STEP_PUBLISH);
 	int64_t id = publisher_publish(b->publisher, b->template_id, body, BODY_BYTES, 0);
+	end();
 	must(id == (int64_t)expected_id, "publish");
-	must(turn_with_ack(&b->worker) > 0, "the peer's ACK");
+
+	begin(step == STEP_ACK);
+	uint32_t done = worker_turn(&b->worker);
+	end();
+	must(done > 0, "the peer's ACK");
 	must(peer_confirm(b->peer, CLIENT_PORT, expected_id, false) == 0, "confirm");
-	must(turn_with_confirm(&b->worker) > 0, "the peer's confirm");
+
+	begin(step == STEP_CONFIRM);
+	done = worker_turn(&b->worker);
+	end();
+	must(done > 0, "the peer's confirm");
 	must(publisher_event_poll(b->publisher, &event) == 1 && event.type == HAREWIRE_EVENT_CONFIRMED &&
 		     event.last == expected_id,
 	     "the confirm's event");
-	turn_idle(&b->worker);
+
+	begin(step == STEP_IDLE);
+	worker_turn(&b->worker);
+	end();
 }
 
 int main(int argc, char **argv)
 {
 	static struct bench b;
 	char body[BODY_BYTES];
-	unsigned long messages = argc == 2 ? strtoul(argv[1], NULL, 10) : 0;
-	if (messages == 0) {
-		fprintf(stderr, "usage: publish_path MESSAGES\n");
+	unsigned long messages = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+	enum step step = STEP_PUBLISH;
+	while (argc == 3 && step < STEPS && strcmp(argv[1], step_names[step]) != 0)
+		step++;
+	if (messages == 0 || step == STEPS) {
+		fprintf(stderr, "usage: publish_path publish|ack|confirm|idle MESSAGES\n");
 		return 2;
 	}
 	clock_calibrate(&b.clock);
@@ -151,7 +209,7 @@ int main(int argc, char **argv)
 	connect_and_hand_over(&b, tp);
 	memset(body, 'q', sizeof body);
 	for (unsigned long i = 1; i <= messages; i++)
-		one_message(&b, body, i);
+		one_message(&b, body, i, step);
 
 	struct driver_stats stats;
 	b.peer->ops->stats(b.peer, &stats);

@@ -82,7 +82,7 @@ def run_case(labs, name, function, kind, driver, build):
 
 def run_program(path):
     status = subprocess.run([os.path.join(ROOT, "scripts", "run-tests"), path], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
     lines = status.stdout.splitlines()
     print("\n".join(lines[:-1]), flush=True)
     counts = [int(word) for word in lines[-1].replace(",", "").split() if word.isdigit()]
@@ -128,7 +128,7 @@ def main():
     programs = [path for path in options.program if not options.patterns or any(p in path for p in options.patterns)]
     sums = [0, 0, 0]
     for path in programs:
-        sums = [a + b for a, b in zip(sums, run_program(os.path.join(ROOT, path)))]
+        sums = [a + b for a, b in zip(sums, run_program(path))]
     tally = run_cases(cases, os.path.join(ROOT, options.build))
     passed, failed, skipped = sums[0] + tally["ok"], sums[1] + tally["FAIL"], sums[2] + tally["skip"]
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))

@@ -11,8 +11,8 @@
 
 struct fake_stream {
 	struct stream stream;
-	uint64_t window;   /* octets that may be unacked */
-	bool ack_at_once;  /* what is sent is acked in the same turn */
+	uint64_t window;  /* octets that may be unacked */
+	bool ack_at_once; /* what is sent is acked in the same turn */
 	uint64_t sent_offset;
 	uint8_t sent[FAKE_BYTES];
 	uint32_t sent_len;

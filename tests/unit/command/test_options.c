@@ -141,7 +141,7 @@ static void a_feed_declares_its_exchange_and_binds_its_queue(void **state)
 	char why[OPTION_WHY_MAX];
 
 	assert_int_equal(PREPARE(&p, COMMAND_FEED, why, "synthetic", "--queue", "q"), 0);
-	const struct topology *t = &p.settings.topology;
+	const struct declarations *t = &p.settings.topology;
 	assert_string_equal(t->exchanges[0].name, "md");
 	assert_string_equal(t->exchanges[0].type, "topic");
 	assert_true(t->exchanges[0].durable);

@@ -1,4 +1,5 @@
-/* The kernel transport against a real socket on loopback. Every wait is for a condition, bounded by turns of poll(2). */
+/* The kernel transport against a real socket on loopback. Every wait is for a condition, bounded by turns of poll(2).
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>

@@ -98,6 +98,33 @@ static void reads_through_vlan_tags(void **state)
 	}
 }
 
+static void reads_linux_cooked_captures_and_bare_ip(void **state)
+{
+	static const struct {
+		uint32_t link_type, header_bytes, ethertype_at;
+	} links[] = {{101, 0, 0}, {228, 0, 0}, {113, 16, 14}, {276, 20, 0}};
+
+	for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
+		packet_start(&packet, 0, DEEP, 1, 1);
+		packet_add_trade(&packet, "ABC");
+		packet_finish(&packet);
+		uint32_t ip_bytes = packet.len - packet.ip_at, header_bytes = links[i].header_bytes;
+		memmove(packet.bytes + header_bytes, packet.bytes + packet.ip_at, ip_bytes);
+		memset(packet.bytes, 0, header_bytes);
+		if (header_bytes)
+			put_be16(packet.bytes + links[i].ethertype_at, 0x0800);
+		packet.len = header_bytes + ip_bytes;
+
+		capture_start(&file, false, false, false, links[i].link_type);
+		capture_add(&file, &packet, packet.len, TIME_NS);
+		capture_save(&file, file.len, false);
+		struct feed *feed = open_file();
+		assert_int_equal(drain(feed), 1);
+		feed_destroy(feed);
+		unlink(file.path);
+	}
+}
+
 /* Every possible end of the last packet: its whole messages are delivered, the cut is reported, nothing fails. */
 static void delivers_the_whole_messages_of_a_last_packet_cut_short(bool pcapng)
 {
@@ -314,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_both_formats_in_both_byte_orders_and_resolutions_plain_and_compressed),
 		cmocka_unit_test(reads_through_vlan_tags),
+		cmocka_unit_test(reads_linux_cooked_captures_and_bare_ip),
 		cmocka_unit_test(delivers_the_whole_messages_of_a_pcap_record_cut_anywhere),
 		cmocka_unit_test(delivers_the_whole_messages_of_a_pcapng_block_cut_anywhere),
 		cmocka_unit_test(a_compressed_file_cut_short_is_reported_and_read_as_far_as_it_goes),

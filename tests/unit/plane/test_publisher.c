@@ -195,7 +195,8 @@ static void large_and_empty_bodies_take_the_octets_they_should(void **state)
 	assert_int_equal(publisher_publish(p.publisher, t, body, sizeof body, 0), 1);
 	assert_int_equal(publisher_publish(p.publisher, t, NULL, 0, 0), 2);
 	uint32_t image = p.publisher->templates[t]->image_len;
-	/* 10,000 octets in frames of 4,096: three, each with 8 octets around it; the first one's header is the image's. */
+	/* 10,000 octets in frames of 4,096: three, each with 8 octets around it; the first one's header is the image's.
+	 */
 	assert_int_equal(message_at(&p.publisher->index, 1)->len, image + 10000 + 1 + 2 * 8);
 	assert_int_equal(message_at(&p.publisher->index, 2)->len, image - 7);
 	plane_fini(&p);
@@ -258,7 +259,7 @@ static void a_message_committed_while_the_publisher_ends_is_still_counted_once(v
 	confirms_end(&p.connection->confirms, 2, OUTCOME_UNCONFIRMED);
 	publisher_progress(p.publisher, &p.connection->confirms, 0);
 	assert_int_equal(plane_publish(&p, t, "too late for the worker"), 2);
-	publisher_set_state(p.publisher, PUBLISHER_FAILED, HW_ERR_CONN_RESET, "gone", 1);
+	publisher_set_state(p.publisher, PUBLISHER_FAILED, HW_ERR_CONN_RESET, "gone");
 	expect_event(&p, HAREWIRE_EVENT_UNCONFIRMED, 1, 2);
 	struct harewire_event e;
 	assert_int_equal(publisher_event_poll(p.publisher, &e), 1);

@@ -1,6 +1,6 @@
 #define _GNU_SOURCE /* reallocarray */
 
-#include "control/command/topology.h"
+#include "control/command/declarations.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -71,7 +71,7 @@ static char *copy(const char *text, bool *ok)
 	return p;
 }
 
-int topology_add_exchange(struct topology *t, const struct harewire_exchange *exchange)
+int declarations_add_exchange(struct declarations *t, const struct harewire_exchange *exchange)
 {
 	bool ok = true;
 	struct harewire_exchange *grown = reallocarray(t->exchanges, t->exchange_count + 1, sizeof *grown);
@@ -88,7 +88,7 @@ int topology_add_exchange(struct topology *t, const struct harewire_exchange *ex
 	return ok ? 0 : HW_ERR_NOMEM;
 }
 
-int topology_add_queue(struct topology *t, const struct harewire_queue *queue)
+int declarations_add_queue(struct declarations *t, const struct harewire_queue *queue)
 {
 	bool ok = true;
 	struct harewire_queue *grown = reallocarray(t->queues, t->queue_count + 1, sizeof *grown);
@@ -104,7 +104,7 @@ int topology_add_queue(struct topology *t, const struct harewire_queue *queue)
 	return ok ? 0 : HW_ERR_NOMEM;
 }
 
-int topology_add_binding(struct topology *t, const struct harewire_binding *binding)
+int declarations_add_binding(struct declarations *t, const struct harewire_binding *binding)
 {
 	bool ok = true;
 	struct harewire_binding *grown = reallocarray(t->bindings, t->binding_count + 1, sizeof *grown);
@@ -123,7 +123,7 @@ int topology_add_binding(struct topology *t, const struct harewire_binding *bind
 	return ok ? 0 : HW_ERR_NOMEM;
 }
 
-void topology_fini(struct topology *t)
+void declarations_fini(struct declarations *t)
 {
 	for (uint32_t i = 0; i < t->exchange_count; i++) {
 		free((char *)t->exchanges[i].name);
@@ -211,31 +211,31 @@ static int read_queue(char *text, struct harewire_queue *q, char *why, size_t wh
 	return 0;
 }
 
-int topology_parse_exchange(struct topology *t, const char *spec, char *why, size_t why_bytes)
+int declarations_parse_exchange(struct declarations *t, const char *spec, char *why, size_t why_bytes)
 {
 	struct harewire_exchange e = {0};
 	char *text = strdup(spec);
 
 	int code = text ? read_exchange(text, &e, why, why_bytes) : HW_ERR_NOMEM;
 	if (!code)
-		code = topology_add_exchange(t, &e);
+		code = declarations_add_exchange(t, &e);
 	free(text);
 	return code;
 }
 
-int topology_parse_queue(struct topology *t, const char *spec, char *why, size_t why_bytes)
+int declarations_parse_queue(struct declarations *t, const char *spec, char *why, size_t why_bytes)
 {
 	struct harewire_queue q = {0};
 	char *text = strdup(spec);
 
 	int code = text ? read_queue(text, &q, why, why_bytes) : HW_ERR_NOMEM;
 	if (!code)
-		code = topology_add_queue(t, &q);
+		code = declarations_add_queue(t, &q);
 	free(text);
 	return code;
 }
 
-int topology_parse_binding(struct topology *t, const char *spec, char *why, size_t why_bytes)
+int declarations_parse_binding(struct declarations *t, const char *spec, char *why, size_t why_bytes)
 {
 	struct harewire_binding b = {0};
 	char *text = strdup(spec), *rest = text;
@@ -250,13 +250,13 @@ int topology_parse_binding(struct topology *t, const char *spec, char *why, size
 		snprintf(why, why_bytes, "a binding is given as EXCHANGE:QUEUE or EXCHANGE:QUEUE:ROUTING-KEY");
 		code = HW_ERR_INVALID;
 	} else {
-		code = topology_add_binding(t, &b);
+		code = declarations_add_binding(t, &b);
 	}
 	free(text);
 	return code;
 }
 
-const struct harewire_exchange *topology_find_exchange(const struct topology *t, const char *name)
+const struct harewire_exchange *declarations_find_exchange(const struct declarations *t, const char *name)
 {
 	for (uint32_t i = 0; i < t->exchange_count; i++)
 		if (strcmp(t->exchanges[i].name, name) == 0)
@@ -264,7 +264,7 @@ const struct harewire_exchange *topology_find_exchange(const struct topology *t,
 	return NULL;
 }
 
-const struct harewire_queue *topology_find_queue(const struct topology *t, const char *name)
+const struct harewire_queue *declarations_find_queue(const struct declarations *t, const char *name)
 {
 	for (uint32_t i = 0; i < t->queue_count; i++)
 		if (strcmp(t->queues[i].name, name) == 0)

@@ -1,0 +1,80 @@
+#include "tests/sim/sim_link.h"
+
+#include <string.h>
+
+enum { LOSS, BURST, DUPLICATE, REORDER, FLIP, TRUNCATE };
+
+static bool hits(struct sim_link *l, uint32_t chance, int which)
+{
+	if (prng_below(l->random, 1000) >= chance)
+		return false;
+	l->hits[which]++;
+	return true;
+}
+
+static bool lost(struct sim_link *l)
+{
+	if (l->burst_left) {
+		l->burst_left--;
+		return true;
+	}
+	if (hits(l, l->faults.burst_loss, BURST)) {
+		l->burst_left = (uint32_t)prng_below(l->random, 20);
+		return true;
+	}
+	return hits(l, l->faults.loss, LOSS);
+}
+
+static void enqueue(struct sim_link *l, const uint8_t *packet, size_t len, uint64_t now_ns)
+{
+	if (l->count == LINK_PACKETS || len > LINK_PACKET_BYTES)
+		return; /* the queue is full: one more kind of loss */
+	struct sim_packet *p = &l->packets[l->count++];
+	p->at_ns = now_ns + l->delay_ns + (l->jitter_ns ? prng_below(l->random, l->jitter_ns) : 0);
+	if (hits(l, l->faults.reorder, REORDER))
+		p->at_ns += prng_below(l->random, 4 * l->delay_ns + 1);
+	p->len = (uint32_t)len;
+	memcpy(p->bytes, packet, len);
+	if (hits(l, l->faults.flip, FLIP)) {
+		uint64_t bit = prng_below(l->random, len * 8);
+		p->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	if (hits(l, l->faults.truncate, TRUNCATE))
+		p->len = (uint32_t)prng_below(l->random, len);
+}
+
+void sim_link_send(struct sim_link *l, const uint8_t *packet, size_t len, uint64_t now_ns)
+{
+	if (lost(l))
+		return;
+	enqueue(l, packet, len, now_ns);
+	if (hits(l, l->faults.duplicate, DUPLICATE))
+		enqueue(l, packet, len, now_ns);
+}
+
+static uint32_t earliest(const struct sim_link *l)
+{
+	uint32_t best = 0;
+	for (uint32_t i = 1; i < l->count; i++)
+		if (l->packets[i].at_ns < l->packets[best].at_ns)
+			best = i;
+	return best;
+}
+
+uint64_t sim_link_next(const struct sim_link *l)
+{
+	return l->count ? l->packets[earliest(l)].at_ns : UINT64_MAX;
+}
+
+bool sim_link_receive(struct sim_link *l, uint64_t now_ns, struct sim_packet *packet)
+{
+	if (l->count == 0)
+		return false;
+	uint32_t i = earliest(l);
+	if (l->packets[i].at_ns > now_ns)
+		return false;
+	*packet = l->packets[i];
+	memmove(&l->packets[i], &l->packets[i + 1], (l->count - i - 1) * sizeof l->packets[0]);
+	l->count--;
+	return true;
+}

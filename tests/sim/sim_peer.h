@@ -1,0 +1,58 @@
+/*
+ * A model of the broker's TCP: a receiver simple enough to be right (one flag per octet of its window) that also sends a
+ * little stream of its own, go-back-N. What it offers and how it behaves is drawn from the seed.
+ */
+#ifndef HAREWIRE_TESTS_SIM_PEER_H
+#define HAREWIRE_TESTS_SIM_PEER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/lib/prng.h"
+#include "tests/lib/tcp_peer.h"
+#include "tests/sim/sim_link.h"
+
+#define PEER_WINDOW_MAX (1u << 18)
+
+struct sim_peer {
+	struct prng *random;
+	struct sim_link *link; /* to us */
+	/* choices */
+	uint32_t isn, window;
+	uint16_t mss;
+	int scale;
+	bool sack, timestamps;
+	uint64_t ack_delay_ns;
+	uint64_t read_every_ns; /* its application reads in turns, and stalls at times */
+	uint32_t read_octets;
+	uint64_t send_total; /* octets it sends us */
+
+	/* receiving */
+	bool syn_seen, established, fin_seen;
+	uint32_t their_isn;
+	uint64_t received;  /* in order, stream offset */
+	uint64_t consumed;  /* read by its application */
+	uint64_t fin_offset;
+	uint8_t have[PEER_WINDOW_MAX]; /* by offset modulo size: an octet beyond a gap is here */
+	uint64_t recent; /* offset of what came last, for the first SACK block */
+	uint64_t edge;   /* highest offset ever allowed */
+	uint32_t unacked_segments;
+	uint32_t ts_recent;
+
+	/* sending */
+	uint64_t acked, next;
+	uint32_t send_window;
+	bool fin_acked;
+	uint16_t their_mss;
+
+	uint64_t ack_at_ns, retransmit_at_ns, read_at_ns;
+	bool wrong; /* an octet arrived that was never sent there */
+};
+
+uint8_t sim_octet(uint64_t offset);
+void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *link);
+void sim_peer_input(struct sim_peer *p, const struct sim_packet *packet, uint64_t now_ns);
+uint64_t sim_peer_next(const struct sim_peer *p);
+void sim_peer_timer(struct sim_peer *p, uint64_t now_ns);
+
+#endif

@@ -30,6 +30,7 @@ struct kernel_stream {
 	bool wants_read; /* epoll said so, or the last read filled the buffer */
 	bool ending;     /* an end or an error lies behind what is to be read: no further edge will tell */
 	uint32_t segments_sent, segments_received; /* as last asked */
+	struct stream_info last;
 	uint32_t held, taken;                      /* in buffer: octets received, octets consumed */
 	uint8_t buffer[RECEIVE_BYTES];
 };
@@ -318,7 +319,7 @@ static void info(const struct stream *s, struct stream_info *out)
 	struct kernel_transport *kt = transport_of(s->transport);
 	struct tcp_info ti;
 	socklen_t len = sizeof ti;
-	memset(out, 0, sizeof *out);
+	*out = ks->last; /* what the socket said last, once it is gone */
 	strcpy(out->state, "CLOSED");
 	if (ks->fd < 0 || getsockopt(ks->fd, IPPROTO_TCP, TCP_INFO, &ti, &len) != 0)
 		return;
@@ -337,6 +338,7 @@ static void info(const struct stream *s, struct stream_info *out)
 	kt->stats.segments_received += ti.tcpi_segs_in - ks->segments_received;
 	ks->segments_sent = ti.tcpi_segs_out;
 	ks->segments_received = ti.tcpi_segs_in;
+	ks->last = *out;
 }
 
 static void destroy(struct transport *tp)

@@ -14,7 +14,7 @@ loss_object()
 # The program's id in one direction, empty when there is none.
 loss_program()
 {
-	tc -n "$NETNS" filter show dev eth0 "$1" 2>/dev/null | sed -n 's/.* id \([0-9]*\) .*/\1/p' | head -n 1
+	tc -n "$NETNS" filter show dev eth0 "$1" 2>/dev/null | sed -n 's/.* id \([0-9]*\) .*/\1/p'
 }
 
 # The id of one of the program's maps, by name.
@@ -22,8 +22,9 @@ loss_map()
 {
 	local id
 
+	# No `bpftool | grep -q`: it ends bpftool early, which pipefail takes for a failure.
 	for id in $(bpftool prog show id "$1" | sed -n 's/.*map_ids \([0-9,]*\).*/\1/p' | tr , ' '); do
-		if bpftool map show id "$id" | grep -q "name $2 "; then
+		if [[ "$(bpftool map show id "$id")" == *" name $2 "* ]]; then
 			echo "$id"
 			return
 		fi
@@ -43,7 +44,7 @@ octets()
 
 loss_set()
 {
-	local object direction program
+	local object direction program map
 
 	if [ -z "$(loss_program ingress)" ]; then
 		object=$(loss_object)
@@ -54,8 +55,9 @@ loss_set()
 	fi
 	for direction in ingress egress; do
 		program=$(loss_program "$direction")
+		map=$(loss_map "$program" loss_setting)
 		# shellcheck disable=SC2046
-		bpftool map update id "$(loss_map "$program" loss_setting)" key 0 0 0 0 value $(octets "$1" 4)
+		bpftool map update id "$map" key 0 0 0 0 value $(octets "$1" 4)
 	done
 }
 
@@ -78,10 +80,11 @@ loss_counters()
 
 loss_count()
 {
-	local direction seen dropped
+	local direction counters seen dropped
 
 	for direction in ingress egress; do
-		read -r seen dropped <<<"$(loss_counters "$direction")"
+		counters=$(loss_counters "$direction")
+		read -r seen dropped <<<"$counters"
 		printf '%s=%s\n' "${direction^^}_SEEN" "$seen" "${direction^^}_DROPPED" "$dropped"
 	done
 }

@@ -9,20 +9,18 @@ ETHERTYPE_VLAN, ETHERTYPE_IPV4, IPPROTO_UDP = 0x8100, 0x0800, 17
 
 
 def packets(path):
-    """Ethernet frames of a classic pcap file, gzip'ed or not; ends where the file is cut short."""
+    """Ethernet frames of a classic pcap file, gzip'ed or not; of the last one what is there."""
     with open(path, "rb") as f:
         is_gzip = f.read(2) == b"\x1f\x8b"
     with (gzip.open if is_gzip else open)(path, "rb") as f:
         order = "<" if f.read(24)[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
         while len(head := f.read(16)) == 16:
-            captured = struct.unpack(order + "IIII", head)[2]
-            frame = f.read(captured)
-            if len(frame) < captured:
-                return
-            yield frame
+            yield f.read(struct.unpack(order + "IIII", head)[2])
 
 
 def udp_payload(frame):
+    if len(frame) < 14 + 20 + 8:
+        return b""
     ethertype, at = struct.unpack_from(">H", frame, 12)[0], 14
     while ethertype == ETHERTYPE_VLAN:
         ethertype, at = struct.unpack_from(">H", frame, at + 2)[0], at + 4
@@ -67,8 +65,11 @@ def make_message(rng, symbols):
     return bytes([kind, rng.randrange(256)]) + stamp + rng.choice(symbols).ljust(8).encode() + tail
 
 
-def write_capture(path, count, cut=True):
-    """Writes a DEEP capture of `count` messages, symbols with dots among them, the last packet cut short: not counted."""
+def write_capture(path, count):
+    """
+    Writes a DEEP capture with dots in some symbols. Its last packet is cut short, within the last of its messages. Returns the
+    bodies of the `count` whole messages.
+    """
     rng = random.Random(count)
     symbols = ["AAPL", "BRK.A", "BRK.B", "ZVZZT", "A", "LONGNAME"] + [f"SYM{i}" for i in range(300)]
     bodies = [make_message(rng, symbols) for _ in range(count)]
@@ -77,12 +78,11 @@ def write_capture(path, count, cut=True):
         at, sequence, offset = 0, 1, 0
         while at < count:
             batch = bodies[at:at + rng.randrange(1, 20)]
-            frame = iextp_frame(batch, sequence, offset)
-            f.write(struct.pack("<IIII", 1_700_000_000 + at // 1000, at % 1000, len(frame), len(frame)) + frame)
+            is_last = at + len(batch) == count
+            frame = iextp_frame(batch + [bodies[0]] * is_last, sequence, offset)
+            f.write(struct.pack("<IIII", 1_700_000_000 + at // 1000, at % 1000, len(frame), len(frame)))
+            f.write(frame[:-1] if is_last else frame)
             at, sequence, offset = at + len(batch), sequence + len(batch), offset + sum(len(b) + 2 for b in batch)
-        if cut:
-            frame = iextp_frame(bodies[:3], sequence, offset)
-            f.write(struct.pack("<IIII", 1_700_001_000, 0, len(frame), len(frame)) + frame[:-5])
     return bodies
 
 

@@ -28,33 +28,35 @@ void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *p, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 
+#define INTERPOSE __attribute__((visibility("default")))
+
 static __thread uint64_t allocations __attribute__((tls_model("initial-exec")));
 
-void *malloc(size_t size)
+INTERPOSE void *malloc(size_t size)
 {
 	allocations++;
 	return __libc_malloc(size);
 }
 
-void *calloc(size_t count, size_t size)
+INTERPOSE void *calloc(size_t count, size_t size)
 {
 	allocations++;
 	return __libc_calloc(count, size);
 }
 
-void *realloc(void *p, size_t size)
+INTERPOSE void *realloc(void *p, size_t size)
 {
 	allocations++;
 	return __libc_realloc(p, size);
 }
 
-void *aligned_alloc(size_t alignment, size_t size)
+INTERPOSE void *aligned_alloc(size_t alignment, size_t size)
 {
 	allocations++;
 	return __libc_memalign(alignment, size);
 }
 
-int posix_memalign(void **p, size_t alignment, size_t size)
+INTERPOSE int posix_memalign(void **p, size_t alignment, size_t size)
 {
 	allocations++;
 	*p = __libc_memalign(alignment, size);

@@ -209,11 +209,14 @@ static void timers(struct transport *tp, uint64_t now_ns)
 
 /* ---- sending ---- */
 
-/* One transmit buffer for each segment of what is unsent, and one more for what TCP itself may want to say. */
+/* One transmit buffer for a message that fits one segment, the hot case; else about one for each segment, no division.
+ */
 static uint32_t buffers_wanted(const struct tcp_transport *tt, const struct tcp_stream *ts)
 {
 	uint64_t unsent = ts->stream.tx.end - tcp_sent(ts->tcp);
-	uint64_t segments = unsent / (tt->config.mtu - 100u) + 1;
+	if (unsent <= tt->config.mtu / 2)
+		return 1;
+	uint64_t segments = (unsent >> 10) + 1;
 	return segments < DRIVER_BURST_MAX ? (uint32_t)segments : DRIVER_BURST_MAX;
 }
 
@@ -240,7 +243,7 @@ static void transmit(struct stream *s, uint64_t now_ns)
 	struct tcp_stream *ts = stream_of(s);
 	struct packet packets[DRIVER_BURST_MAX];
 	tcp_pushed(ts->tcp);
-	for (;;) {
+	while (tcp_output_due(ts->tcp)) {
 		uint32_t wanted = buffers_wanted(tt, ts);
 		uint32_t reserved = tt->ops->tx_reserve(tt->driver, packets, wanted);
 		if (reserved == 0) {

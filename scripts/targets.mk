@@ -52,7 +52,7 @@ integration: $(B)/harewire $(B)/libharewire.so $(INTEGRATION_CLIENTS) $(INTEGRAT
 ##H make test            everything, installing what it needs (root)
 test:
 	@scripts/deps test
-	@B=$(B) MAKE='$(MAKE) --no-print-directory' scripts/test
+	@B=$(B) MAKE='$(MAKE)' scripts/test
 
 ##H make lint            clang-format, cppcheck, shellcheck and the include rules
 lint:

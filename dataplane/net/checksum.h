@@ -36,24 +36,28 @@ static inline uint64_t checksum_collect(const struct checksum_state *s)
 	return low[0] + low[1] + s->high[0] + s->high[1];
 }
 
+/* One step of checksum_tail: `n` octets, a power of two, if `len` has that bit. */
+static inline uint64_t checksum_step(uint8_t **dst, const uint8_t **p, size_t len, size_t n)
+{
+	uint64_t v = 0;
+	if (!(len & n))
+		return 0;
+	memcpy(&v, *p, n);
+	if (*dst) {
+		memcpy(*dst, &v, n);
+		*dst += n;
+	}
+	*p += n;
+	return n == 8 ? (v & UINT32_MAX) + (v >> 32) : v;
+}
+
 /* The last 0..15 octets, copied when `dst` is not NULL. An odd last octet counts as followed by zero. */
 static inline uint64_t checksum_tail(uint8_t *dst, const uint8_t *p, size_t len)
 {
-	uint64_t sum = 0, v = 0;
-	if (len & 8) {
-		memcpy(&v, p, 8);
-		if (dst) {
-			memcpy(dst, &v, 8);
-			dst += 8;
-		}
-		sum += (v & UINT32_MAX) + (v >> 32);
-		p += 8;
-	}
-	v = 0;
-	memcpy(&v, p, len & 7);
-	if (dst)
-		memcpy(dst, p, len & 7);
-	return sum + (v & UINT32_MAX) + (v >> 32);
+	uint64_t sum = checksum_step(&dst, &p, len, 8);
+	sum += checksum_step(&dst, &p, len, 4);
+	sum += checksum_step(&dst, &p, len, 2);
+	return sum + checksum_step(&dst, &p, len, 1);
 }
 
 /* The partial sum of `len` octets. */

@@ -199,8 +199,10 @@ static void update_send_window(struct tcp *t, const struct tcp_segment *s, uint6
 	t->snd_wl2 = s->ack;
 	if (t->snd_wnd > t->snd_wnd_max)
 		t->snd_wnd_max = t->snd_wnd;
-	if (t->snd_wnd == 0) /* the answer to a probe */
-		t->progress_ns = now_ns;
+	if (t->snd_wnd == 0) { /* perhaps the answer to a probe */
+		t->probe_answered = true;
+		tcp_timer_clear(t, TCP_TIMER_USER);
+	}
 	if (t->snd_wnd <= before)
 		return;
 	tcp_timer_clear(t, TCP_TIMER_PERSIST);

@@ -222,6 +222,12 @@ static __attribute__((noinline)) size_t output_slow(struct tcp *t, uint8_t *pack
 	return output_synchronized(t, packet, now_ns);
 }
 
+bool tcp_output_due(const struct tcp *t)
+{
+	/* In the plain case everything pushed is out and no ACK is owed; else the slow path has to be asked. */
+	return !t->plain || t->ack_due || t->nxt_offset != t->tx->end;
+}
+
 size_t tcp_output(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns)
 {
 	if (__builtin_expect(t->nxt_offset < t->fast_until, 1)) {

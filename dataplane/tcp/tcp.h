@@ -8,7 +8,7 @@
  *     owner ── tcp_open ─────────────▶ ┌─────┐
  *     NIC ──── tcp_input(segment) ───▶ │     │ ── tcp_output(buffer) ──▶ NIC      one segment a call, 0: none is due
  *     clock ── tcp_timer(now) ───────▶ │ tcp │ ── tcp_deadline() ──────▶ when to call tcp_timer next
- *     extents ── tcp_send_more ──────▶ │     │ ── tcp_readable() ──────▶ received octets, in order
+ *     extents ── tcp_pushed ─────────▶ │     │ ── tcp_readable() ──────▶ received octets, in order
  *                                      └─────┘
  *
  * All times are ns of one monotonic clock of the owner's. Packets start at the IPv4 header; link headers are the
@@ -137,9 +137,13 @@ uint64_t tcp_deadline(const struct tcp *t);
  */
 size_t tcp_output(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns);
 
+/* Whether tcp_output may have something to say: false is certain, and saves its caller a buffer. */
+bool tcp_output_due(const struct tcp *t);
+
 /*
  * Octets that could go out now beyond those already in the extent queue: what the owner may usefully push. 0 while the
- * queue still holds unsent octets that the window or the congestion window keeps back.
+ * queue still holds unsent octets that the window or the congestion window keeps back. In front of a closed window with
+ * nothing left unsent it is 1: the octet that probes it.
  */
 uint64_t tcp_may_push(const struct tcp *t);
 

@@ -20,7 +20,6 @@
 #define TCP_HEADER_BYTES       20u
 #define TCP_HEADERS_BYTES      40u /* IPv4 and TCP, without options */
 #define TCP_TIMESTAMP_BYTES    12u /* NOP NOP timestamps: padded as RFC 7323, appendix A, recommends */
-#define TCP_HEADERS_MAX        100u
 #define TCP_DEFAULT_PEER_MSS   536u /* RFC 9293, 3.7.1: when the option is absent */
 #define TCP_MSS_FLOOR          64u  /* a peer asking for less wants our packet rate, not our data */
 #define TCP_MTU_MIN            576u
@@ -176,6 +175,7 @@ struct tcp {
 	bool fin_sent;
 	uint32_t fin_seq;
 	bool probe_due;
+	bool probe_answered; /* nothing is known to be wrong behind the closed window */
 	bool reset_due, reset_has_ack;
 	uint32_t reset_seq, reset_ack;
 	uint64_t challenge_window_ns; /* start of the current period of RFC 5961, 7 */

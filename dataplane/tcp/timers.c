@@ -40,7 +40,7 @@ void tcp_arm_persist(struct tcp *t, uint64_t now_ns)
 	bool pending = t->nxt_offset < t->tx->end || (t->fin_queued && !t->fin_sent);
 	if (!pending || tcp_flight(t) != 0 || t->probe_due || tcp_timer_armed(t, TCP_TIMER_PERSIST))
 		return;
-	t->progress_ns = now_ns;
+	t->probe_answered = true;
 	tcp_timer_set(t, TCP_TIMER_PERSIST, now_ns + tcp_rto(t));
 }
 
@@ -51,8 +51,8 @@ static void back_off(struct tcp *t)
 }
 
 /*
- * Nothing has been acknowledged for the user timeout. In front of a closed window every answer to a probe counts as an
- * acknowledgement (RFC 9293, 3.8.6.1), so that a peer may keep its window closed for as long as it likes.
+ * Nothing has been acknowledged for the user timeout. In front of a closed window only unanswered probes count (RFC
+ * 9293, 3.8.6.1): a peer may keep its window closed for as long as it likes.
  */
 static bool out_of_patience(const struct tcp *t, uint64_t now_ns)
 {
@@ -76,8 +76,11 @@ static void on_user(struct tcp *t, uint64_t now_ns)
 		watch_user_timeout(t);
 }
 
-static void probe(struct tcp *t)
+static void probe(struct tcp *t, uint64_t now_ns)
 {
+	if (t->probe_answered) /* the wait for an answer begins now, however long ago the last one was */
+		t->progress_ns = now_ns;
+	t->probe_answered = false;
 	t->probe_due = true;
 	t->counters.persist_probes++;
 	back_off(t);
@@ -95,7 +98,7 @@ static void on_retransmit(struct tcp *t, uint64_t now_ns)
 		t->counters.rto_fired++;
 		back_off(t);
 	} else if (t->snd_wnd == 0) {
-		probe(t);
+		probe(t, now_ns);
 	} else {
 		t->counters.rto_fired++;
 		tcp_recovery_on_timeout(t);
@@ -105,11 +108,11 @@ static void on_retransmit(struct tcp *t, uint64_t now_ns)
 	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
 }
 
-static void on_persist(struct tcp *t)
+static void on_persist(struct tcp *t, uint64_t now_ns)
 {
 	tcp_timer_clear(t, TCP_TIMER_PERSIST);
 	if (tcp_flight(t) == 0) /* else the retransmission timer watches */
-		probe(t);
+		probe(t, now_ns);
 }
 
 static void on_delayed_ack(struct tcp *t)
@@ -129,7 +132,7 @@ void tcp_timer(struct tcp *t, uint64_t now_ns)
 	if (t->timers[TCP_TIMER_RETRANSMIT] <= now_ns)
 		on_retransmit(t, now_ns);
 	if (t->timers[TCP_TIMER_PERSIST] <= now_ns)
-		on_persist(t);
+		on_persist(t, now_ns);
 	if (t->timers[TCP_TIMER_DELAYED_ACK] <= now_ns)
 		on_delayed_ack(t);
 	tcp_update_permission(t);

@@ -28,10 +28,11 @@ struct kernel_stream {
 	bool writable;
 	bool finish;     /* shut down the sending side once everything is written */
 	bool wants_read; /* epoll said so, or the last read filled the buffer */
+	int send_error;  /* what a write failed with, for reading to report */
 	bool ending;     /* an end or an error lies behind what is to be read: no further edge will tell */
 	uint32_t segments_sent, segments_received; /* as last asked */
 	struct stream_info last;
-	uint32_t held, taken;                      /* in buffer: octets received, octets consumed */
+	uint32_t held, taken; /* in buffer: octets received, octets consumed */
 	uint8_t buffer[RECEIVE_BYTES];
 };
 
@@ -127,6 +128,8 @@ static void fill(struct kernel_stream *ks)
 		kt->stats.octets_received += (uint64_t)n;
 		ks->wants_read = ks->ending || (uint32_t)n == RECEIVE_BYTES - ks->held;
 		ks->held += (uint32_t)n;
+	} else if (n == 0 && ks->send_error) {
+		fail(ks, ks->send_error);
 	} else if (n == 0) {
 		ks->wants_read = false;
 		ks->stream.peer_finished = true;
@@ -215,6 +218,7 @@ static void transmit(struct stream *s, uint64_t now_ns)
 		} else if (errno != EINTR) {
 			/* What the broker said before it went is still to be read: let receiving find the end. */
 			ks->wants_read = ks->ending = true;
+			ks->send_error = errno; /* told once: reading will only see an end of file */
 			ks->writable = false;
 			stream_mark_ready(s);
 		}
@@ -280,6 +284,7 @@ static int open_stream(struct transport *tp, uint32_t index, const struct stream
 	ks->fd = fd;
 	ks->writable = ks->finish = ks->wants_read = ks->ending = false;
 	ks->held = ks->taken = 0;
+	ks->send_error = 0;
 	ks->segments_sent = ks->segments_received = 0;
 	ks->stream.peer_finished = false;
 	ks->stream.error = 0;

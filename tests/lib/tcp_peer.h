@@ -26,8 +26,8 @@ struct wire_segment {
 	uint32_t seq, ack;
 	uint16_t window;
 	uint8_t flags;
-	uint16_t mss;   /* 0: no option */
-	int scale;      /* -1: no option */
+	uint16_t mss; /* 0: no option */
+	int scale;    /* -1: no option */
 	bool sack_permitted;
 	bool timestamps;
 	uint32_t ts_value, ts_echo;
@@ -37,7 +37,8 @@ struct wire_segment {
 	uint32_t len;
 };
 
-/* Writes an IPv4 packet with correct checksums to `packet` (room for 100 octets and the payload). Returns its length. */
+/* Writes an IPv4 packet with correct checksums to `packet` (room for 100 octets and the payload). Returns its length.
+ */
 size_t wire_build(uint8_t *packet, const struct wire_segment *s);
 
 /* Takes a packet of ours apart; false when a length, header or checksum is wrong. */

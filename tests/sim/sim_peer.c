@@ -18,7 +18,8 @@ void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *lin
 	memset(p, 0, sizeof *p);
 	p->random = random;
 	p->link = link;
-	p->isn = prng_once_in(random, 3) ? UINT32_MAX - (uint32_t)prng_below(random, 20000) : (uint32_t)prng_next(random);
+	p->isn = prng_once_in(random, 3) ? UINT32_MAX - (uint32_t)prng_below(random, 20000)
+					 : (uint32_t)prng_next(random);
 	p->mss = sizes[prng_below(random, 6)];
 	p->sack = !prng_once_in(random, 3);
 	p->timestamps = !prng_once_in(random, 3);
@@ -57,6 +58,12 @@ static uint32_t seq_of(const struct sim_peer *p, uint64_t offset)
 	return p->their_isn + 1 + (uint32_t)offset;
 }
 
+/* What our next segment starts with, if nothing is missing: behind our FIN, once that has come. */
+static uint32_t expected_seq(const struct sim_peer *p)
+{
+	return seq_of(p, p->received) + (p->fin_seen && p->received == p->fin_offset);
+}
+
 /* The run around `offset`; false when the octet is not held. */
 static bool run_at(const struct sim_peer *p, uint64_t offset, uint64_t *left, uint64_t *right)
 {
@@ -93,7 +100,7 @@ static void send(struct sim_peer *p, uint8_t flags, uint64_t offset, uint32_t le
 	struct wire_segment s = {.source_ip = 2, .destination_ip = 1, .source_port = 5672, .destination_port = 40000};
 	s.flags = flags;
 	s.seq = p->isn + !syn + (uint32_t)offset;
-	s.ack = seq_of(p, p->received) + (p->fin_seen && p->received == p->fin_offset);
+	s.ack = expected_seq(p);
 	s.window = window_field(p, syn);
 	s.scale = syn ? p->scale : -1;
 	s.mss = syn ? p->mss : 0;
@@ -117,16 +124,18 @@ static void send_stream(struct sim_peer *p, uint64_t now_ns)
 {
 	while (p->established && p->next < p->send_total && p->next - p->acked < p->send_window) {
 		uint64_t room = p->send_window - (p->next - p->acked);
-		uint64_t len = p->send_total - p->next < SEND_BLOCK_OCTETS ? p->send_total - p->next : SEND_BLOCK_OCTETS;
+		uint64_t len =
+			p->send_total - p->next < SEND_BLOCK_OCTETS ? p->send_total - p->next : SEND_BLOCK_OCTETS;
 		len = len < room ? len : room;
 		len = len < p->their_mss ? len : p->their_mss;
 		send(p, WIRE_ACK | WIRE_PSH, p->next, (uint32_t)len, now_ns);
 		p->next += len;
 	}
 	bool finished = p->fin_seen && p->received == p->fin_offset && p->next == p->send_total;
-	if (finished && !p->fin_acked)
+	if (finished && !p->fin_acked && p->retransmit_at_ns == NEVER)
 		send(p, WIRE_ACK | WIRE_FIN, p->next, 0, now_ns);
-	if ((p->next > p->acked || (finished && !p->fin_acked) || p->next < p->send_total) && p->retransmit_at_ns == NEVER)
+	if ((p->next > p->acked || (finished && !p->fin_acked) || p->next < p->send_total) &&
+	    p->retransmit_at_ns == NEVER)
 		p->retransmit_at_ns = now_ns + RETRANSMIT_NS;
 }
 
@@ -202,7 +211,7 @@ void sim_peer_input(struct sim_peer *p, const struct sim_packet *packet, uint64_
 		return;
 	p->established = true;
 	take_ack(p, &s);
-	if (s.len || s.flags & WIRE_FIN || s.seq != seq_of(p, p->received))
+	if (s.len || s.flags & WIRE_FIN || s.seq != expected_seq(p))
 		take_data(p, &s, now_ns);
 	send_stream(p, now_ns);
 }
@@ -237,6 +246,8 @@ void sim_peer_timer(struct sim_peer *p, uint64_t now_ns)
 	if (p->retransmit_at_ns <= now_ns) {
 		p->retransmit_at_ns = NEVER;
 		p->next = p->acked;
+		if (p->send_window == 0 && p->next < p->send_total)
+			send(p, WIRE_ACK, p->next, 1, now_ns); /* a probe */
 		send_stream(p, now_ns);
 	}
 }

@@ -1,6 +1,6 @@
 /*
- * A model of the broker's TCP: a receiver simple enough to be right (one flag per octet of its window) that also sends a
- * little stream of its own, go-back-N. What it offers and how it behaves is drawn from the seed.
+ * A model of the broker's TCP: a receiver simple enough to be right (one flag per octet of its window) that also sends
+ * a little stream of its own, go-back-N. What it offers and how it behaves is drawn from the seed.
  */
 #ifndef HAREWIRE_TESTS_SIM_PEER_H
 #define HAREWIRE_TESTS_SIM_PEER_H
@@ -30,12 +30,12 @@ struct sim_peer {
 	/* receiving */
 	bool syn_seen, established, fin_seen;
 	uint32_t their_isn;
-	uint64_t received;  /* in order, stream offset */
-	uint64_t consumed;  /* read by its application */
+	uint64_t received; /* in order, stream offset */
+	uint64_t consumed; /* read by its application */
 	uint64_t fin_offset;
 	uint8_t have[PEER_WINDOW_MAX]; /* by offset modulo size: an octet beyond a gap is here */
-	uint64_t recent; /* offset of what came last, for the first SACK block */
-	uint64_t edge;   /* highest offset ever allowed */
+	uint64_t recent;               /* offset of what came last, for the first SACK block */
+	uint64_t edge;                 /* highest offset ever allowed */
 	uint32_t unacked_segments;
 	uint32_t ts_recent;
 

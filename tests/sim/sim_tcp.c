@@ -164,8 +164,8 @@ static void output(struct world *w)
 		}
 		if (w->verbose)
 			printf("%12.6f > seq %u len %u ack %u win %u flags %02x\n",
-			       (double)(w->now_ns - w->started_ns) / 1e9, s.seq - w->t->isn, s.len,
-			       s.ack - w->peer.isn, s.window, s.flags);
+			       (double)(w->now_ns - w->started_ns) / 1e9, s.seq - w->t->isn, s.len, s.ack - w->peer.isn,
+			       s.window, s.flags);
 		sim_link_send(&w->out, packet, len, w->now_ns);
 	}
 }

@@ -150,6 +150,27 @@ static void octets_in_front_of_a_reset_are_read_before_it_is_noticed(void **stat
 	finish(&p);
 }
 
+static void a_reset_noticed_by_a_write_is_still_a_reset(void **state)
+{
+	struct pair p;
+	struct linger reset = {.l_onoff = 1};
+	uint32_t len;
+	start(&p);
+	setsockopt(p.peer, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	close(p.peer);
+	p.peer = -1;
+	/* No receive in between: it is the write that the kernel tells. */
+	for (int i = 0; i < 5000 && p.tp->ready_count == 0; i++) {
+		extents_push(&p.s->tx, (const uint8_t *)"x", 1, EXTENT_LOG);
+		p.tp->ops->transmit(p.s, 0);
+		poll(NULL, 0, 1);
+	}
+	while (p.s->state != STREAM_CLOSED)
+		p.tp->ops->readable(p.s, &len);
+	assert_int_equal(p.s->error, HW_ERR_CONN_RESET);
+	finish(&p);
+}
+
 static void an_orderly_end_of_the_peer_shows_as_finished(void **state)
 {
 	struct pair p;
@@ -229,6 +250,7 @@ int main(void)
 		cmocka_unit_test(sends_extents_in_order_and_counts_them_acked),
 		cmocka_unit_test(a_peer_that_does_not_read_stops_pushing_and_nothing_is_lost),
 		cmocka_unit_test(octets_in_front_of_a_reset_are_read_before_it_is_noticed),
+		cmocka_unit_test(a_reset_noticed_by_a_write_is_still_a_reset),
 		cmocka_unit_test(an_orderly_end_of_the_peer_shows_as_finished),
 		cmocka_unit_test(close_sends_what_is_queued_first_and_ends_with_the_peer),
 		cmocka_unit_test(abort_resets_the_peer),

@@ -1,7 +1,7 @@
 /*
- * One connection under test, with a clock of its own and a peer whose every segment the test writes. Tests speak in stream
- * offsets: `sent(f, n)` is our octet n's sequence number, `theirs(f, n)` the peer's, so that each runs as well across the
- * wrap of sequence numbers (see BOTH).
+ * One connection under test, with a clock of its own and a peer whose every segment the test writes. Tests speak in
+ * stream offsets: `sent(f, n)` is our octet n's sequence number, `theirs(f, n)` the peer's, so that each runs as well
+ * across the wrap of sequence numbers (see BOTH).
  */
 #ifndef HAREWIRE_TESTS_TCP_FIXTURE_H
 #define HAREWIRE_TESTS_TCP_FIXTURE_H
@@ -19,12 +19,12 @@
 #include "dataplane/tcp/tcp_internal.h"
 #include "tests/lib/tcp_peer.h"
 
-#define MS       1000000ull
-#define SECOND   (1000 * MS)
-#define US_IP    0x0a000001u
-#define PEER_IP  0x0a000002u
-#define US_PORT  40000
-#define PEER_PORT 5672
+#define MS           1000000ull
+#define SECOND       (1000 * MS)
+#define US_IP        0x0a000001u
+#define PEER_IP      0x0a000002u
+#define US_PORT      40000
+#define PEER_PORT    5672
 #define STREAM_BYTES (1u << 20)
 
 struct fixture {
@@ -243,6 +243,9 @@ static inline void pass_deadline(struct fixture *f, uint64_t after)
 
 /* Each test twice: the second time the numbers of both sides wrap within the first 4 KiB of the stream. */
 #define BOTH(test)                                                                                                     \
-	{#test, test, setup, teardown, PLAIN_ISN}, {#test " (wrapping)", test, setup, teardown, WRAP_ISN}
+	{#test, test, setup, teardown, PLAIN_ISN},                                                                     \
+	{                                                                                                              \
+#test " (wrapping)", test, setup, teardown, WRAP_ISN                                                   \
+	}
 
 #endif

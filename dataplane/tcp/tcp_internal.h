@@ -18,8 +18,8 @@
 #include "dataplane/tcp/tcp.h"
 
 #define TCP_HEADER_BYTES       20u
-#define TCP_HEADERS_BYTES      40u /* IPv4 and TCP, without options */
-#define TCP_TIMESTAMP_BYTES    12u /* NOP NOP timestamps: padded as RFC 7323, appendix A, recommends */
+#define TCP_HEADERS_BYTES      40u  /* IPv4 and TCP, without options */
+#define TCP_TIMESTAMP_BYTES    12u  /* NOP NOP timestamps: padded as RFC 7323, appendix A, recommends */
 #define TCP_DEFAULT_PEER_MSS   536u /* RFC 9293, 3.7.1: when the option is absent */
 #define TCP_MSS_FLOOR          64u  /* a peer asking for less wants our packet rate, not our data */
 #define TCP_MTU_MIN            576u

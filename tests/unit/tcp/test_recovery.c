@@ -187,6 +187,21 @@ static void third_duplicate_ack_retransmits_without_sack(void **state)
 	assert_int_equal(f->t->counters.rto_fired, 0);
 }
 
+static void fast_retransmit_spoils_the_timed_segment(void **state)
+{
+	struct fixture *f = *state;
+	establish(f);
+	push(f, 4 * MSS);
+	drain(f);
+	for (int i = 0; i < 3; i++)
+		ack(f, 0);
+	expect_data(f, 0, MSS);
+	uint64_t srtt = f->t->srtt_ns;
+	f->now += 30 * MS;
+	ack(f, 4 * MSS);
+	assert_int_equal(f->t->srtt_ns, srtt);
+}
+
 static void window_updates_and_data_are_no_duplicate_acks(void **state)
 {
 	struct fixture *f = *state;
@@ -422,6 +437,7 @@ int main(void)
 		BOTH(each_ack_of_new_data_restarts_the_timer),
 		BOTH(after_a_timeout_all_is_sent_again_in_slow_start),
 		BOTH(third_duplicate_ack_retransmits_without_sack),
+		BOTH(fast_retransmit_spoils_the_timed_segment),
 		BOTH(window_updates_and_data_are_no_duplicate_acks),
 		BOTH(partial_ack_retransmits_the_next_hole),
 		BOTH(duplicates_after_a_timeout_start_no_fast_retransmit),

@@ -1,9 +1,12 @@
 # The project's chores. The scripts do the work; a target sees to it that what they need is there. Targets that install
 # run the rest in a second make, which finds the compilers that the first one did not.
 
--include tests/sim/sim.mk
--include tests/integration/integration.mk
--include tests/bench/bench.mk
+# Programs of other folders that are quick and need no root add themselves to it: they are part of `make check`.
+CHECK_PROGRAMS :=
+
+include tests/sim/sim.mk
+include tests/integration/integration.mk
+include tests/bench/bench.mk
 
 .PHONY: deps demo check check-valgrind check-scripts integration test lint
 
@@ -17,9 +20,6 @@ demo:
 	@scripts/deps demo
 	@$(MAKE) --no-print-directory B=$(B) all
 	@B=$(B) scripts/demo $(if $(FEED),'$(FEED)')
-
-# Programs of other folders that are quick and need no root add themselves to CHECK_PROGRAMS.
-CHECK_PROGRAMS ?=
 
 ##H make check           the unit tests and short simulations: under a minute, no root
 check: $(UNIT_TESTS) $(CHECK_PROGRAMS)

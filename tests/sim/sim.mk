@@ -14,3 +14,6 @@ $(SIM_TCP): $(SIM_TCP_OBJS) $(call archives,tcp net base)
 .PHONY: sim
 sim: $(SIM_TCP)
 	@$(SIM_TCP) --seeds $(SEEDS) --from $(FROM)
+
+# A short run of it, with the default number of seeds, is part of `make check`.
+CHECK_PROGRAMS += $(SIM_TCP)

@@ -273,7 +273,7 @@ int main(int argc, char **argv)
 {
 	static struct world w;
 	struct summary s = {0};
-	uint64_t seeds = argument(argc, argv, "--seeds", 1000), from = argument(argc, argv, "--from", 1);
+	uint64_t seeds = argument(argc, argv, "--seeds", 200), from = argument(argc, argv, "--from", 1);
 	uint64_t trace = argument(argc, argv, "--trace", 0);
 	for (uint32_t i = 0; i < PUSH_MAX; i++)
 		stream[i] = sim_octet(i);

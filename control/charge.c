@@ -67,14 +67,18 @@ void charge_start(struct charge *c, uint64_t now_ns)
 	}
 	c->phase = CHARGE_RESOLVING;
 	c->resolve = calloc(1, sizeof *c->resolve);
-	if (!c->resolve) {
-		charge_end(c, HW_ERR_NOMEM, "%s", hw_error_sentence(HW_ERR_NOMEM));
-		return;
+	int err = c->resolve ? 0 : HW_ERR_NOMEM;
+	if (!err) {
+		memcpy(c->resolve->host, c->target.host, sizeof c->resolve->host);
+		c->resolve->job.run = run_resolve;
+		c->resolve->job.discard = discard_resolve;
+		err = pool_submit(&c->supervisor->pool, &c->resolve->job);
 	}
-	memcpy(c->resolve->host, c->target.host, sizeof c->resolve->host);
-	c->resolve->job.run = run_resolve;
-	c->resolve->job.discard = discard_resolve;
-	pool_submit(&c->supervisor->pool, &c->resolve->job);
+	if (err) {
+		free(c->resolve);
+		c->resolve = NULL;
+		charge_end(c, err, "cannot resolve the host name '%s': %s", c->target.host, hw_error_sentence(err));
+	}
 }
 
 static void step_resolving(struct charge *c)
@@ -135,7 +139,10 @@ static void step_remove(struct charge *c)
 	if (!wanted || c->phase >= CHARGE_REMOVING)
 		return;
 	if (c->resolve) {
-		job_abandon(&c->resolve->job);
+		if (pool_withdraw(&c->supervisor->pool, &c->resolve->job))
+			free(c->resolve);
+		else
+			job_abandon(&c->resolve->job);
 		c->resolve = NULL;
 	}
 	charge_session_stop(c);
@@ -168,6 +175,9 @@ void charge_step(struct charge *c, uint64_t now_ns)
 		case CHARGE_HANDSHAKE:
 			charge_session_step(c, now_ns);
 			break;
+		case CHARGE_RUNNING:
+			charge_session_drain(c);
+			break;
 		default:
 			break;
 		}
@@ -179,7 +189,6 @@ void charge_step(struct charge *c, uint64_t now_ns)
 
 static void on_closed(struct charge *c, const struct worker_event *event)
 {
-	char text[SESSION_TEXT_MAX];
 	switch (c->phase) {
 	case CHARGE_CONNECTING:
 		charge_end(c, event->code, "cannot connect to %s:%u: %s", c->target.host, (unsigned)c->target.port,
@@ -194,11 +203,9 @@ static void on_closed(struct charge *c, const struct worker_event *event)
 			charge_end(c, 0, "closed");
 			break;
 		}
-		if (charge_session_drain(c, text, sizeof text))
-			charge_end(c, event->code, "%s:%u: %s", c->target.host, (unsigned)c->target.port, text);
-		else
-			charge_end(c, event->code, "%s:%u: %s", c->target.host, (unsigned)c->target.port,
-				   hw_error_sentence(event->code));
+		charge_session_drain(c);
+		charge_end(c, event->code, "%s:%u: %s", c->target.host, (unsigned)c->target.port,
+			   c->close_text[0] ? c->close_text : hw_error_sentence(event->code));
 		break;
 	default:
 		break;
@@ -211,8 +218,14 @@ void charge_event(struct charge *c, const struct worker_event *event, uint64_t n
 		c->phase = CHARGE_REMOVED;
 		return;
 	}
-	if (event->generation != c->generation)
-		return; /* of a connection that was given up, e.g. for its NIC queue */
+	if (event->type == EVENT_ENDED) {
+		c->phase = c->phase == CHARGE_ENDING ? CHARGE_ENDED : c->phase;
+		return;
+	}
+	if (event->generation != c->generation) {
+		c->supervisor->stale_events++; /* of a connection that was given up, e.g. for its NIC queue */
+		return;
+	}
 	switch (event->type) {
 	case EVENT_CONNECTED:
 		if (c->phase == CHARGE_CONNECTING)
@@ -220,9 +233,6 @@ void charge_event(struct charge *c, const struct worker_event *event, uint64_t n
 		break;
 	case EVENT_CLOSED:
 		on_closed(c, event);
-		break;
-	case EVENT_ENDED:
-		c->phase = c->phase == CHARGE_ENDING ? CHARGE_ENDED : c->phase;
 		break;
 	default:
 		break;

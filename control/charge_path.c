@@ -21,12 +21,8 @@ static int get_transport(struct charge *c, char *why, size_t why_bytes)
 	struct supervisor *s = c->supervisor;
 	if (s->chosen)
 		return transport_check(&s->choice, &c->route, why, why_bytes);
-	struct transport_request request = {.driver = s->options.driver,
-					    .interface = s->options.interface,
-					    .queue = s->options.queue,
-					    .connect_timeout_ns = c->target.connect_timeout_ns,
-					    .user_timeout_ns = c->target.user_timeout_ns,
-					    .rto_min_ns = c->target.rto_min_ns};
+	struct transport_request request = {
+		.driver = s->options.driver, .interface = s->options.interface, .queue = s->options.queue};
 	struct transport_choice choice;
 	int err = transport_choose(&request, &c->route, &choice, why, why_bytes);
 	if (err)
@@ -115,10 +111,13 @@ static int claim_flow(struct charge *c)
 void charge_path_connect(struct charge *c, uint64_t now_ns)
 {
 	struct supervisor *s = c->supervisor;
-	struct command open = {.type = COMMAND_OPEN, .connection = c->connection, .generation = ++c->generation};
+	struct command open = {.type = COMMAND_OPEN, .connection = c->connection};
 	open.address.remote_ip = c->remote_ip;
 	open.address.remote_port = c->target.port;
 	open.address.mtu = c->route.mtu;
+	open.address.connect_timeout_ns = c->target.connect_timeout_ns;
+	open.address.rto_min_ns = c->target.rto_min_ns;
+	open.address.user_timeout_ns = c->target.user_timeout_ns;
 	if (s->choice.packets) {
 		int err = claim_flow(c);
 		if (err) {
@@ -132,6 +131,7 @@ void charge_path_connect(struct charge *c, uint64_t now_ns)
 		memcpy(open.address.next_hop_mac, c->next_hop_mac, 6);
 	}
 	c->phase = CHARGE_CONNECTING;
+	open.generation = ++c->generation;
 	supervisor_send(s, &open);
 }
 

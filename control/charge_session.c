@@ -23,6 +23,16 @@ static void discard_session(struct job *job)
 	free(job);
 }
 
+/* Only when no thread has the job any more, or yet: it uses the descriptors. */
+static void free_session(struct charge *c)
+{
+	close(c->pump.fd);
+	close(c->session_fd);
+	c->pump.fd = c->session_fd = -1;
+	free(c->session);
+	c->session = NULL;
+}
+
 void charge_session_start(struct charge *c, uint64_t now_ns)
 {
 	int ends[2];
@@ -54,23 +64,21 @@ void charge_session_start(struct charge *c, uint64_t now_ns)
 	c->stream_ended = false;
 	pump_init(&c->pump, &c->connection->bridge, ends[0]);
 	c->phase = CHARGE_HANDSHAKE;
-	pool_submit(&c->supervisor->pool, &job->job);
+	int err = pool_submit(&c->supervisor->pool, &job->job);
+	if (err) {
+		free_session(c);
+		charge_end(c, err, "cannot start the handshake: %s", hw_error_sentence(err));
+	}
 }
 
-/* Only once the job is done: it uses the descriptors. */
-static void free_session(struct charge *c)
-{
-	close(c->pump.fd);
-	close(c->session_fd);
-	c->pump.fd = c->session_fd = -1;
-	free(c->session);
-	c->session = NULL;
-}
-
-/* Lets a session that still runs find its connection gone. */
+/* Lets a session that still runs find its connection gone; one that has not begun is forgotten. */
 void charge_session_stop(struct charge *c)
 {
-	if (c->session)
+	if (!c->session)
+		return;
+	if (pool_withdraw(&c->supervisor->pool, &c->session->job))
+		free_session(c);
+	else
 		shutdown(c->pump.fd, SHUT_RDWR);
 }
 
@@ -94,26 +102,17 @@ static void hand_over(struct charge *c)
 /* rabbitmq-c is content, but the connection is not there to be handed over any more. */
 static void fail_hand_over(struct charge *c)
 {
-	char text[SESSION_TEXT_MAX];
 	int code = c->stream_ended ? c->stream_end_code : HW_ERR_AMQP_UNEXPECTED;
-	if (!charge_session_drain(c, text, sizeof text))
-		snprintf(text, sizeof text, "%s", hw_error_sentence(code));
-	charge_end(c, code, "%s:%u: right after the handshake: %s", c->target.host, (unsigned)c->target.port, text);
+	charge_session_drain(c);
+	charge_end(c, code, "%s:%u: right after the handshake: %s", c->target.host, (unsigned)c->target.port,
+		   c->close_text[0] ? c->close_text : hw_error_sentence(code));
 }
 
-void charge_session_step(struct charge *c, uint64_t now_ns)
+static void finish_session(struct charge *c)
 {
-	if (!job_done(&c->session->job)) {
-		pump_run(&c->pump);
-		/* The broker is gone: let rabbitmq-c read what it said last, then an end of file. */
-		if (c->stream_ended && pump_idle(&c->pump))
-			shutdown(c->pump.fd, SHUT_WR);
-		return;
-	}
-	/* From here on the pump rests: what the broker says after its last reply is not rabbitmq-c's any more. */
 	struct session_result result = c->session->result;
-	bool idle = pump_idle(&c->pump);
-	if (c->phase == CHARGE_HANDSHAKE && result.code == 0 && !c->stream_ended && idle)
+	bool delivered = pump_delivered(&c->pump);
+	if (c->phase == CHARGE_HANDSHAKE && result.code == 0 && !c->stream_ended && delivered)
 		hand_over(c);
 	free_session(c);
 	if (c->phase != CHARGE_HANDSHAKE)
@@ -124,30 +123,48 @@ void charge_session_step(struct charge *c, uint64_t now_ns)
 		charge_end(c, result.code, "%s:%u: %s", c->target.host, (unsigned)c->target.port, result.text);
 }
 
-uint16_t charge_session_drain(struct charge *c, char *text, size_t text_bytes)
+void charge_session_step(struct charge *c, uint64_t now_ns)
+{
+	if (!job_done(&c->session->job)) {
+		pump_run(&c->pump);
+		/* The broker is gone: let rabbitmq-c read what it said last, then an end of file. */
+		if (c->stream_ended && pump_delivered(&c->pump))
+			shutdown(c->pump.fd, SHUT_WR);
+		return;
+	}
+	/*
+	 * From here on the pump works in one direction: what the broker says after its last reply is not rabbitmq-c's
+	 * any more, while what rabbitmq-c has said last (a heartbeat, say) has to be on its way before the worker
+	 * writes.
+	 */
+	if (c->phase == CHARGE_HANDSHAKE && c->session->result.code == 0 && !c->stream_ended && !pump_flush(&c->pump))
+		return;
+	finish_session(c);
+}
+
+static void note_close(struct charge *c, const uint8_t *frame, uint32_t len)
+{
+	char text[SESSION_TEXT_MAX];
+	if (session_describe_close(frame, len, text, sizeof text) && !c->close_text[0])
+		memcpy(c->close_text, text, sizeof c->close_text);
+}
+
+void charge_session_drain(struct charge *c)
 {
 	struct byte_ring *ring = &c->connection->bridge.to_control;
-	uint16_t code = 0;
 	uint32_t held;
-	text[0] = '\0';
 	while ((held = byte_ring_held(ring)) >= 7) {
 		uint8_t header[7];
 		byte_ring_peek(ring, 0, header, sizeof header);
 		uint32_t len = get_be32(header + 3) + 8;
 		uint8_t *frame = len <= held ? malloc(len) : NULL;
 		if (!frame) {
-			byte_ring_consume(ring, held); /* the worker writes whole frames only: not reached */
+			byte_ring_consume(ring, held); /* no memory: the frames are lost, their words with them */
 			break;
 		}
 		byte_ring_peek(ring, 0, frame, len);
 		byte_ring_consume(ring, len);
-		char sentence[SESSION_TEXT_MAX];
-		uint16_t reply = session_describe_close(frame, len, sentence, sizeof sentence);
-		if (reply && !code) {
-			code = reply;
-			snprintf(text, text_bytes, "%s", sentence);
-		}
+		note_close(c, frame, len);
 		free(frame);
 	}
-	return code;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "dataplane/base/error.h"
+#include "dataplane/base/thread.h"
 
 enum { JOB_PENDING, JOB_DONE, JOB_ABANDONED };
 
@@ -35,10 +36,13 @@ static void finish(struct pool *p, struct job *job)
 static struct job *take(struct pool *p)
 {
 	pthread_mutex_lock(&p->lock);
+	p->idle++;
 	while (!p->first && !p->stop)
 		pthread_cond_wait(&p->work, &p->lock);
+	p->idle--;
 	struct job *job = p->stop ? NULL : p->first;
 	if (job) {
+		p->queued--;
 		p->first = job->next;
 		if (!p->first)
 			p->last = &p->first;
@@ -58,22 +62,13 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-int pool_init(struct pool *p, int wake)
+void pool_init(struct pool *p, int wake)
 {
 	memset(p, 0, sizeof *p);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
 	p->last = &p->first;
 	p->wake = wake;
-	for (int i = 0; i < POOL_THREADS; i++) {
-		if (pthread_create(&p->threads[i], NULL, serve, p) != 0) {
-			pool_fini(p);
-			return HW_ERR_SYSTEM;
-		}
-		pthread_setname_np(p->threads[i], "harewire-shake");
-		p->started++;
-	}
-	return 0;
 }
 
 void pool_fini(struct pool *p)
@@ -82,7 +77,7 @@ void pool_fini(struct pool *p)
 	p->stop = true;
 	pthread_cond_broadcast(&p->work);
 	pthread_mutex_unlock(&p->lock);
-	for (int i = 0; i < p->started; i++)
+	for (uint32_t i = 0; i < p->started; i++)
 		pthread_join(p->threads[i], NULL);
 	for (struct job *job = p->first, *next; job; job = next) {
 		next = job->next;
@@ -92,13 +87,46 @@ void pool_fini(struct pool *p)
 	pthread_mutex_destroy(&p->lock);
 }
 
-void pool_submit(struct pool *p, struct job *job)
+/* With the lock held. */
+static void start_thread_if_wanted(struct pool *p)
+{
+	if (p->queued > p->idle && p->started < POOL_THREADS_MAX &&
+	    thread_start(&p->threads[p->started], "harewire-shake", THREAD_ANY_CPU, serve, p) == 0)
+		p->started++;
+}
+
+int pool_submit(struct pool *p, struct job *job)
 {
 	atomic_store(&job->state, JOB_PENDING);
 	job->next = NULL;
 	pthread_mutex_lock(&p->lock);
-	*p->last = job;
-	p->last = &job->next;
-	pthread_cond_signal(&p->work);
+	p->queued++;
+	start_thread_if_wanted(p);
+	bool hopeless = p->started == 0;
+	if (hopeless) {
+		p->queued--;
+	} else {
+		*p->last = job;
+		p->last = &job->next;
+		pthread_cond_signal(&p->work);
+	}
 	pthread_mutex_unlock(&p->lock);
+	return hopeless ? HW_ERR_SYSTEM : 0;
+}
+
+bool pool_withdraw(struct pool *p, struct job *job)
+{
+	pthread_mutex_lock(&p->lock);
+	struct job **at = &p->first;
+	while (*at && *at != job)
+		at = &(*at)->next;
+	bool found = *at != NULL;
+	if (found) {
+		*at = job->next;
+		if (p->last == &job->next)
+			p->last = at;
+		p->queued--;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return found;
 }

@@ -1,5 +1,6 @@
 /*
- * A small pool of threads for what blocks: name resolution and AMQP handshakes. A dead host holds up nobody else.
+ * Threads for what blocks: name resolution and AMQP handshakes. They are started when a job finds none idle, so that a
+ * host that accepts and says nothing holds up nobody but itself, and stay for the next job.
  *
  * A job is started by control and looked at with job_done. When one is done the pool writes to `wake` (an eventfd).
  */
@@ -9,8 +10,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
-#define POOL_THREADS 4
+#define POOL_THREADS_MAX 256 /* one for each connection a worker can have */
 
 struct job {
 	void (*run)(struct job *job);     /* on a pool thread; may block */
@@ -23,21 +25,23 @@ struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work;
 	struct job *first, **last;
+	uint32_t queued, idle, started;
 	bool stop;
 	int wake;
-	int started;
-	pthread_t threads[POOL_THREADS];
+	pthread_t threads[POOL_THREADS_MAX];
 };
 
-/* 0 or HW_ERR_SYSTEM. */
-int pool_init(struct pool *p, int wake);
+void pool_init(struct pool *p, int wake);
 /* Waits for jobs that are running; those still queued are not run. */
 void pool_fini(struct pool *p);
 
-/* `run` and `discard` are set by the caller, everything else here. */
-void pool_submit(struct pool *p, struct job *job);
+/* `run` and `discard` are set by the caller, everything else here. HW_ERR_SYSTEM: there is no thread at all to run it.
+ */
+int pool_submit(struct pool *p, struct job *job);
 bool job_done(const struct job *job);
 /* Nobody looks at it any more: it is discarded at once when done, else when it is. */
 void job_abandon(struct job *job);
+/* Takes a job that no thread has begun off the queue: it is the caller's again. False: it has been begun. */
+bool pool_withdraw(struct pool *p, struct job *job);
 
 #endif

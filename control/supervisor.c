@@ -14,6 +14,7 @@
 #include "control/supervisor_internal.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
+#include "dataplane/base/thread.h"
 
 /* The worker's rings have no file descriptor to wait for: looked at this often. */
 #define BUSY_POLL_MS 1
@@ -204,17 +205,13 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
 		free(s);
 		return HW_ERR_SYSTEM;
 	}
-	int err = pool_init(&s->pool, s->wake);
+	pool_init(&s->pool, s->wake);
+	int err = thread_start(&s->thread, "harewire-ctl", THREAD_ANY_CPU, run, s);
 	if (err) {
+		pool_fini(&s->pool);
 		free_parts(s);
 		return err;
 	}
-	if (pthread_create(&s->thread, NULL, run, s) != 0) {
-		pool_fini(&s->pool);
-		free_parts(s);
-		return HW_ERR_SYSTEM;
-	}
-	pthread_setname_np(s->thread, "harewire-ctl");
 	*out = s;
 	return 0;
 }

@@ -51,8 +51,9 @@ struct charge {
 	struct resolve_job *resolve;
 	struct session_job *session;
 	struct pump pump;
-	int session_fd;    /* the other end is pump.fd; -1: none */
-	bool stream_ended; /* EVENT_CLOSED came during the handshake */
+	int session_fd;                    /* the other end is pump.fd; -1: none */
+	char close_text[SESSION_TEXT_MAX]; /* the broker's close in words, once there was one */
+	bool stream_ended;                 /* EVENT_CLOSED came during the handshake */
 	int stream_end_code;
 
 	uint32_t remote_ip;
@@ -80,6 +81,7 @@ struct supervisor {
 	struct pool pool;
 	struct neighbours neighbours;
 	struct charge *charges;
+	uint64_t stale_events;
 	_Atomic uint32_t charge_count;
 	struct transport_choice choice;
 	bool chosen;
@@ -114,8 +116,8 @@ void charge_path_release(struct charge *c);
 void charge_session_start(struct charge *c, uint64_t now_ns);
 void charge_session_step(struct charge *c, uint64_t now_ns);
 void charge_session_stop(struct charge *c);
-/* Reads the frames left in the bridge; a close among them fills `text`. Returns its reply code or 0. */
-uint16_t charge_session_drain(struct charge *c, char *text, size_t text_bytes);
+/* Reads the frames the worker has left to control. The first close among them becomes close_text. */
+void charge_session_drain(struct charge *c);
 
 /* "10.1.2.3" */
 const char *ip_text(uint32_t ip, char text[16]);

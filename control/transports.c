@@ -22,10 +22,7 @@ static void copy(char *dst, size_t cap, const char *src)
 static int choose_kernel(const struct transport_request *request, const struct route *route,
 			 struct transport_choice *choice, const char *reason, char *why, size_t why_bytes)
 {
-	struct kernel_transport_options options = {.connect_timeout_ns = request->connect_timeout_ns,
-						   .user_timeout_ns = request->user_timeout_ns,
-						   .streams = STREAMS_MAX};
-	int err = kernel_transport_create(&options, &choice->transport);
+	int err = kernel_transport_create(STREAMS_MAX, &choice->transport);
 	if (err) {
 		copy(why, why_bytes, hw_error_sentence(err));
 		return err;
@@ -76,9 +73,6 @@ static int choose_af_xdp(const struct transport_request *request, const struct r
 	struct tcp_transport_options tcp = {.streams = STREAMS_MAX};
 	tcp_config_init(&tcp.tcp);
 	tcp.tcp.mtu = driver->info.mtu;
-	tcp.tcp.rto_min_ns = request->rto_min_ns;
-	tcp.tcp.user_timeout_ns = request->user_timeout_ns;
-	tcp.tcp.connect_timeout_ns = request->connect_timeout_ns;
 	if (getrandom(tcp.isn_secret, sizeof tcp.isn_secret, 0) != (ssize_t)sizeof tcp.isn_secret)
 		err = HW_ERR_SYSTEM;
 	if (!err)

@@ -18,7 +18,6 @@ struct transport_request {
 	const char *driver;    /* "auto", "af_xdp", "kernel" */
 	const char *interface; /* NULL: the route's */
 	int queue;
-	uint64_t connect_timeout_ns, user_timeout_ns, rto_min_ns;
 };
 
 struct transport_choice {

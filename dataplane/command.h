@@ -32,6 +32,13 @@ enum command_type {
 	COMMAND_REMOVE,           /* the worker forgets the connection; EVENT_REMOVED follows */
 };
 
+/* What the handshake has settled. */
+struct command_hand_over {
+	uint64_t heartbeat_ns; /* 0: none */
+	uint32_t frame_max;
+	uint16_t channel;
+};
+
 struct command {
 	uint32_t type; /* enum command_type */
 	uint32_t generation;
@@ -39,11 +46,7 @@ struct command {
 	union {
 		struct transport *transport;
 		struct stream_address address;
-		struct {
-			uint64_t heartbeat_ns; /* 0: none */
-			uint32_t frame_max;
-			uint16_t channel;
-		} hand_over;
+		struct command_hand_over hand_over;
 		uint8_t mac[6];
 		struct {
 			int code;         /* 0: closed as asked; else why the publisher failed */

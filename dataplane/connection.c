@@ -67,6 +67,8 @@ static void report(struct connection *c, enum worker_event_type type, int code)
 /* Copies octets into the control buffer and queues them. False when there is no room. */
 static bool push_control(struct connection *c, const void *bytes, uint32_t len)
 {
+	if (c->phase == CONNECTION_FINISHED)
+		return false; /* nothing goes behind our FIN */
 	uint64_t space = c->control.capacity - (c->control_end - c->stream->tx.freed[EXTENT_CONTROL]);
 	if (len > space || extents_full(&c->stream->tx))
 		return false;
@@ -92,9 +94,9 @@ static void push_handshake(struct connection *c)
 	}
 }
 
-static void mark_wire(struct connection *c)
+static void mark_wire(struct connection *c, uint64_t offset, uint64_t id)
 {
-	struct wire_mark mark = {.offset = c->stream->tx.end, .id = c->confirms.handed_id};
+	struct wire_mark mark = {.offset = offset, .id = id};
 	if (c->marks_tail - c->marks_head == WIRE_MARKS)
 		c->marks_tail--; /* the newest two become one: their stamps come a little late, none is lost */
 	c->marks[c->marks_tail++ & (WIRE_MARKS - 1)] = mark;
@@ -113,13 +115,17 @@ static bool push_messages(struct connection *c)
 		return false;
 
 	uint64_t start = message_at(confirms->index, id)->pos, len = 0;
-	while (id < committed && len < budget) {
-		len += message_at(confirms->index, id)->len;
+	uint32_t last_len = 0;
+	for (; id < committed && len < budget; id++) {
+		last_len = message_at(confirms->index, id)->len;
+		len += last_len;
 		confirms_hand(confirms);
-		id++;
 	}
 	extents_push(&c->stream->tx, log_at(&c->publisher->log, start), len, EXTENT_LOG);
-	mark_wire(c);
+	/* The last one may go out in part only: those in front of it are not to wait for its stamp. */
+	if (len > budget && len > last_len)
+		mark_wire(c, c->stream->tx.end - last_len, id - 1);
+	mark_wire(c, c->stream->tx.end, id);
 	return true;
 }
 
@@ -127,15 +133,19 @@ static bool push_messages(struct connection *c)
 static void stamp_wired(struct connection *c)
 {
 	uint64_t sent = c->ops->sent(c->stream);
-	uint64_t id = c->wired_id;
-	while (c->marks_head != c->marks_tail && c->marks[c->marks_head & (WIRE_MARKS - 1)].offset <= sent)
-		id = c->marks[c->marks_head++ & (WIRE_MARKS - 1)].id;
+	/* What the broker has confirmed went out, whatever the marks say; its records are the application's next. */
+	uint64_t id = c->wired_id > c->confirms.settled_id ? c->wired_id : c->confirms.settled_id;
+	while (c->marks_head != c->marks_tail && c->marks[c->marks_head & (WIRE_MARKS - 1)].offset <= sent) {
+		uint64_t marked = c->marks[c->marks_head++ & (WIRE_MARKS - 1)].id;
+		id = marked > id ? marked : id;
+	}
 	if (id == c->wired_id)
 		return;
 	uint64_t ticks = clock_ticks(c->publisher->clock);
-	for (; c->wired_id < id; c->wired_id++)
-		histogram_add(&c->publisher->call_to_wire_ticks,
-			      ticks - message_at(c->confirms.index, c->wired_id)->committed_ticks);
+	for (; c->wired_id < id; c->wired_id++) {
+		uint64_t from = message_at(c->confirms.index, c->wired_id)->committed_ticks;
+		histogram_add(&c->publisher->call_to_wire_ticks, clock_ticks_between(from, ticks));
+	}
 }
 
 static void begin_ending(struct connection *c, uint64_t now_ns)
@@ -241,12 +251,19 @@ void connection_abort(struct connection *c, int code, uint64_t now_ns)
 	report(c, EVENT_CLOSED, c->end_code ? c->end_code : code);
 }
 
-void connection_hand_over(struct connection *c, uint64_t heartbeat_ns, uint32_t frame_max)
+void connection_hand_over(struct connection *c, const struct command_hand_over *how, uint64_t now_ns)
 {
 	if (c->phase != CONNECTION_HANDSHAKE)
 		return; /* it has ended meanwhile; EVENT_CLOSED is under way */
-	c->heartbeat_ns = heartbeat_ns;
-	publisher_set_frame_max(c->publisher, frame_max);
+	if (byte_ring_space(&c->bridge.to_control) != BRIDGE_BYTES) {
+		connection_abort(c, HW_ERR_AMQP_UNEXPECTED,
+				 now_ns); /* a frame behind the last reply: control reads it */
+		return;
+	}
+	c->heartbeat_ns = how->heartbeat_ns;
+	c->channel = how->channel;
+	c->reader.frame_max = how->frame_max; /* bodies of returned messages come in frames of this size */
+	publisher_set_frame_max(c->publisher, how->frame_max);
 	enter(c, CONNECTION_PUBLISHING);
 	if (c->blocked)
 		publisher_set_blocked(c->publisher, c->blocked_reason, c->blocked_reason_len);
@@ -367,9 +384,19 @@ static int on_connection_close_ok(struct connection *c, uint64_t now_ns)
 	return 0;
 }
 
+/* Which of the methods below belong to channel 0; the others belong to ours. */
+static bool on_its_channel(const struct connection *c, const struct frame *f, uint32_t method)
+{
+	bool of_connection = method == AMQP_CONNECTION_CLOSE || method == AMQP_CONNECTION_CLOSE_OK;
+	return f->channel == (of_connection ? 0 : c->channel);
+}
+
 static int on_method(struct connection *c, const struct frame *f, uint64_t now_ns, uint64_t now_ticks)
 {
-	switch (amqp_method_id(f)) {
+	uint32_t method = amqp_method_id(f);
+	if (!on_its_channel(c, f, method))
+		return method ? HW_ERR_AMQP_UNEXPECTED : HW_ERR_AMQP_SYNTAX;
+	switch (method) {
 	case AMQP_BASIC_ACK:
 		return on_confirm(c, f, OUTCOME_CONFIRMED, now_ticks);
 	case AMQP_BASIC_NACK:
@@ -382,8 +409,6 @@ static int on_method(struct connection *c, const struct frame *f, uint64_t now_n
 		return on_connection_close(c, f, now_ns);
 	case AMQP_CONNECTION_CLOSE_OK:
 		return on_connection_close_ok(c, now_ns);
-	case 0:
-		return HW_ERR_AMQP_SYNTAX;
 	default:
 		return forward(c, f);
 	}
@@ -443,8 +468,9 @@ static int read_frames(struct connection *c, uint64_t now_ns, uint64_t now_ticks
 static void publish_progress(struct connection *c)
 {
 	struct harewire_publisher *p = c->publisher;
-	memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
-	publisher_progress(p, &c->confirms, c->log_start + c->stream->tx.freed[EXTENT_LOG]);
+	stamp_wired(c); /* while the records are still ours */
+	if (publisher_progress(p, &c->confirms, c->log_start + c->stream->tx.freed[EXTENT_LOG]))
+		memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
 }
 
 void connection_receive(struct connection *c, uint64_t now_ns, uint64_t now_ticks)
@@ -462,12 +488,12 @@ void connection_receive(struct connection *c, uint64_t now_ns, uint64_t now_tick
 		c->end_code = c->end_code ? c->end_code : err;
 		connection_abort(c, err, now_ns);
 	} else if (c->stream->state == STREAM_CLOSED) {
-		bool expected = c->phase == CONNECTION_FINISHED;
+		bool expected = c->phase >= CONNECTION_ENDING; /* we have said goodbye: how it ends matters no more */
 		int code = c->stream->error ? c->stream->error : HW_ERR_CONN_CLOSED_BY_PEER;
 		release_stream(c);
 		report(c, EVENT_CLOSED, c->end_code || expected ? c->end_code : code);
 	} else if (c->stream->peer_finished && c->phase != CONNECTION_FINISHED) {
-		connection_abort(c, HW_ERR_CONN_CLOSED_BY_PEER, now_ns);
+		connection_abort(c, c->phase == CONNECTION_ENDING ? 0 : HW_ERR_CONN_CLOSED_BY_PEER, now_ns);
 	}
 }
 
@@ -532,8 +558,8 @@ void connection_end_publisher(struct connection *c, int code, const char *text)
 {
 	struct harewire_publisher *p = c->publisher;
 	confirms_end(&c->confirms, atomic_load_explicit(&p->committed_id, memory_order_acquire), OUTCOME_UNCONFIRMED);
-	memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
 	publisher_progress(p, &c->confirms, c->confirms.settled_pos);
+	memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
 	publisher_set_state(p, code ? PUBLISHER_FAILED : PUBLISHER_CLOSED, code, text);
 	report(c, EVENT_ENDED, 0);
 }

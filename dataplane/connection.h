@@ -62,6 +62,7 @@ struct connection {
 
 	/* receiving */
 	struct frame_reader reader;
+	uint16_t channel;       /* ours; the only one with methods for us besides 0 */
 	bool return_header_due; /* basic.return has been read, its content header comes next */
 	uint16_t return_code;
 	struct confirms confirms;
@@ -88,7 +89,7 @@ void connection_open(struct connection *c, struct stream *stream, const struct s
 		     uint32_t generation, uint64_t now_ns);
 
 /* The handshake is complete: publish from here on. */
-void connection_hand_over(struct connection *c, uint64_t heartbeat_ns, uint32_t frame_max);
+void connection_hand_over(struct connection *c, const struct command_hand_over *how, uint64_t now_ns);
 
 /* The stream has news: reads frames, notices its end. */
 void connection_receive(struct connection *c, uint64_t now_ns, uint64_t now_ticks);
@@ -105,11 +106,13 @@ void connection_abort(struct connection *c, int code, uint64_t now_ns);
 /* The publisher is over: every message without an outcome gets UNCONFIRMED, then the application is told. */
 void connection_end_publisher(struct connection *c, int code, const char *text);
 
-/* The application wants something of this connection: messages wait, or it is closing. */
-static inline bool connection_wanted(const struct connection *c)
+/* There may be something to send: messages that may go, handshake octets, or the application is closing. */
+static inline bool connection_wanted(struct connection *c)
 {
 	const struct harewire_publisher *p = c->publisher;
-	return atomic_load_explicit(&p->committed_id, memory_order_acquire) != c->confirms.handed_id ||
+	if (__builtin_expect(c->phase == CONNECTION_HANDSHAKE, 0))
+		return byte_ring_held(&c->bridge.to_wire) > 0;
+	return (atomic_load_explicit(&p->committed_id, memory_order_acquire) != c->confirms.handed_id && !c->blocked) ||
 	       atomic_load_explicit(&p->close_deadline_ns, memory_order_relaxed) != PUBLISHER_NOT_CLOSING;
 }
 

@@ -13,6 +13,8 @@
 #include "dataplane/base/error.h"
 #include "dataplane/worker.h"
 
+#define DAY_NS (24ull * 3600 * 1000000000u)
+
 struct harewire {
 	struct clock_scale clock;
 	enum harewire_mode mode;
@@ -143,10 +145,12 @@ static int check_options(const struct harewire_publisher_options *o, char *why, 
 		return refuse(why, why_bytes, "max_messages must be 1 to 2^32");
 	if (o->max_templates == 0)
 		return refuse(why, why_bytes, "max_templates must be at least 1");
-	if (o->connect_timeout_ns == 0)
-		return refuse(why, why_bytes, "connect_timeout_ns must not be 0");
-	if (o->rto_min_ns < 1000000u)
-		return refuse(why, why_bytes, "rto_min_ns must be at least a millisecond");
+	if (o->connect_timeout_ns == 0 || o->connect_timeout_ns > DAY_NS)
+		return refuse(why, why_bytes, "connect_timeout_ns must be more than 0 and at most a day");
+	if (o->user_timeout_ns > DAY_NS)
+		return refuse(why, why_bytes, "user_timeout_ns must be at most a day");
+	if (o->rto_min_ns < 1000000u || o->rto_min_ns > 60000000000u)
+		return refuse(why, why_bytes, "rto_min_ns must be a millisecond to a minute");
 	return 0;
 }
 

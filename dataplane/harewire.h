@@ -157,7 +157,7 @@ struct harewire_publisher_options {
 	uint64_t log_bytes;          /* ring of encoded messages, rounded up to a power of two. Default 16 MiB */
 	uint64_t max_messages;       /* message index, rounded up to a power of two. Default 65536 */
 	uint32_t max_templates;      /* default 131072 */
-	uint64_t connect_timeout_ns; /* TCP and AMQP handshake, all in. Default 10 s */
+	uint64_t connect_timeout_ns; /* TCP and AMQP handshake, all in; up to a day. Default 10 s */
 	uint64_t rto_min_ns;         /* user-space TCP; default 50 ms, above the 40 ms of Linux peers' delayed ACKs */
 	uint64_t user_timeout_ns;    /* user-space TCP; default 10 s */
 	const struct harewire_exchange *exchanges;
@@ -223,7 +223,7 @@ HAREWIRE_API int harewire_template_prepare(struct harewire_publisher *p,
 					   const struct harewire_template_options *options, uint32_t *out,
 					   const char **why);
 
-/* Gives it back. HAREWIRE_ERR_BUSY while a message of it has no outcome yet. */
+/* Gives it back. HAREWIRE_ERR_BUSY while a message of it has no outcome yet, _CLAIM_OPEN while one is being written. */
 HAREWIRE_API int harewire_template_release(struct harewire_publisher *p, uint32_t template_id);
 
 /* ---- publishing ---------------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ struct harewire_event {
 	uint64_t first, last; /* message ids */
 	int code; /* FAILED: HAREWIRE_ERR_* or a negative code of harewire_error_text; RETURNED: AMQP reply code */
 	uint64_t since_ns; /* states: CLOCK_MONOTONIC when they began */
-	const char *text;  /* a sentence, valid until the publisher is destroyed; or NULL */
+	const char *text;  /* a sentence, valid until the next harewire_event_poll of this publisher; or NULL */
 };
 
 /*

@@ -36,6 +36,7 @@ enum publisher_state {
 
 #define PUBLISHER_NOT_CLOSING UINT64_MAX
 #define PUBLISHER_TEXT_MAX    512
+#define PUBLISHER_REASON_MAX  256
 
 struct publisher_options {
 	uint64_t log_bytes;
@@ -71,7 +72,8 @@ struct harewire_publisher {
 	uint32_t claimed_id;
 	uint32_t claimed_max;
 	uint64_t claimed_ticks;
-	uint32_t seen_state; /* enum publisher_state */
+	uint32_t seen_state;                    /* enum publisher_state */
+	char seen_reason[PUBLISHER_REASON_MAX]; /* the application's copy of blocked_reason */
 	uint32_t template_count;
 	uint32_t free_template; /* where to look for a free id first */
 
@@ -79,9 +81,10 @@ struct harewire_publisher {
 	alignas(CACHE_LINE) _Atomic uint32_t state; /* enum publisher_state */
 	_Atomic uint32_t body_max; /* octets of a body that fit one frame; 0 before READY, then fixed */
 	_Atomic uint64_t state_since_ns;
-	_Atomic(const char *) state_text; /* FAILED: why; BLOCKED: the broker's reason */
+	_Atomic(const char *) state_text; /* FAILED: why */
 	_Atomic int end_code;
-	char blocked_reason[2][256]; /* in turn: the one the application may be reading is not the one being written */
+	_Atomic uint32_t reason_version; /* of blocked_reason: odd while it is being written */
+	_Atomic uint64_t blocked_reason[PUBLISHER_REASON_MAX / 8];
 	alignas(CACHE_LINE) _Atomic uint64_t settled_id;
 	_Atomic uint64_t released_pos;
 
@@ -124,12 +127,20 @@ void publisher_set_state(struct harewire_publisher *p, enum publisher_state stat
 /* BLOCKED, with the broker's reason (not terminated). */
 void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len);
 
-/* Gives outcomes and log space back. `acked_pos`: log position up to which TCP needs the bytes no more. */
-static inline void publisher_progress(struct harewire_publisher *p, const struct confirms *c, uint64_t acked_pos)
+/*
+ * Gives outcomes and log space back. `acked_pos`: log position up to which TCP needs the bytes no more. Returns whether
+ * more messages have an outcome now.
+ */
+static inline bool publisher_progress(struct harewire_publisher *p, const struct confirms *c, uint64_t acked_pos)
 {
 	uint64_t released = c->settled_pos < acked_pos ? c->settled_pos : acked_pos;
-	atomic_store_explicit(&p->released_pos, released, memory_order_release);
-	atomic_store_explicit(&p->settled_id, c->settled_id, memory_order_release);
+	/* The application reads this line: it is written only when there is something new. */
+	bool settled = c->settled_id != atomic_load_explicit(&p->settled_id, memory_order_relaxed);
+	if (released != atomic_load_explicit(&p->released_pos, memory_order_relaxed))
+		atomic_store_explicit(&p->released_pos, released, memory_order_release);
+	if (settled)
+		atomic_store_explicit(&p->settled_id, c->settled_id, memory_order_release);
+	return settled;
 }
 
 #endif

@@ -75,7 +75,23 @@ static int poll_outcome(struct harewire_publisher *p, uint64_t end, struct harew
 	return 1;
 }
 
-/* The level has changed since the application last looked. READY is never left out. */
+/* Copies the broker's reason to where only the application writes. */
+static const char *take_reason(struct harewire_publisher *p)
+{
+	uint64_t words[PUBLISHER_REASON_MAX / 8];
+	uint32_t before, after;
+	do {
+		before = atomic_load_explicit(&p->reason_version, memory_order_acquire);
+		for (size_t i = 0; i < PUBLISHER_REASON_MAX / 8; i++)
+			words[i] = atomic_load_explicit(&p->blocked_reason[i], memory_order_relaxed);
+		atomic_thread_fence(memory_order_acquire);
+		after = atomic_load_explicit(&p->reason_version, memory_order_relaxed);
+	} while (before != after || (before & 1));
+	memcpy(p->seen_reason, words, sizeof words);
+	return p->seen_reason;
+}
+
+/* The level has changed since the application last looked. A READY that turned to BLOCKED meanwhile is told first. */
 static int poll_state(struct harewire_publisher *p, uint32_t state, struct harewire_event *event)
 {
 	if (state == p->seen_state)
@@ -92,7 +108,7 @@ static int poll_state(struct harewire_publisher *p, uint32_t state, struct harew
 		break;
 	case PUBLISHER_BLOCKED:
 		event->type = HAREWIRE_EVENT_BLOCKED;
-		event->text = atomic_load_explicit(&p->state_text, memory_order_relaxed);
+		event->text = take_reason(p);
 		break;
 	case PUBLISHER_CLOSED:
 		event->type = HAREWIRE_EVENT_CLOSED;
@@ -132,13 +148,19 @@ void publisher_set_state(struct harewire_publisher *p, enum publisher_state stat
 	atomic_store_explicit(&p->state, state, memory_order_release);
 }
 
+/* A sequence lock: the worker never waits, and a reader that was overtaken looks again. */
 void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len)
 {
-	char *text = p->blocked_reason[++p->blocked_count & 1];
-	size_t n = len < sizeof p->blocked_reason[0] - 1 ? len : sizeof p->blocked_reason[0] - 1;
-	memcpy(text, reason, n);
-	text[n] = '\0';
-	publisher_set_state(p, PUBLISHER_BLOCKED, 0, text);
+	uint64_t words[PUBLISHER_REASON_MAX / 8] = {0};
+	uint32_t version = atomic_load_explicit(&p->reason_version, memory_order_relaxed);
+	memcpy(words, reason, len < sizeof words - 1 ? len : sizeof words - 1);
+	atomic_store_explicit(&p->reason_version, version + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	for (size_t i = 0; i < PUBLISHER_REASON_MAX / 8; i++)
+		atomic_store_explicit(&p->blocked_reason[i], words[i], memory_order_relaxed);
+	atomic_store_explicit(&p->reason_version, version + 2, memory_order_release);
+	p->blocked_count++;
+	publisher_set_state(p, PUBLISHER_BLOCKED, 0, NULL);
 }
 
 /* ---- figures ---- */

@@ -52,6 +52,8 @@ struct stream_address {
 	uint8_t local_mac[6], next_hop_mac[6];
 	uint16_t vlan; /* 0: untagged */
 	uint16_t mtu;
+	uint64_t connect_timeout_ns;
+	uint64_t rto_min_ns, user_timeout_ns; /* of TCPs of our own; the kernel has its own ideas */
 };
 
 struct stream_info {
@@ -92,9 +94,9 @@ struct transport_ops {
 
 struct transport {
 	const struct transport_ops *ops;
-	struct stream *streams[STREAMS_MAX]; /* all of them, from the start; IDLE until opened */
-	uint64_t next_deadline_ns;           /* when to call timers; every other operation may change it */
-	struct stream *ready_list[STREAMS_MAX];
+	struct stream *streams[STREAMS_MAX];        /* all of them, from the start; IDLE until opened */
+	uint64_t next_deadline_ns;                  /* when to call timers; every other operation may change it */
+	struct stream *ready_list[2 * STREAMS_MAX]; /* those of this turn, and again those that sending marks */
 	uint32_t ready_count;
 };
 

@@ -10,8 +10,9 @@
 #include "dataplane/net/ethernet.h"
 #include "dataplane/net/icmp.h"
 
-#define TABLE_SIZE (4 * STREAMS_MAX) /* open addressing, at most a quarter full */
-#define EMPTY_SLOT UINT16_MAX
+#define TABLE_SIZE    (4 * STREAMS_MAX) /* open addressing, at most a quarter full */
+#define EMPTY_SLOT    UINT16_MAX
+#define BURSTS_A_TURN 16u
 
 struct tcp_stream {
 	struct stream stream;
@@ -100,7 +101,7 @@ static enum stream_state stream_state_of(enum tcp_state state)
 {
 	switch (state) {
 	case TCP_CLOSED:
-	case TCP_TIME_WAIT: /* over for its user; the transport answers a late FIN */
+	case TCP_TIME_WAIT: /* over for its user; TCP itself still answers a late FIN */
 		return STREAM_CLOSED;
 	case TCP_SYN_SENT:
 	case TCP_SYN_RECEIVED:
@@ -186,12 +187,16 @@ static void receive(struct transport *tp, uint64_t now_ns)
 {
 	struct tcp_transport *tt = transport_of(tp);
 	struct packet packets[DRIVER_BURST_MAX];
-	uint32_t n = tt->ops->rx_burst(tt->driver, packets, DRIVER_BURST_MAX);
-	if (n == 0)
-		return;
-	for (uint32_t i = 0; i < n; i++)
-		take_packet(tt, &packets[i], now_ns);
-	tt->ops->rx_release(tt->driver, packets, n);
+	/* After an absence more than one burst waits, and timers are looked at only behind all of it. */
+	for (uint32_t bursts = 0; bursts < BURSTS_A_TURN; bursts++) {
+		uint32_t n = tt->ops->rx_burst(tt->driver, packets, DRIVER_BURST_MAX);
+		for (uint32_t i = 0; i < n; i++)
+			take_packet(tt, &packets[i], now_ns);
+		if (n)
+			tt->ops->rx_release(tt->driver, packets, n);
+		if (n < DRIVER_BURST_MAX)
+			break;
+	}
 }
 
 static void timers(struct transport *tp, uint64_t now_ns)
@@ -274,6 +279,9 @@ static int open_stream(struct transport *tp, uint32_t index, const struct stream
 	struct tcp_config config = tt->config;
 	if (a->mtu && a->mtu < config.mtu)
 		config.mtu = a->mtu;
+	config.connect_timeout_ns = a->connect_timeout_ns;
+	config.rto_min_ns = a->rto_min_ns;
+	config.user_timeout_ns = a->user_timeout_ns;
 	ts->tcp = tcp_init(tt->tcp_memory + index * tt->tcp_bytes, &config);
 	ts->tuple = (struct tcp_tuple){.local_ip = a->local_ip,
 				       .remote_ip = a->remote_ip,

@@ -2,13 +2,13 @@
 #include "dataplane/worker.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
 #include "dataplane/base/error.h"
+#include "dataplane/base/thread.h"
 
 #define SCAN_COLD        8u /* connections outside the hot set looked at each turn */
 #define COOL_AFTER_TURNS 64u
@@ -120,7 +120,7 @@ static void run_command(struct worker *w, const struct command *cmd, uint64_t no
 		open_connection(w, cmd, now_ns);
 		break;
 	case COMMAND_HAND_OVER:
-		connection_hand_over(c, cmd->hand_over.heartbeat_ns, cmd->hand_over.frame_max);
+		connection_hand_over(c, &cmd->hand_over, now_ns);
 		break;
 	case COMMAND_NEXT_HOP:
 		if (c->phase != CONNECTION_IDLE)
@@ -167,6 +167,8 @@ static uint32_t receive(struct worker *w, uint64_t now_ns, uint64_t now_ticks)
 			connection_receive(c, now_ns, now_ticks);
 			connection_send(c, now_ns);
 		}
+		if (!c || c->stream != s)
+			tp->ops->transmit(s, now_ns); /* last words: a RST, the ACK of the peer's FIN */
 	}
 	/* Streams that sending has marked again (no transmit buffer left) stay for the next turn. */
 	memmove(tp->ready_list, tp->ready_list + n, (tp->ready_count - n) * sizeof tp->ready_list[0]);
@@ -177,9 +179,7 @@ static uint32_t receive(struct worker *w, uint64_t now_ns, uint64_t now_ticks)
 static bool send_one(struct worker *w, uint32_t slot, uint64_t now_ns)
 {
 	struct connection *c = w->connections[slot];
-	if (c->phase == CONNECTION_HANDSHAKE ? byte_ring_held(&c->bridge.to_wire) == 0 : !connection_wanted(c))
-		return false;
-	return connection_send(c, now_ns);
+	return connection_wanted(c) && connection_send(c, now_ns);
 }
 
 static uint32_t send(struct worker *w, uint64_t now_ns)
@@ -279,27 +279,9 @@ static void *run(void *arg)
 
 int worker_start(struct worker *w)
 {
-	pthread_attr_t attr;
-	pthread_attr_init(&attr);
-	if (w->cpu >= 0) {
-		cpu_set_t set;
-		CPU_ZERO(&set);
-		if (w->cpu >= CPU_SETSIZE) {
-			pthread_attr_destroy(&attr);
-			return HW_ERR_INVALID;
-		}
-		CPU_SET(w->cpu, &set);
-		pthread_attr_setaffinity_np(&attr, sizeof set, &set);
-	}
-	int err = pthread_create(&w->thread, &attr, run, w);
-	pthread_attr_destroy(&attr);
-	if (err) {
-		errno = err;
-		return err == EINVAL ? HW_ERR_INVALID : HW_ERR_SYSTEM;
-	}
-	pthread_setname_np(w->thread, "harewire-worker");
-	w->started = true;
-	return 0;
+	int err = thread_start(&w->thread, "harewire-worker", w->cpu, run, w);
+	w->started = !err;
+	return err;
 }
 
 void worker_stop(struct worker *w)

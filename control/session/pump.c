@@ -64,12 +64,26 @@ bool pump_run(struct pump *p)
 	return run_to_wire(p) || to_fd;
 }
 
+bool pump_delivered(struct pump *p)
+{
+	int unread_by_session = 0;
+	return ioctl(p->fd, SIOCOUTQ, &unread_by_session) == 0 && unread_by_session == 0 && p->pending == 0 &&
+	       byte_ring_held(&p->bridge->to_control) == 0;
+}
+
+bool pump_flush(struct pump *p)
+{
+	struct byte_ring *to_wire = &p->bridge->to_wire;
+	int unread_by_us = 0;
+	run_to_wire(p);
+	return ioctl(p->fd, SIOCINQ, &unread_by_us) == 0 && unread_by_us == 0 &&
+	       byte_ring_space(to_wire) == to_wire->mask + 1;
+}
+
 bool pump_idle(struct pump *p)
 {
 	struct byte_ring *to_wire = &p->bridge->to_wire;
-	int unread_by_us = 0, unread_by_session = 0;
-	if (ioctl(p->fd, SIOCINQ, &unread_by_us) < 0 || ioctl(p->fd, SIOCOUTQ, &unread_by_session) < 0)
-		return false;
-	return p->pending == 0 && byte_ring_held(&p->bridge->to_control) == 0 &&
-	       byte_ring_space(to_wire) == to_wire->mask + 1 && unread_by_us == 0 && unread_by_session == 0;
+	int unread_by_us = 0;
+	return pump_delivered(p) && ioctl(p->fd, SIOCINQ, &unread_by_us) == 0 && unread_by_us == 0 &&
+	       byte_ring_space(to_wire) == to_wire->mask + 1;
 }

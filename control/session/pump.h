@@ -22,7 +22,13 @@ void pump_init(struct pump *p, struct bridge *bridge, int fd);
 /* Moves what can be moved. Returns true when anything moved. A dead fd is not an error here: the session reports it. */
 bool pump_run(struct pump *p);
 
-/* Nothing is under way in either direction: hand-over may happen. */
+/* rabbitmq-c has read everything the broker said. */
+bool pump_delivered(struct pump *p);
+
+/* Moves what rabbitmq-c has written to the worker. True once nothing is left of it on the way. */
+bool pump_flush(struct pump *p);
+
+/* Nothing is under way in either direction. */
 bool pump_idle(struct pump *p);
 
 #endif

@@ -42,7 +42,7 @@ static void settle_one(struct confirms *c, uint64_t id, enum message_outcome out
 	m->outcome = (uint8_t)outcome;
 	c->outcomes[outcome]++;
 	if (outcome == OUTCOME_CONFIRMED && c->latency_ticks)
-		histogram_add(c->latency_ticks, now_ticks - m->committed_ticks);
+		histogram_add(c->latency_ticks, now_ticks > m->committed_ticks ? now_ticks - m->committed_ticks : 0);
 }
 
 /*

@@ -38,6 +38,12 @@ static inline uint64_t clock_ticks(const struct clock_scale *scale)
 	return clock_monotonic_ns();
 }
 
+/* Ticks from one reading to a later one; 0 where two cores' counters disagree by more than that. */
+static inline uint64_t clock_ticks_between(uint64_t from, uint64_t to)
+{
+	return to > from ? to - from : 0;
+}
+
 /* A duration. Exact to a few ppm; use clock_ns for moments. */
 static inline uint64_t clock_ticks_to_ns(const struct clock_scale *scale, uint64_t ticks)
 {

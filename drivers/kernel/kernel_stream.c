@@ -18,9 +18,8 @@
 
 #define RECEIVE_BYTES     65536u
 #define IOV_MAX_USED      16
-#define STATE_ESTABLISHED 1 /* TCP_ESTABLISHED of the kernel's tcp_states.h */
-/* More than the kernel would take at once anyway; bounds what is handed over while the socket is full. */
-#define UNSENT_MAX (256u * 1024u)
+#define STATE_ESTABLISHED 1            /* TCP_ESTABLISHED of the kernel's tcp_states.h */
+#define UNSENT_MAX        (256 * 1024) /* octets handed over, or in the socket, that have not left yet */
 
 struct kernel_stream {
 	struct stream stream;
@@ -39,7 +38,7 @@ struct kernel_stream {
 struct kernel_transport {
 	struct transport transport;
 	int epoll;
-	struct kernel_transport_options options;
+	uint32_t stream_count;
 	struct deadlines deadlines; /* by index: connect timeout */
 	struct kernel_transport_stats stats;
 	struct kernel_stream *streams;
@@ -242,13 +241,12 @@ static uint64_t sent(const struct stream *s)
 
 /* ---- life ---- */
 
-static int set_options(const struct kernel_transport *kt, int fd)
+/* Little is left in the socket's own buffer: what is in there cannot be held back when the broker says blocked. */
+static int set_options(int fd)
 {
-	int one = 1;
-	unsigned user_timeout_ms = (unsigned)(kt->options.user_timeout_ns / 1000000u);
+	int one = 1, unsent = UNSENT_MAX;
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) ||
-	    (user_timeout_ms &&
-	     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms)))
+	    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent))
 		return HW_ERR_SYSTEM;
 	return 0;
 }
@@ -271,7 +269,7 @@ static int open_stream(struct transport *tp, uint32_t index, const struct stream
 	if (fd < 0)
 		return HW_ERR_SYSTEM;
 	struct epoll_event want = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u32 = index};
-	int err = set_options(kt, fd);
+	int err = set_options(fd);
 	if (!err)
 		err = connect_to(fd, a);
 	if (!err && epoll_ctl(kt->epoll, EPOLL_CTL_ADD, fd, &want) != 0)
@@ -289,7 +287,7 @@ static int open_stream(struct transport *tp, uint32_t index, const struct stream
 	ks->stream.peer_finished = false;
 	ks->stream.error = 0;
 	ks->stream.state = STREAM_CONNECTING;
-	deadlines_set(&kt->deadlines, index, now_ns + kt->options.connect_timeout_ns);
+	deadlines_set(&kt->deadlines, index, now_ns + a->connect_timeout_ns);
 	tp->next_deadline_ns = deadlines_next(&kt->deadlines);
 	return 0;
 }
@@ -349,7 +347,7 @@ static void info(const struct stream *s, struct stream_info *out)
 static void destroy(struct transport *tp)
 {
 	struct kernel_transport *kt = transport_of(tp);
-	for (uint32_t i = 0; kt->streams && i < kt->options.streams; i++)
+	for (uint32_t i = 0; kt->streams && i < kt->stream_count; i++)
 		if (kt->streams[i].fd >= 0)
 			close(kt->streams[i].fd);
 	if (kt->epoll >= 0)
@@ -375,26 +373,26 @@ static const struct transport_ops kernel_transport_ops = {
 	.destroy = destroy,
 };
 
-int kernel_transport_create(const struct kernel_transport_options *options, struct transport **out)
+int kernel_transport_create(uint32_t streams, struct transport **out)
 {
-	assert(options->streams >= 1 && options->streams <= STREAMS_MAX);
+	assert(streams >= 1 && streams <= STREAMS_MAX);
 	struct kernel_transport *kt = calloc(1, sizeof *kt);
 	if (!kt)
 		return HW_ERR_NOMEM;
-	kt->options = *options;
+	kt->stream_count = streams;
 	kt->epoll = epoll_create1(EPOLL_CLOEXEC);
-	kt->streams = calloc(options->streams, sizeof *kt->streams);
+	kt->streams = calloc(streams, sizeof *kt->streams);
 	kt->transport.ops = &kernel_transport_ops;
 	kt->transport.next_deadline_ns = DEADLINE_NEVER;
 	int err = kt->epoll < 0 ? HW_ERR_SYSTEM : !kt->streams ? HW_ERR_NOMEM : 0;
-	for (uint32_t i = 0; !err && i < options->streams; i++) {
+	for (uint32_t i = 0; !err && i < streams; i++) {
 		kt->streams[i].fd = -1;
 		kt->streams[i].stream.transport = &kt->transport;
 		kt->streams[i].stream.index = i;
 		kt->transport.streams[i] = &kt->streams[i].stream;
 	}
 	if (!err)
-		err = deadlines_init(&kt->deadlines, options->streams);
+		err = deadlines_init(&kt->deadlines, streams);
 	if (err) {
 		destroy(&kt->transport);
 		return err;

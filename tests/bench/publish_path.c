@@ -133,7 +133,9 @@ static void connect_and_hand_over(struct bench *b, struct transport *tp)
 				    .remote_port = 5672,
 				    .local_mac = {2, 0, 0, 0, 0, 1},
 				    .next_hop_mac = {2, 0, 0, 0, 0, 2},
-				    .mtu = 1500};
+				    .mtu = 1500,
+				    .connect_timeout_ns = 1000000000u,
+				    .rto_min_ns = 1000000000u};
 	command(b, (struct command){.type = COMMAND_ATTACH_TRANSPORT, .transport = tp});
 	command(b, (struct command){.type = COMMAND_ADD});
 	command(b, (struct command){.type = COMMAND_OPEN, .address = to});

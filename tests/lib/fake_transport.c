@@ -55,8 +55,14 @@ static void transmit(struct stream *s, uint64_t now_ns)
 {
 	struct fake_stream *f = fake(s);
 	fake_of(s->transport)->transmits++;
+	if (f->no_buffers) {
+		stream_mark_ready(s);
+		return;
+	}
 	if (s->state != STREAM_OPEN && s->state != STREAM_CLOSING)
 		return;
+	if (f->closed)
+		assert(s->tx.end == f->end_at_close); /* nothing may be pushed behind a FIN */
 	uint64_t limit = s->tx.start + f->window;
 	uint64_t end = s->tx.end < limit ? s->tx.end : limit;
 	if (end > f->sent_offset) {
@@ -83,6 +89,8 @@ static void consume(struct stream *s, uint32_t len, uint64_t now_ns)
 
 static void close_stream(struct stream *s, uint64_t now_ns)
 {
+	if (!fake(s)->closed)
+		fake(s)->end_at_close = s->tx.end;
 	fake(s)->closed = true;
 	if (s->state == STREAM_OPEN)
 		s->state = STREAM_CLOSING;

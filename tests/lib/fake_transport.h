@@ -12,6 +12,7 @@
 struct fake_stream {
 	struct stream stream;
 	uint64_t window;  /* octets that may be unacked */
+	bool no_buffers;  /* nothing can go out: every transmit asks to be called again */
 	bool ack_at_once; /* what is sent is acked in the same turn */
 	uint64_t sent_offset;
 	uint8_t sent[FAKE_BYTES];
@@ -19,6 +20,7 @@ struct fake_stream {
 	uint8_t received[FAKE_BYTES];
 	uint32_t received_len, received_taken;
 	bool aborted, closed;
+	uint64_t end_at_close;
 	struct stream_address address;
 	uint8_t next_hop[6];
 };

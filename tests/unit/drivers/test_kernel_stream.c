@@ -18,7 +18,8 @@
 #include "dataplane/base/error.h"
 #include "drivers/kernel/kernel_stream.h"
 
-#define LOOPBACK 0x7f000001u
+#define LOOPBACK    0x7f000001u
+#define PATIENCE_NS 5000000000u
 
 struct pair {
 	struct transport *tp;
@@ -61,12 +62,11 @@ static void turn(struct pair *p)
 
 static void start(struct pair *p)
 {
-	struct kernel_transport_options o = {.connect_timeout_ns = 5000000000u, .streams = 1};
 	memset(p, 0, sizeof *p);
 	listen_on_loopback(p);
-	assert_int_equal(kernel_transport_create(&o, &p->tp), 0);
+	assert_int_equal(kernel_transport_create(1, &p->tp), 0);
 	p->s = p->tp->streams[0];
-	struct stream_address to = {.remote_ip = LOOPBACK, .remote_port = p->port};
+	struct stream_address to = {.remote_ip = LOOPBACK, .remote_port = p->port, .connect_timeout_ns = PATIENCE_NS};
 	assert_int_equal(p->tp->ops->open(p->tp, 0, &to, clock_monotonic_ns()), 0);
 	assert_int_equal(p->s->state, STREAM_CONNECTING);
 	p->peer = accept(p->listener, NULL, NULL);
@@ -214,13 +214,12 @@ static void abort_resets_the_peer(void **state)
 static void a_closed_port_is_refused(void **state)
 {
 	struct pair p;
-	struct kernel_transport_options o = {.connect_timeout_ns = 5000000000u, .streams = 1};
 	memset(&p, 0, sizeof p);
 	listen_on_loopback(&p);
 	close(p.listener);
-	assert_int_equal(kernel_transport_create(&o, &p.tp), 0);
+	assert_int_equal(kernel_transport_create(1, &p.tp), 0);
 	p.s = p.tp->streams[0];
-	struct stream_address to = {.remote_ip = LOOPBACK, .remote_port = p.port};
+	struct stream_address to = {.remote_ip = LOOPBACK, .remote_port = p.port, .connect_timeout_ns = PATIENCE_NS};
 	int err = p.tp->ops->open(p.tp, 0, &to, clock_monotonic_ns());
 	if (!err) {
 		turn_until(&p, p.s->state == STREAM_CLOSED);
@@ -236,7 +235,7 @@ static void a_stream_can_be_opened_again_after_its_end(void **state)
 	start(&p);
 	p.tp->ops->abort(p.s, 0);
 	close(p.peer);
-	struct stream_address to = {.remote_ip = LOOPBACK, .remote_port = p.port};
+	struct stream_address to = {.remote_ip = LOOPBACK, .remote_port = p.port, .connect_timeout_ns = PATIENCE_NS};
 	assert_int_equal(p.tp->ops->open(p.tp, 0, &to, clock_monotonic_ns()), 0);
 	p.peer = accept(p.listener, NULL, NULL);
 	turn_until(&p, p.s->state == STREAM_OPEN);

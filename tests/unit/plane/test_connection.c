@@ -174,6 +174,90 @@ static void a_close_in_front_of_a_reset_is_what_gets_reported(void **state)
 	plane_fini(&p);
 }
 
+static void nothing_is_said_behind_our_fin(void **state)
+{
+	struct plane p;
+	plane_init(&p, 65536, 64);
+	plane_ready(&p);
+	/* A broker that repeats itself gets one answer; fake_transport asserts that no octet follows. */
+	plane_close(&p, 0, AMQP_CONNECTION_CLOSE, 320, "CONNECTION_FORCED");
+	plane_close(&p, 0, AMQP_CONNECTION_CLOSE, 320, "CONNECTION_FORCED");
+	plane_close(&p, 1, AMQP_CHANNEL_CLOSE, 404, "NOT_FOUND");
+	plane_turn(&p);
+	assert_true(p.net.streams[0].closed);
+	assert_int_equal(p.net.streams[0].sent_len, 12); /* one close-ok */
+	plane_fini(&p);
+}
+
+static void a_reset_after_our_goodbye_is_still_an_orderly_end(void **state)
+{
+	struct plane p;
+	plane_init(&p, 65536, 64);
+	plane_ready(&p);
+	publisher_close(p.publisher, 3600000000000u);
+	plane_turn(&p);
+	assert_int_equal(p.connection->phase, CONNECTION_ENDING);
+	fake_reset(&p.net, 0, HW_ERR_CONN_RESET);
+	plane_turn(&p);
+	assert_int_equal(plane_event(&p, EVENT_CLOSED).code, 0);
+	plane_fini(&p);
+}
+
+static void a_frame_behind_the_last_reply_stops_the_hand_over(void **state)
+{
+	struct plane p;
+	plane_init(&p, 65536, 64);
+	fake_connected(&p.net, 0);
+	plane_turn(&p);
+	plane_event(&p, EVENT_CONNECTED);
+	plane_close(&p, 1, AMQP_CHANNEL_CLOSE, 406, "PRECONDITION_FAILED");
+	plane_turn(&p);
+	plane_command(&p, (struct command){.type = COMMAND_HAND_OVER, .hand_over = {.frame_max = 4096, .channel = 1}});
+	plane_turn(&p);
+	assert_int_equal(plane_event(&p, EVENT_CLOSED).code, HW_ERR_AMQP_UNEXPECTED);
+	expect_no_event(&p); /* never READY */
+	plane_fini(&p);
+}
+
+static void returned_bodies_may_be_as_large_as_frames_are(void **state)
+{
+	struct plane p;
+	static uint8_t body[131072];
+	plane_init(&p, 1 << 20, 64);
+	fake_connected(&p.net, 0);
+	plane_turn(&p);
+	plane_event(&p, EVENT_CONNECTED);
+	plane_command(&p,
+		      (struct command){.type = COMMAND_HAND_OVER, .hand_over = {.frame_max = 131072, .channel = 1}});
+	plane_turn(&p);
+	put_be16(body + 1, 1);
+	body[0] = FRAME_BODY;
+	put_be32(body + 3, sizeof body - 8);
+	body[sizeof body - 1] = AMQP_FRAME_END;
+	fake_feed(&p.net, 0, body, sizeof body);
+	plane_turn(&p);
+	plane_no_event(&p);
+	assert_int_equal(p.connection->phase, CONNECTION_PUBLISHING);
+	plane_fini(&p);
+}
+
+static void confirms_on_another_channel_are_refused(void **state)
+{
+	struct plane p;
+	plane_init(&p, 65536, 64);
+	plane_ready(&p);
+	uint32_t t = plane_template(&p, 0, 0);
+	plane_publish(&p, t, "m");
+	plane_turn(&p);
+	uint8_t args[9] = {0};
+	args[7] = 1;
+	plane_method(&p, 2, AMQP_BASIC_ACK, args, sizeof args);
+	plane_turn(&p);
+	assert_int_equal(plane_event(&p, EVENT_CLOSED).code, HW_ERR_AMQP_UNEXPECTED);
+	assert_int_equal(p.connection->confirms.outcomes[OUTCOME_CONFIRMED], 0);
+	plane_fini(&p);
+}
+
 static void a_reset_alone_is_reported_as_one(void **state)
 {
 	struct plane p;
@@ -416,6 +500,34 @@ static void call_to_wire_is_stamped_once_for_every_message(void **state)
 	plane_fini(&p);
 }
 
+/* A record that the application may reuse is not looked at again: its stamp is taken when its confirm is. */
+static void messages_confirmed_before_their_batch_is_out_are_stamped_by_then(void **state)
+{
+	struct plane p;
+	char body[200];
+	memset(body, 'b', sizeof body);
+	plane_init(&p, 65536, 8);
+	plane_ready(&p);
+	struct fake_stream *wire = &p.net.streams[0];
+	uint32_t t = plane_template(&p, 0, 0);
+	for (int i = 0; i < 4; i++)
+		assert_true(publisher_publish(p.publisher, t, body, sizeof body, 0) > 0);
+	plane_turn(&p);
+	wire->no_buffers = true;
+	for (int i = 0; i < 4; i++)
+		assert_true(publisher_publish(p.publisher, t, body, sizeof body, 0) > 0);
+	uint64_t one = message_at(&p.publisher->index, 1)->len;
+	plane_turn(&p);
+	wire->no_buffers = false;
+	wire->window = 2 * one; /* half of the second batch goes out */
+	plane_turn(&p);
+	plane_confirm(&p, AMQP_BASIC_ACK, 6, true);
+	plane_turn(&p);
+	assert_true(p.connection->wired_id >= p.connection->confirms.settled_id);
+	assert_true(p.publisher->call_to_wire_ticks.count >= 6);
+	plane_fini(&p);
+}
+
 static void a_removed_connection_is_let_go_of(void **state)
 {
 	struct plane p;
@@ -440,6 +552,11 @@ int main(void)
 		cmocka_unit_test(a_return_is_matched_by_its_sequence_and_reported_once),
 		cmocka_unit_test(channel_close_is_answered_and_ends_the_connection_in_order),
 		cmocka_unit_test(a_close_in_front_of_a_reset_is_what_gets_reported),
+		cmocka_unit_test(nothing_is_said_behind_our_fin),
+		cmocka_unit_test(a_reset_after_our_goodbye_is_still_an_orderly_end),
+		cmocka_unit_test(a_frame_behind_the_last_reply_stops_the_hand_over),
+		cmocka_unit_test(returned_bodies_may_be_as_large_as_frames_are),
+		cmocka_unit_test(confirms_on_another_channel_are_refused),
 		cmocka_unit_test(a_reset_alone_is_reported_as_one),
 		cmocka_unit_test(confirms_that_came_in_front_of_a_reset_count),
 		cmocka_unit_test(garbage_from_the_broker_ends_the_connection_with_its_name),
@@ -453,6 +570,7 @@ int main(void)
 		cmocka_unit_test(commands_for_a_generation_that_is_gone_are_dropped_and_counted),
 		cmocka_unit_test(a_failed_open_is_an_event_like_any_other),
 		cmocka_unit_test(call_to_wire_is_stamped_once_for_every_message),
+		cmocka_unit_test(messages_confirmed_before_their_batch_is_out_are_stamped_by_then),
 		cmocka_unit_test(a_removed_connection_is_let_go_of),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

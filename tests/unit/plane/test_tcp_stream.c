@@ -1,0 +1,233 @@
+/* The worker over user-space TCP, a null driver and an interceptor that plays the broker's host. */
+#include "tests/unit/plane/plane.h"
+
+#include "dataplane/tcp_stream.h"
+#include "drivers/interceptors/peer.h"
+#include "drivers/null/null.h"
+
+#define CLIENT_PORT 40000
+
+/* ---- a spy in front of the peer: keeps the last frame sent, and can refuse buffers ---- */
+
+static struct driver_ops spied_ops;
+static const struct driver_ops *peer_ops;
+static uint8_t last_frame[2048];
+static uint32_t last_frame_len, frames_sent;
+static bool no_buffers;
+
+static void tx_submit(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved)
+{
+	frames_sent += n;
+	if (n > 0) {
+		last_frame_len = packets[n - 1].len;
+		memcpy(last_frame, packets[n - 1].data, last_frame_len);
+	}
+	peer_ops->tx_submit(d, packets, n, reserved);
+}
+
+static uint32_t tx_reserve(struct driver *d, struct packet *packets, uint32_t max)
+{
+	return no_buffers ? 0 : peer_ops->tx_reserve(d, packets, max);
+}
+
+static struct tcp_segment last_segment(void)
+{
+	struct tcp_segment s;
+	assert_int_equal(tcp_segment_parse(last_frame + 14, last_frame_len - 14, true, &s), 0);
+	return s;
+}
+
+/* ---- set-up ---- */
+
+struct wired {
+	struct plane p;
+	struct driver *peer;
+	struct transport *tp;
+};
+
+static struct stream_address address(void)
+{
+	return (struct stream_address){.local_ip = 0x0a000001,
+				       .remote_ip = 0x0a000002,
+				       .local_port = CLIENT_PORT,
+				       .remote_port = 5672,
+				       .local_mac = {2, 0, 0, 0, 0, 1},
+				       .next_hop_mac = {2, 0, 0, 0, 0, 2},
+				       .mtu = 1500,
+				       .connect_timeout_ns = 1000000000u,
+				       .rto_min_ns = 1000000000u};
+}
+
+static void make_transport(struct wired *w)
+{
+	struct null_options null = {.buffers = 64, .mtu = 1500, .mac = {2, 0, 0, 0, 0, 1}};
+	struct peer_options peer;
+	struct driver *inner;
+	struct tcp_transport_options tcp = {.streams = 1};
+	peer_options_init(&peer);
+	assert_int_equal(null_create(&null, &inner), 0);
+	assert_int_equal(peer_create(&peer, inner, &w->peer), 0);
+	peer_ops = w->peer->ops;
+	spied_ops = *peer_ops;
+	spied_ops.tx_submit = tx_submit;
+	spied_ops.tx_reserve = tx_reserve;
+	w->peer->ops = &spied_ops;
+	no_buffers = false;
+	frames_sent = 0;
+	tcp_config_init(&tcp.tcp);
+	tcp.tcp.mtu = 1500;
+	assert_int_equal(tcp_transport_create(w->peer, &tcp, &w->tp), 0);
+}
+
+static void turns(struct wired *w, int n)
+{
+	while (n-- > 0)
+		worker_turn(&w->p.worker);
+}
+
+static void wired_init(struct wired *w)
+{
+	struct plane *p = &w->p;
+	memset(w, 0, sizeof *w);
+	make_transport(w);
+	struct worker_options options = {.clock = &p->clock, .cpu = -1};
+	struct publisher_options o = {
+		.log_bytes = 65536, .max_messages = 64, .max_templates = 16, .epoch = 7, .clock = &p->clock};
+	assert_int_equal(worker_init(&p->worker, &options), 0);
+	assert_int_equal(publisher_create(&o, &p->publisher), 0);
+	assert_int_equal(connection_create(p->publisher, &p->connection), 0);
+	p->generation = 1;
+	plane_command(p, (struct command){.type = COMMAND_ATTACH_TRANSPORT, .transport = w->tp});
+	plane_command(p, (struct command){.type = COMMAND_ADD});
+	plane_command(p, (struct command){.type = COMMAND_OPEN, .address = address()});
+	turns(w, 5);
+	plane_event(p, EVENT_CONNECTED);
+	plane_command(p, (struct command){.type = COMMAND_HAND_OVER, .hand_over = {.frame_max = 4096, .channel = 1}});
+	turns(w, 2);
+	expect_event(p, HAREWIRE_EVENT_READY, 0, 0);
+}
+
+static void wired_fini(struct wired *w)
+{
+	w->tp->ops->destroy(w->tp);
+	connection_destroy(w->p.connection);
+	publisher_destroy(w->p.publisher);
+	worker_fini(&w->p.worker);
+}
+
+/* ---- tests ---- */
+
+static void a_message_leaves_as_one_segment_with_its_link_header(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0), before = frames_sent;
+	plane_publish(&w.p, t, "tick");
+	turns(&w, 1);
+	assert_int_equal(frames_sent, before + 1);
+	const uint8_t link[14] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0};
+	assert_memory_equal(last_frame, link, sizeof link);
+	struct tcp_segment s = last_segment();
+	const struct message *m = message_at(&w.p.publisher->index, 1);
+	assert_int_equal(s.payload_len, m->len);
+	assert_memory_equal(s.payload, log_at(&w.p.publisher->log, m->pos), m->len);
+	wired_fini(&w);
+}
+
+static void a_confirm_comes_back_as_an_outcome(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0);
+	plane_publish(&w.p, t, "tick");
+	turns(&w, 2);
+	assert_int_equal(peer_confirm(w.peer, CLIENT_PORT, 1, false), 0);
+	turns(&w, 1);
+	expect_event(&w.p, HAREWIRE_EVENT_CONFIRMED, 1, 1);
+	wired_fini(&w);
+}
+
+static void a_stream_without_buffers_is_tried_again_next_turn(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0), before = frames_sent;
+	no_buffers = true;
+	plane_publish(&w.p, t, "tick");
+	turns(&w, 3);
+	assert_int_equal(frames_sent, before);
+	no_buffers = false;
+	turns(&w, 1);
+	assert_int_equal(frames_sent, before + 1);
+	wired_fini(&w);
+}
+
+static void the_peers_fin_is_acknowledged_although_the_connection_is_over(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	/* The peer answers a FIN with its own. */
+	struct stream *s = w.p.connection->stream;
+	w.p.connection->phase = CONNECTION_FINISHED;
+	s->transport->ops->close(s, clock_ns(&w.p.clock));
+	turns(&w, 1);
+	assert_true(last_segment().flags & TCP_FIN);
+	uint32_t fin_seq = last_segment().seq;
+	turns(&w, 3);
+	assert_int_equal(plane_event(&w.p, EVENT_CLOSED).code, 0);
+	struct tcp_segment ack = last_segment();
+	assert_false(ack.flags & TCP_FIN);
+	assert_int_equal(ack.seq, fin_seq + 1);
+	wired_fini(&w);
+}
+
+static void a_changed_next_hop_is_where_the_next_packet_goes(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0);
+	plane_command(&w.p, (struct command){.type = COMMAND_NEXT_HOP, .mac = {2, 0, 0, 0, 0, 9}});
+	turns(&w, 1);
+	plane_publish(&w.p, t, "tick");
+	turns(&w, 1);
+	assert_int_equal(last_frame[5], 9);
+	wired_fini(&w);
+}
+
+static void an_aborted_connection_resets_its_peer(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	plane_command(&w.p, (struct command){.type = COMMAND_ABORT});
+	turns(&w, 1);
+	assert_int_equal(plane_event(&w.p, EVENT_CLOSED).code, HW_ERR_CONN_ABORTED);
+	assert_true(last_segment().flags & TCP_RST);
+	wired_fini(&w);
+}
+
+static void a_reset_that_found_no_buffer_goes_out_later(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	no_buffers = true;
+	plane_command(&w.p, (struct command){.type = COMMAND_ABORT});
+	turns(&w, 2);
+	no_buffers = false;
+	turns(&w, 1);
+	assert_true(last_segment().flags & TCP_RST);
+	wired_fini(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_message_leaves_as_one_segment_with_its_link_header),
+		cmocka_unit_test(a_confirm_comes_back_as_an_outcome),
+		cmocka_unit_test(a_stream_without_buffers_is_tried_again_next_turn),
+		cmocka_unit_test(the_peers_fin_is_acknowledged_although_the_connection_is_over),
+		cmocka_unit_test(a_changed_next_hop_is_where_the_next_packet_goes),
+		cmocka_unit_test(an_aborted_connection_resets_its_peer),
+		cmocka_unit_test(a_reset_that_found_no_buffer_goes_out_later),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -14,7 +14,8 @@ B        ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 Q        := $(if $(V),,@)
 
 OPT      ?= -O2
-CFLAGS   ?= -g $(OPT)
+# DWARF 4: Debian 12's valgrind cannot read the DWARF 5 that clang writes by default.
+CFLAGS   ?= -g -gdwarf-4 $(OPT)
 HW_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wvla -Wno-unused-parameter -fPIC -fvisibility=hidden -pthread -MMD -MP -I. -I$(B)/gen $(CFLAGS)
 HW_LDFLAGS := -pthread $(LDFLAGS)

@@ -177,6 +177,7 @@ void charge_step(struct charge *c, uint64_t now_ns)
 			break;
 		case CHARGE_RUNNING:
 			charge_session_drain(c);
+			charge_path_check_next_hop(c, now_ns);
 			break;
 		default:
 			break;

@@ -7,7 +7,9 @@
 #include "control/supervisor_internal.h"
 #include "dataplane/base/error.h"
 
-#define PORTS_TO_TRY 64u /* before every queue is polled instead */
+#define TIMEOUTS_TO_ASK       2u          /* retransmission timeouts before the next hop is asked for anew ... */
+#define ASK_NEXT_HOP_AFTER_NS 1000000000u /* ... and no more often than this */
+#define PORTS_TO_TRY          64u         /* before every queue is polled instead */
 
 const char *ip_text(uint32_t ip, char text[16])
 {
@@ -75,6 +77,20 @@ void charge_path_neighbour(struct charge *c, uint64_t now_ns)
 	default:
 		break; /* the deadline, or news from the kernel */
 	}
+}
+
+void charge_path_check_next_hop(struct charge *c, uint64_t now_ns)
+{
+	uint64_t timeouts = c->connection->publisher->figures.rto_fired;
+	if (!c->supervisor->choice.packets || now_ns - c->next_hop_asked_ns < ASK_NEXT_HOP_AFTER_NS)
+		return;
+	if (timeouts - c->timeouts_seen >= TIMEOUTS_TO_ASK) {
+		/* The kernel sends nothing there that would make it notice. Its monitor tells us what comes of it. */
+		neighbour_forget(c->route.interface_index, c->route.next_hop);
+		neighbour_provoke(c->route.interface_index, c->route.next_hop);
+	}
+	c->timeouts_seen = timeouts;
+	c->next_hop_asked_ns = now_ns;
 }
 
 void charge_path_release(struct charge *c)

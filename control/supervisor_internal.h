@@ -59,6 +59,8 @@ struct charge {
 	uint32_t remote_ip;
 	struct route route;
 	uint8_t next_hop_mac[6];
+	uint64_t timeouts_seen; /* retransmission timeouts when the next hop was last asked for */
+	uint64_t next_hop_asked_ns;
 	int port_fd; /* reserves the local port; -1: none */
 	struct driver_flow flow;
 	bool flow_added;
@@ -110,6 +112,8 @@ void charge_path_route(struct charge *c, uint64_t now_ns);
 void charge_path_neighbour(struct charge *c, uint64_t now_ns);
 void charge_path_connect(struct charge *c, uint64_t now_ns);
 void charge_path_check_queue(struct charge *c, uint64_t now_ns);
+/* Retransmission timeouts one after the other: is the next hop still where it was? */
+void charge_path_check_next_hop(struct charge *c, uint64_t now_ns);
 void charge_path_release(struct charge *c);
 
 /* charge_session.c: the handshake */

@@ -100,6 +100,7 @@ bool neighbour_message_parse(const struct nlmsghdr *message, struct neighbour_me
 	*neighbour = (struct neighbour_message){
 		.interface_index = (uint32_t)header->ndm_ifindex,
 		.ip = attribute_ip(table[NDA_DST]),
+		.fixed = header->ndm_state & (NUD_PERMANENT | NUD_NOARP),
 	};
 	bool has_mac = attribute_mac(table[NDA_LLADDR], neighbour->mac);
 	neighbour->state = deleted ? NEIGHBOUR_UNKNOWN : state_of(header->ndm_state, has_mac);

@@ -38,6 +38,7 @@ struct neighbour_message {
 	uint32_t ip;
 	enum neighbour_state state; /* UNKNOWN for RTM_DELNEIGH */
 	uint8_t mac[6];             /* when KNOWN */
+	bool fixed;                 /* an administrator's entry, or a link without ARP: not to be resolved anew */
 };
 
 bool neighbour_message_parse(const struct nlmsghdr *message, struct neighbour_message *neighbour);

@@ -52,22 +52,42 @@ static int note_neighbour(const struct nlmsghdr *message, void *context)
 	return neighbour_message_parse(message, context) ? MNL_CB_STOP : MNL_CB_ERROR;
 }
 
-enum neighbour_state neighbour_lookup(uint32_t interface_index, uint32_t ip, uint8_t mac[6])
+/* A question or a change concerning one entry. */
+static struct nlmsghdr *put_entry(char *buffer, uint16_t type, uint16_t flags, uint32_t interface_index, uint32_t ip)
 {
-	_Alignas(struct nlmsghdr) char buffer[QUESTION_BYTES];
-	struct nlmsghdr *question = mnl_nlmsg_put_header(buffer);
-	question->nlmsg_type = RTM_GETNEIGH;
-	question->nlmsg_flags = NLM_F_REQUEST;
-	struct ndmsg *header = mnl_nlmsg_put_extra_header(question, sizeof *header);
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	message->nlmsg_type = type;
+	message->nlmsg_flags = NLM_F_REQUEST | flags;
+	struct ndmsg *header = mnl_nlmsg_put_extra_header(message, sizeof *header);
 	header->ndm_family = AF_INET;
 	header->ndm_ifindex = (int)interface_index;
-	mnl_attr_put_u32(question, NDA_DST, htonl(ip));
+	mnl_attr_put_u32(message, NDA_DST, htonl(ip));
+	return message;
+}
+
+/* 0, or -errno; ENOENT: never heard of it. */
+static int find_entry(uint32_t interface_index, uint32_t ip, struct neighbour_message *found)
+{
+	_Alignas(struct nlmsghdr) char buffer[QUESTION_BYTES];
+	return netlink_request(put_entry(buffer, RTM_GETNEIGH, 0, interface_index, ip), note_neighbour, found);
+}
+
+enum neighbour_state neighbour_lookup(uint32_t interface_index, uint32_t ip, uint8_t mac[6])
+{
 	struct neighbour_message found;
-	if (netlink_request(question, note_neighbour, &found)) /* ENOENT: never heard of it */
+	if (find_entry(interface_index, ip, &found))
 		return NEIGHBOUR_UNKNOWN;
 	if (found.state == NEIGHBOUR_KNOWN)
 		memcpy(mac, found.mac, sizeof found.mac);
 	return found.state;
+}
+
+void neighbour_forget(uint32_t interface_index, uint32_t ip)
+{
+	_Alignas(struct nlmsghdr) char buffer[QUESTION_BYTES];
+	struct neighbour_message found;
+	if (find_entry(interface_index, ip, &found) == 0 && !found.fixed)
+		netlink_request(put_entry(buffer, RTM_DELNEIGH, NLM_F_ACK, interface_index, ip), NULL, NULL);
 }
 
 int neighbour_provoke(uint32_t interface_index, uint32_t ip)

@@ -23,6 +23,13 @@ void neighbours_fini(struct neighbours *n);
 /* What the kernel knows now. `mac` is set when KNOWN (reachable, stale, delay, probe, permanent, noarp). */
 enum neighbour_state neighbour_lookup(uint32_t interface_index, uint32_t ip, uint8_t mac[6]);
 
+/*
+ * Makes the kernel ask again who has `ip`, at the next neighbour_provoke: for a peer that seems to have moved to
+ * another link address without saying so. An administrator's permanent entry stays. Needs CAP_NET_ADMIN; without it
+ * nothing happens.
+ */
+void neighbour_forget(uint32_t interface_index, uint32_t ip);
+
 /* Makes the kernel resolve `ip` (one UDP datagram to its discard port through that interface). 0 or HW_ERR_*. */
 int neighbour_provoke(uint32_t interface_index, uint32_t ip);
 

@@ -77,6 +77,19 @@ def a_paced_message_is_one_segment(t):
 
 
 @case(drivers=("af_xdp",))
+def survives_a_broker_that_changes_its_link_address(t):
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", 4000, "--rate", 1000)
+    time.sleep(1)
+    before = subprocess.run(t.lab.inside("cat", "/sys/class/net/eth0/address"), stdout=subprocess.PIPE, text=True,
+                            check=True).stdout.strip()
+    try:
+        subprocess.run(t.lab.inside("ip", "link", "set", "eth0", "address", "02:00:00:00:00:77"), check=True)
+        t.all_confirmed(running.wait(), 4000)
+    finally:
+        subprocess.run(t.lab.inside("ip", "link", "set", "eth0", "address", before), check=True)
+
+
+@case(drivers=("af_xdp",))
 def every_segment_has_good_checksums(t):
     with capture(t, t.path("wire.pcap")):
         t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 2000, "--size", 301), 2000)

@@ -155,6 +155,28 @@ static void a_gateway_outside_every_subnet_can_be_provoked(void **state)
 	assert_int_equal(settled(route.next_hop, mac), NEIGHBOUR_KNOWN);
 }
 
+static void a_forgotten_neighbour_is_asked_for_anew(void **state)
+{
+	uint8_t mac[6] = {0};
+	lab_run(lab.ours, "ip neigh replace 10.77.0.2 lladdr 02:00:00:00:00:99 nud reachable dev xdp0");
+	assert_int_equal(settled(LAB_THEIR_IP, mac), NEIGHBOUR_KNOWN);
+	assert_int_equal(mac[5], 0x99);
+	neighbour_forget(lab.index, LAB_THEIR_IP);
+	assert_int_equal(neighbour_provoke(lab.index, LAB_THEIR_IP), 0);
+	assert_int_equal(settled(LAB_THEIR_IP, mac), NEIGHBOUR_KNOWN);
+	assert_memory_equal(mac, THEIR_MAC, 6);
+}
+
+static void an_administrators_neighbour_is_not_forgotten(void **state)
+{
+	uint8_t mac[6] = {0};
+	lab_run(lab.ours, "ip neigh replace 10.77.0.2 lladdr 02:00:00:00:00:99 nud permanent dev xdp0");
+	neighbour_forget(lab.index, LAB_THEIR_IP);
+	assert_int_equal(neighbour_lookup(lab.index, LAB_THEIR_IP, mac), NEIGHBOUR_KNOWN);
+	assert_int_equal(mac[5], 0x99);
+	neighbour_forget(lab.index, ABSENT_IP); /* nothing known, nothing to do */
+}
+
 struct seen {
 	uint32_t count;
 	enum neighbour_state state;
@@ -269,6 +291,8 @@ int main(void)
 		IN_THE_LAB(a_provoked_neighbour_becomes_known),
 		IN_THE_LAB(a_neighbour_that_does_not_answer_is_pending_then_failed),
 		IN_THE_LAB(a_gateway_outside_every_subnet_can_be_provoked),
+		IN_THE_LAB(a_forgotten_neighbour_is_asked_for_anew),
+		IN_THE_LAB(an_administrators_neighbour_is_not_forgotten),
 		IN_THE_LAB(changes_are_reported_as_they_happen),
 		IN_THE_LAB(after_an_overrun_everything_is_reported_again),
 		IN_THE_LAB(a_reserved_port_is_nobody_elses),

@@ -1,5 +1,6 @@
 """What the kernel and the wire see."""
 import contextlib
+import json
 import struct
 import subprocess
 import time
@@ -87,6 +88,28 @@ def survives_a_broker_that_changes_its_link_address(t):
         t.all_confirmed(running.wait(), 4000)
     finally:
         subprocess.run(t.lab.inside("ip", "link", "set", "eth0", "address", before), check=True)
+
+
+@case(drivers=("af_xdp",))
+def finds_the_broker_again_behind_a_wrong_link_address(t):
+    """Nothing but our own timeouts tells: the broker never asks for us, the kernel never sends to it."""
+    with open(f"/sys/class/net/{t.lab.interface}/address") as f:
+        our_mac = f.read().strip()
+    routes = json.loads(subprocess.run(["ip", "-j", "route", "get", t.lab.broker_ip], stdout=subprocess.PIPE, text=True,
+                                       check=True).stdout)
+    our_ip = routes[0]["prefsrc"]
+    theirs = t.lab.inside("ip", "neigh", "replace", our_ip, "lladdr", our_mac, "nud", "permanent", "dev", "eth0")
+    subprocess.run(theirs, check=True)
+    try:
+        running = t.start_publisher("publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
+        time.sleep(1)
+        subprocess.run(["ip", "neigh", "replace", t.lab.broker_ip, "lladdr", "02:00:00:00:00:99", "nud", "reachable",
+                        "dev", t.lab.interface], check=True)
+        result = running.wait()
+        t.all_confirmed(result, 3000)
+        holds(result["tcp"]["rto_fired"] > 0, "the wrong address was never used: this test sees nothing")
+    finally:
+        subprocess.run(t.lab.inside("ip", "neigh", "del", our_ip, "dev", "eth0"), check=True)
 
 
 @case(drivers=("af_xdp",))

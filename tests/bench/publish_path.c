@@ -203,7 +203,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: publish_path publish|ack|confirm|idle MESSAGES\n");
 		return 2;
 	}
-	clock_calibrate(&b.clock);
+	/* Read like the real one, but it stands still: no timer fires in one run and not in the next. */
+	b.clock = (struct clock_scale){.tsc = true, .ns0 = 1000000000u};
 	struct worker_options w = {.clock = &b.clock, .cpu = -1};
 	must(worker_init(&b.worker, &w) == 0, "worker");
 	struct transport *tp = make_transport(&b);

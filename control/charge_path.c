@@ -7,6 +7,7 @@
 #include "control/supervisor_internal.h"
 #include "dataplane/base/error.h"
 
+#define ROUTE_MTU_MIN         576u        /* what every IPv4 host accepts; our TCP cuts no smaller segments */
 #define TIMEOUTS_TO_ASK       2u          /* retransmission timeouts before the next hop is asked for anew ... */
 #define ASK_NEXT_HOP_AFTER_NS 1000000000u /* ... and no more often than this */
 #define PORTS_TO_TRY          64u         /* before every queue is polled instead */
@@ -54,6 +55,11 @@ void charge_path_route(struct charge *c, uint64_t now_ns)
 	}
 	if (!c->supervisor->choice.packets) {
 		charge_path_connect(c, now_ns);
+		return;
+	}
+	if (c->route.mtu < ROUTE_MTU_MIN) {
+		charge_end(c, HW_ERR_UNSUPPORTED, "the route to %s through %s has an MTU of %u; at least %u is needed",
+			   c->target.host, c->route.interface, (unsigned)c->route.mtu, ROUTE_MTU_MIN);
 		return;
 	}
 	c->phase = CHARGE_NEIGHBOUR;

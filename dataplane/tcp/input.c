@@ -154,8 +154,8 @@ static void take_reset(struct tcp *t, const struct tcp_segment *s, uint64_t now_
 		break;
 	case TCP_CLOSING:
 	case TCP_LAST_ACK:
-	case TCP_TIME_WAIT:
-		tcp_enter_closed(t, 0);
+	case TCP_TIME_WAIT: /* orderly, unless data of ours was still on its way */
+		tcp_enter_closed(t, t->tx->start == t->tx->end ? 0 : HW_ERR_CONN_RESET);
 		break;
 	default:
 		tcp_enter_closed(t, HW_ERR_CONN_RESET);
@@ -171,7 +171,7 @@ static uint32_t segment_window(const struct tcp *t, const struct tcp_segment *s)
 /* Fifth step in SYN-RECEIVED. False: the segment is done with. */
 static bool complete_open(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 {
-	if (s->ack != t->isn + 1) {
+	if (s->ack != t->isn + 1 || t->snd_nxt != t->isn + 1) { /* the latter: our SYN has not left yet */
 		tcp_reset_answer(t, s);
 		return false;
 	}
@@ -244,6 +244,10 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 		tcp_challenge(t, now_ns);
 		return false;
 	}
+	/* not before: what is refused, or a reset, which PAWS exempts, must not raise ts_recent beyond the peer's clock
+	 */
+	if (t->timestamps)
+		take_timestamp(t, s, now_ns);
 	if (seq_lt(s->ack, t->snd_una))
 		return true;
 	bool duplicate = is_duplicate(t, s);
@@ -361,8 +365,6 @@ static void input_synchronized(struct tcp *t, const struct tcp_segment *s, uint6
 		answer_unacceptable(t, s, now_ns);
 		return;
 	}
-	if (t->timestamps && s->has_timestamps)
-		take_timestamp(t, s, now_ns);
 	if (s->flags & TCP_RST) {
 		take_reset(t, s, now_ns);
 		return;

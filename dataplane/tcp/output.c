@@ -165,8 +165,12 @@ static bool reaches_fin(const struct tcp *t, uint32_t len)
 	return t->fin_queued && !t->fin_sent && len == pending_octets(t);
 }
 
+/* What was lost and waits for the congestion window keeps its place: small messages would pass it for ever. */
 static size_t output_new(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
+	uint32_t lost_seq, lost_len;
+	if (tcp_recovery_next(t, &lost_seq, &lost_len))
+		return 0;
 	uint32_t len = new_data_len(t, pending_octets(t));
 	return len ? send_new(t, packet, len, reaches_fin(t, len), now_ns) : 0;
 }

@@ -6,10 +6,16 @@
 
 #include "dataplane/tcp/tcp_internal.h"
 
-/* So that duplicate ACKs of the very first data count (RFC 6582, 3.2, step 1), it starts below all data. */
 void tcp_recovery_init(struct tcp *t)
 {
-	t->recovery = (struct tcp_recovery){.recovery_point = t->isn};
+	t->recovery = (struct tcp_recovery){0};
+}
+
+/* RFC 6582, 3.2: "recover" is kept for as long as the connection lasts, hence as a stream offset, which never wraps. */
+static void set_recovery_point(struct tcp *t)
+{
+	t->recovery.recovery_point = t->snd_nxt;
+	t->recovery.duplicates_from = t->nxt_offset + 1;
 }
 
 static uint32_t first_segment_end(const struct tcp *t)
@@ -60,7 +66,7 @@ static void enter(struct tcp *t, uint32_t lost_end)
 	struct tcp_recovery *r = &t->recovery;
 	tcp_congestion_on_loss(t);
 	r->phase = TCP_PHASE_RECOVERY;
-	r->recovery_point = t->snd_nxt;
+	set_recovery_point(t);
 	r->high_rxt = t->snd_una;
 	r->lost_end = lost_end;
 	r->force = true;
@@ -84,7 +90,7 @@ static uint32_t lost_by_duplicates(const struct tcp *t)
 	if (r->sacked_count)
 		return r->sacked[0].left;
 	/* RFC 6582, 3.2, step 1: not for data that was sent before the last recovery ended */
-	return t->sack_permitted || seq_gt(t->snd_una, r->recovery_point) ? first_segment_end(t) : t->snd_una;
+	return t->sack_permitted || t->tx->start >= r->duplicates_from ? first_segment_end(t) : t->snd_una;
 }
 
 void tcp_recovery_detect(struct tcp *t, bool duplicate, uint32_t newly_sacked)
@@ -123,7 +129,8 @@ void tcp_recovery_recut(struct tcp *t)
 {
 	struct tcp_recovery *r = &t->recovery;
 	r->phase = TCP_PHASE_LOSS;
-	r->recovery_point = r->lost_end = t->snd_nxt;
+	set_recovery_point(t);
+	r->lost_end = t->snd_nxt;
 	r->high_rxt = t->snd_una;
 	r->dup_acks = 0;
 	r->reno_left = 0;

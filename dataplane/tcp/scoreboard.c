@@ -56,7 +56,9 @@ uint32_t tcp_scoreboard_update(struct tcp *t, const struct tcp_segment *s)
 	uint32_t fresh = 0;
 	for (uint32_t i = 0; i < s->sack_count; i++) {
 		uint32_t left = s->sack[i].left, right = s->sack[i].right;
-		if (!seq_lt(left, right) || !seq_gt(left, t->snd_una) || !seq_le(right, t->snd_nxt))
+		/* distances, not seq_lt: a block may claim more than the 2^31 octets that it can tell apart */
+		uint32_t from = left - t->snd_una, to = right - t->snd_una;
+		if (from == 0 || from >= to || to > tcp_flight(t))
 			continue;
 		t->counters.sack_blocks++;
 		fresh += add(t, left, right);

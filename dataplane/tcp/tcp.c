@@ -62,6 +62,10 @@ struct tcp *tcp_init(void *memory, const struct tcp_config *config)
 static void reset(struct tcp *t, const struct tcp_tuple *tuple, uint32_t isn, struct extent_queue *tx)
 {
 	struct tcp_config config = t->config;
+	/* Several retransmissions or probes have to fit the user timeout: one that gets lost must not be the end. */
+	uint64_t most_ns = config.user_timeout_ns ? config.user_timeout_ns / 4 : config.rto_max_ns;
+	if (config.rto_max_ns > most_ns)
+		config.rto_max_ns = most_ns > config.rto_min_ns ? most_ns : config.rto_min_ns;
 	tcp_init(t, &config);
 	t->opened = true;
 	t->tuple = *tuple;
@@ -191,7 +195,8 @@ void tcp_close(struct tcp *t, uint64_t now_ns)
 void tcp_abort(struct tcp *t, uint64_t now_ns)
 {
 	bool known = t->state != TCP_CLOSED && t->snd_nxt != t->isn;
-	bool finished = t->state == TCP_CLOSING || t->state == TCP_LAST_ACK || t->state == TCP_TIME_WAIT;
+	bool finished =
+		t->fin_sent && (t->state == TCP_CLOSING || t->state == TCP_LAST_ACK || t->state == TCP_TIME_WAIT);
 	if (known && !finished) {
 		t->reset_due = true;
 		t->reset_seq = t->snd_nxt;

@@ -77,8 +77,9 @@ struct tcp_recovery {
 	uint32_t lost_end;       /* everything before it that is not SACKed is deemed lost */
 	uint32_t recovery_point; /* the phase ends when this is acknowledged */
 	uint32_t dup_acks;
-	uint32_t reno_left; /* without SACK: octets that duplicate ACKs say have left the network */
-	bool force;         /* the first retransmission does not ask the congestion window (RFC 6675, 5, 4.3) */
+	uint64_t duplicates_from; /* stream offset: below it, duplicate ACKs answer our own retransmissions */
+	uint32_t reno_left;       /* without SACK: octets that duplicate ACKs say have left the network */
+	bool force;               /* the first retransmission does not ask the congestion window (RFC 6675, 5, 4.3) */
 	uint32_t sacked_count;
 	uint32_t sacked_octets;
 	struct tcp_range sacked[TCP_SACKED_MAX]; /* ascending, apart from each other, inside (snd_una, snd_nxt] */

@@ -35,10 +35,14 @@ void tcp_ack_later(struct tcp *t, uint32_t octets, uint64_t now_ns)
 		tcp_timer_set(t, TCP_TIMER_DELAYED_ACK, now_ns + t->config.delayed_ack_ns);
 }
 
+static bool something_pending(const struct tcp *t)
+{
+	return t->nxt_offset < t->tx->end || (t->fin_queued && !t->fin_sent);
+}
+
 void tcp_arm_persist(struct tcp *t, uint64_t now_ns)
 {
-	bool pending = t->nxt_offset < t->tx->end || (t->fin_queued && !t->fin_sent);
-	if (!pending || tcp_flight(t) != 0 || t->probe_due || tcp_timer_armed(t, TCP_TIMER_PERSIST))
+	if (!something_pending(t) || tcp_flight(t) != 0 || t->probe_due || tcp_timer_armed(t, TCP_TIMER_PERSIST))
 		return;
 	t->probe_answered = true;
 	tcp_timer_set(t, TCP_TIMER_PERSIST, now_ns + tcp_rto(t));
@@ -111,7 +115,7 @@ static void on_retransmit(struct tcp *t, uint64_t now_ns)
 static void on_persist(struct tcp *t, uint64_t now_ns)
 {
 	tcp_timer_clear(t, TCP_TIMER_PERSIST);
-	if (tcp_flight(t) == 0) /* else the retransmission timer watches */
+	if (tcp_flight(t) == 0 && something_pending(t)) /* else the retransmission timer watches, or nothing need */
 		probe(t, now_ns);
 }
 

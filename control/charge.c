@@ -171,6 +171,7 @@ void charge_step(struct charge *c, uint64_t now_ns)
 			break;
 		case CHARGE_CONNECTING:
 			charge_path_check_queue(c, now_ns);
+			charge_path_check_next_hop(c, now_ns);
 			break;
 		case CHARGE_HANDSHAKE:
 			charge_session_step(c, now_ns);

@@ -90,12 +90,12 @@ void charge_path_check_next_hop(struct charge *c, uint64_t now_ns)
 	uint64_t timeouts = c->connection->publisher->figures.rto_fired;
 	if (!c->supervisor->choice.packets || now_ns - c->next_hop_asked_ns < ASK_NEXT_HOP_AFTER_NS)
 		return;
-	if (timeouts - c->timeouts_seen >= TIMEOUTS_TO_ASK) {
+	if (c->phase == CHARGE_CONNECTING || timeouts - c->timeouts_seen >= TIMEOUTS_TO_ASK) {
 		/* The kernel sends nothing there that would make it notice. Its monitor tells us what comes of it. */
 		neighbour_forget(c->route.interface_index, c->route.next_hop);
 		neighbour_provoke(c->route.interface_index, c->route.next_hop);
+		c->timeouts_seen = timeouts; /* not sooner: backed off they come further apart than we look */
 	}
-	c->timeouts_seen = timeouts;
 	c->next_hop_asked_ns = now_ns;
 }
 
@@ -153,6 +153,7 @@ void charge_path_connect(struct charge *c, uint64_t now_ns)
 		memcpy(open.address.next_hop_mac, c->next_hop_mac, 6);
 	}
 	c->phase = CHARGE_CONNECTING;
+	c->next_hop_asked_ns = now_ns;
 	open.generation = ++c->generation;
 	supervisor_send(s, &open);
 }

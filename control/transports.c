@@ -1,5 +1,6 @@
 #include "control/transports.h"
 
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -45,6 +46,10 @@ static int check_interface(const struct transport_request *request, const struct
 			 "'kernel'",
 			 route->interface);
 		return HW_ERR_UNSUPPORTED;
+	}
+	if (request->interface && if_nametoindex(request->interface) == 0) {
+		snprintf(why, why_bytes, "there is no network interface %s", request->interface);
+		return HW_ERR_INVALID;
 	}
 	if (request->interface && strcmp(request->interface, route->interface) != 0) {
 		snprintf(why, why_bytes, "the route to the broker leads through %s, not through %s", route->interface,
@@ -95,7 +100,7 @@ static int choose_af_xdp(const struct transport_request *request, const struct r
 static int choose_best(const struct transport_request *request, const struct route *route,
 		       struct transport_choice *choice, char *why, size_t why_bytes)
 {
-	char refused[256];
+	char refused[sizeof choice->reason - 32];
 	if (route->loopback)
 		return choose_kernel(request, route, choice, "auto: the broker is on this host", why, why_bytes);
 	if (choose_af_xdp(request, route, choice, refused, sizeof refused) == 0) {
@@ -103,8 +108,8 @@ static int choose_best(const struct transport_request *request, const struct rou
 			copy(choice->reason, sizeof choice->reason, "auto: AF_XDP works here");
 		return 0;
 	}
-	char reason[160];
-	snprintf(reason, sizeof reason, "auto: no AF_XDP: %.130s", refused);
+	char reason[sizeof choice->reason];
+	snprintf(reason, sizeof reason, "auto: no AF_XDP: %s", refused);
 	return choose_kernel(request, route, choice, reason, why, why_bytes);
 }
 

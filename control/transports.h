@@ -24,7 +24,7 @@ struct transport_choice {
 	struct transport *transport;
 	struct driver *driver; /* NULL for `kernel` */
 	bool packets;          /* TCP is ours: addresses, neighbours and ports have to be found */
-	char name[16], mode[32], reason[160], device[32];
+	char name[16], mode[32], reason[320], device[32];
 };
 
 /* Is this a driver's name at all? */

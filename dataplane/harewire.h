@@ -97,7 +97,7 @@ HAREWIRE_API int harewire_poll(struct harewire *hw);
 struct harewire_driver_info {
 	char driver[16];
 	char mode[32];    /* "native, copy" */
-	char reason[160]; /* why this one, when `auto` or the driver chose */
+	char reason[320]; /* why this one, when `auto` or the driver chose */
 	char device[32];
 	uint64_t packets_sent, packets_received;
 	uint64_t packets_dropped; /* handed over but lost before the wire */

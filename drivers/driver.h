@@ -34,7 +34,7 @@ struct driver_flow {
 struct driver_info {
 	char name[16];    /* "af_xdp", "null" */
 	char mode[32];    /* how it runs, for people: "native, copy" */
-	char reason[160]; /* why this mode was chosen and not a better one; may be empty */
+	char reason[320]; /* why this mode was chosen and not a better one; may be empty */
 	char device[32];  /* "eth0" */
 	uint8_t mac[6];
 	uint16_t mtu;         /* octets of an IP packet that fit both the device and the driver's buffers */

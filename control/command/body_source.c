@@ -93,7 +93,9 @@ int body_source_init(struct body_source *b, const struct settings *s, char *why,
 	memset(b, 0, sizeof *b);
 	b->fd = -1;
 	b->next_number = 1;
-	b->count = s->count == SETTING_UNSET ? 1 : s->count;
+	/* A rate or a duration speaks of many messages: without a count, of as many as there is time for. */
+	bool many = s->rate > 0 || s->duration_ns != SETTING_UNSET;
+	b->count = s->count == SETTING_UNSET ? (many ? UINT64_MAX : 1) : s->count;
 	snprintf(why, why_bytes, "out of memory");
 
 	if (s->lines) {
@@ -101,7 +103,7 @@ int body_source_init(struct body_source *b, const struct settings *s, char *why,
 		b->count = s->count; /* unset: all there are */
 		return open_input(b, s, why, why_bytes);
 	}
-	if (s->body || s->file || (s->size == SETTING_UNSET && s->count == SETTING_UNSET)) {
+	if (s->body || s->file || (s->size == SETTING_UNSET && s->count == SETTING_UNSET && !many)) {
 		b->kind = BODY_FIXED;
 		return read_whole_body(b, s, why, why_bytes);
 	}

@@ -195,9 +195,10 @@ static bool report(struct consumption *c)
 int consume_main(struct settings *s)
 {
 	struct consumption c = {.settings = s};
+	char why[RUN_TEXT_MAX];
 
 	if (!s->queue || !*s->queue) {
-		complain("say which queue to consume: --queue NAME");
+		report_refused(COMMAND_CONSUME, s->json, "say which queue to consume: --queue NAME");
 		return EXIT_USAGE;
 	}
 	if (s->json && s->output && strcmp(s->output, "-") == 0 && s->format == FORMAT_LEN32) {
@@ -206,7 +207,8 @@ int consume_main(struct settings *s)
 		return EXIT_USAGE;
 	}
 	if (body_output_open(&c.output, s->output, s->format)) {
-		complain("cannot write to %s: %s", s->output, strerror(errno));
+		snprintf(why, sizeof why, "cannot write to %s: %s", s->output, strerror(errno));
+		report_refused(COMMAND_CONSUME, s->json, why);
 		return EXIT_USAGE;
 	}
 	interrupt_catch();

@@ -70,7 +70,7 @@ int feed_main(struct settings *s)
 
 	if (check(s, &pattern, why, sizeof why) || properties_init(&properties, s, DEFAULT_SLOTS, why, sizeof why) ||
 	    open_feed(s, &feed, why, sizeof why) || feed_source_init(&source, feed, &pattern, &properties, s->count)) {
-		complain("%s", why);
+		report_refused(COMMAND_FEED, s->json, why);
 	} else {
 		properties.options.exchange = s->exchange;
 		status = publish(&run, s, &source) ? EXIT_GOOD : EXIT_MISSING;

@@ -1,4 +1,5 @@
 /* The harewire command: finds the subcommand, settles its settings, runs it. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,6 +7,7 @@
 #include "control/command/help.h"
 #include "control/command/options.h"
 #include "control/command/prepare.h"
+#include "control/command/report.h"
 #include "control/command/secrets.h"
 #include "dataplane/harewire.h"
 
@@ -29,6 +31,15 @@ static int find_subcommand(const char *name)
 	return -1;
 }
 
+/* Options that could not be settled may still have said in which form to hear of it. */
+static bool wants_json(int argc, char *const argv[])
+{
+	for (int i = 0; i < argc; i++)
+		if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "-j") == 0)
+			return true;
+	return false;
+}
+
 static int run_subcommand(int index, int argc, char *const argv[])
 {
 	struct prepared prepared;
@@ -36,7 +47,7 @@ static int run_subcommand(int index, int argc, char *const argv[])
 	int status;
 
 	if (prepare(&prepared, subcommands[index].command, argc, argv, why, sizeof why)) {
-		complain("%s: %s", subcommands[index].name, why);
+		report_refused(subcommands[index].command, wants_json(argc, argv), why);
 		status = EXIT_USAGE;
 	} else if (prepared.settings.help) {
 		help_print_subcommand(stdout, subcommands[index].command);

@@ -76,10 +76,10 @@ const struct option options[] = {
 	{"size", 's', OPTION_BYTES, SECTION_COMMAND, COMMAND_PUBLISH, 0, AT(size), "N[K|M]",
 	 .help = "generate bodies of N octets that begin with the message's number. Default 256 with --count", .min = 0, .max = 1u << 30},
 	{"count", 'n', OPTION_NUMBER, SECTION_COMMAND, ALL, 0, AT(count), "N",
-	 .help = "stop after N messages. publish: generate them, or repeat --body or --file N times", .min = 1, .max = 1ull << 48},
+	 .help = "stop after N messages. publish: generate them, or repeat --body or --file N times; without N, --rate and --duration generate until a signal or the time is over", .min = 1, .max = 1ull << 48},
 	{"slots", 0, OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(slots), "LIST",
 	 .help = "what each message carries besides its body: none, or some of sequence, time, duplicate, message-id, timestamp, "
-	 "separated by commas. Default sequence,time,duplicate for feed and for --count above 1, else none"},
+	 "separated by commas. Default sequence,time,duplicate for feed and for generated messages, else none"},
 	{"content-type", 0, OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(content_type), "TYPE", .help = "property content-type"},
 	{"persistent", 'p', OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(persistent), NULL, .help = "delivery mode 2: survives a broker's restart"},
 	{"mandatory", 'm', OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(mandatory), NULL,

@@ -185,7 +185,8 @@ static int parse_option(struct settings *s, struct arguments *a, const char *arg
 {
 	const char *value;
 	char reason[OPTION_WHY_MAX] = "out of memory";
-	int shown = (int)strcspn(argument, "="); /* never repeat a value: it may be a URL */
+	/* never repeat a value: it may be a URL */
+	int shown = argument[1] == '-' ? (int)strcspn(argument, "=") : 2;
 
 	const struct option *o = match(argument, s->command, &value);
 	if (!o) {

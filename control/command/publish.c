@@ -63,15 +63,16 @@ int publish_main(struct settings *s)
 	struct run run;
 	struct properties properties;
 	struct body_source bodies;
-	uint32_t slots = s->count != SETTING_UNSET && s->count > 1 ? DEFAULT_SLOTS : 0;
+	bool timed = (s->rate > 0 || s->duration_ns != SETTING_UNSET) && !s->body && !s->file && !s->lines;
+	uint32_t slots = timed || (s->count != SETTING_UNSET && s->count > 1) ? DEFAULT_SLOTS : 0;
 
 	if (check(s, why, sizeof why) || properties_init(&properties, s, slots, why, sizeof why)) {
-		complain("%s", why);
+		report_refused(COMMAND_PUBLISH, s->json, why);
 		return EXIT_USAGE;
 	}
 	int status = EXIT_USAGE;
 	if (body_source_init(&bodies, s, why, sizeof why))
-		complain("%s", why);
+		report_refused(COMMAND_PUBLISH, s->json, why);
 	else
 		status = publish(&run, s, &properties, &bodies) ? EXIT_GOOD : EXIT_MISSING;
 	body_source_fini(&bodies);

@@ -93,6 +93,16 @@ static void print_publish(const struct publish_report *r)
 	print_latency("due-to-confirm", &due);
 }
 
+void report_refused(enum subcommand command, bool as_json, const char *why)
+{
+	static const char *const names[] = {
+		[COMMAND_PUBLISH] = "publish", [COMMAND_FEED] = "feed", [COMMAND_CONSUME] = "consume"};
+
+	complain("%s: %s", names[command], why);
+	if (as_json)
+		report_refused_json(names[command], why);
+}
+
 void report_publish(const struct publish_report *report, const struct settings *settings)
 {
 	const struct run *run = report->run;

@@ -29,6 +29,9 @@ struct consume_report {
 	const char *text;
 };
 
+/* A subcommand that could not even begin: says why on standard error and, with --json, as the one object on standard
+ * output. */
+void report_refused(enum subcommand command, bool as_json, const char *why);
 void report_publish(const struct publish_report *report, const struct settings *settings);
 void report_consume(const struct consume_report *report, const struct settings *settings);
 

@@ -121,6 +121,16 @@ static void print_and_free(json *o)
 	json_object_put(o);
 }
 
+void report_refused_json(const char *command, const char *why)
+{
+	json *o = json_object_new_object();
+
+	add_text(o, "command", command);
+	json_object_object_add(o, "ok", json_object_new_boolean(0));
+	add_error(o, HW_ERR_INVALID, why);
+	print_and_free(o);
+}
+
 void report_publish_json(const struct publish_report *r)
 {
 	const struct run *run = r->run;

@@ -8,6 +8,7 @@
 #define REPORT_P999_SAMPLES  100000u
 #define REPORT_P9999_SAMPLES 1000000u
 
+void report_refused_json(const char *command, const char *why);
 void report_publish_json(const struct publish_report *report);
 void report_consume_json(const struct consume_report *report);
 

@@ -197,6 +197,11 @@ bool run_open(struct run *run, const struct settings *settings)
 	int code = prepare_schedule(run);
 	if (!code)
 		code = create_engine(run);
+	if (code == HW_ERR_INVALID && settings->cpu != SETTING_UNSET) {
+		run_fail(run, code, "CPU %llu does not exist or is not allowed here",
+			 (unsigned long long)settings->cpu);
+		return false;
+	}
 	if (code) {
 		run_fail(run, code, "%s", harewire_error_text(code));
 		return false;
@@ -204,6 +209,8 @@ bool run_open(struct run *run, const struct settings *settings)
 	open_publisher(run);
 	while (!run->ready && !should_stop(run))
 		wait_a_little(run, 0);
+	if (!run->ready && !run->code && interrupt_seen())
+		run_fail(run, HW_ERR_CLOSED, "interrupted while connecting");
 	run->ready_ns = clock_monotonic_ns();
 	if (settings->duration_ns != SETTING_UNSET)
 		run->deadline_ns = run->ready_ns + settings->duration_ns;

@@ -255,9 +255,21 @@ static void describe(struct af_xdp *xdp, uint32_t queue)
 	info->queues = device->rx_queues;
 	info->queue = queue;
 	info->shared_address = true;
-	/* The other end of a veth pair leaves TCP checksums to hardware that does not exist. */
-	if (strcmp(device->driver, "veth") == 0)
-		xdp->rx_flags = PACKET_CHECKSUM_GOOD;
+}
+
+/*
+ * Where a sender on this host leaves TCP checksums to hardware that does not exist on the way to us, they cannot be
+ * verified: at the other end of a veth pair always, through other virtual links in skb mode.
+ */
+static bool checksums_are_virtual(const struct af_xdp *xdp)
+{
+	static const char *const links[] = {"tun", "bridge", "macvlan", "virtio_net"};
+	if (strcmp(xdp->device.driver, "veth") == 0)
+		return true;
+	for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
+		if (strcmp(xdp->device.driver, links[i]) == 0)
+			return strncmp(xdp->driver.info.mode, "skb", 3) == 0;
+	return false;
 }
 
 static int set_up(struct af_xdp *xdp, const struct af_xdp_options *options, const struct why *why)
@@ -273,7 +285,10 @@ static int set_up(struct af_xdp *xdp, const struct af_xdp_options *options, cons
 		return why_say(why, HW_ERR_NOMEM, "no memory for the AF_XDP driver of %s", xdp->device.name);
 	describe(xdp, options->queue < 0 ? 0 : (uint32_t)options->queue);
 	rc = flow_program_load(&xdp->program, &xdp->device, why);
-	return rc ? rc : choose_mode(xdp, options->mode, frames, why);
+	rc = rc ? rc : choose_mode(xdp, options->mode, frames, why);
+	if (rc == 0 && checksums_are_virtual(xdp))
+		xdp->rx_flags = PACKET_CHECKSUM_GOOD;
+	return rc;
 }
 
 int af_xdp_create(const struct af_xdp_options *options, struct driver **out, char *why, size_t why_bytes)

@@ -118,6 +118,8 @@ static bool tx_drained(const struct xsk_queue *queue)
 	return tx_consumer(queue) == *queue->tx.producer;
 }
 
+#define KICK_PAUSE_TURNS 1024u
+
 enum kick_result { KICK_DONE, KICK_AGAIN, KICK_DROPPED, KICK_LATER };
 
 /*
@@ -149,6 +151,8 @@ static __attribute__((noinline)) void kick(struct af_xdp *xdp, struct xsk_queue 
 	for (uint32_t i = 0; i <= queue->tx.size && fruitless < KICKS_FRUITLESS_MAX; i++) {
 		uint32_t before = tx_consumer(queue);
 		enum kick_result result = kick_once(xdp, queue);
+		if (result == KICK_LATER)
+			queue->kick_pause = KICK_PAUSE_TURNS;
 		if (result == KICK_DONE || result == KICK_LATER)
 			break;
 		fruitless = result == KICK_AGAIN && tx_consumer(queue) == before ? fruitless + 1 : 0;
@@ -160,6 +164,10 @@ static __attribute__((noinline)) void kick(struct af_xdp *xdp, struct xsk_queue 
 static __attribute__((noinline)) void finish_transmission(struct af_xdp *xdp, struct xsk_queue *queue)
 {
 	queue->tx_unfinished = !tx_drained(queue);
+	if (unlikely(queue->kick_pause)) {
+		queue->kick_pause--;
+		return;
+	}
 	if (queue->tx_unfinished && xsk_ring_prod__needs_wakeup(&queue->tx))
 		kick(xdp, queue);
 }

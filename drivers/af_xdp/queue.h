@@ -32,7 +32,8 @@ struct xsk_queue {
 	uint8_t *area;
 	uint64_t *free_frames; /* stack of transmit frames, as offsets in area */
 	uint32_t free_count;
-	bool tx_unfinished; /* the kernel has not yet taken all of the tx ring */
+	bool tx_unfinished;  /* the kernel has not yet taken all of the tx ring */
+	uint32_t kick_pause; /* the device is down: so many turns until the next attempt */
 	int fd;
 	/* fixed once open */
 	uint32_t id; /* of the device's queue */

@@ -113,6 +113,13 @@ def finds_the_broker_again_behind_a_wrong_link_address(t):
 
 
 @case(drivers=("af_xdp",))
+def connects_although_the_kernel_remembers_an_old_link_address(t):
+    subprocess.run(["ip", "neigh", "replace", t.lab.broker_ip, "lladdr", "02:00:00:00:00:99", "nud", "stale",
+                    "dev", t.lab.interface], check=True)
+    t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 10), 10)
+
+
+@case(drivers=("af_xdp",))
 def every_segment_has_good_checksums(t):
     with capture(t, t.path("wire.pcap")):
         t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 2000, "--size", 301), 2000)

@@ -29,7 +29,7 @@ HW_LDFLAGS += -fsanitize=$(SANITIZE)
 endif
 
 # The rooms of the house (docs/architecture.md). Each is an archive, so that a test links only the rooms it is about.
-ROOMS := base net tcp amqp plane drivers af_xdp dpdk session netlink feed control
+ROOMS := base net tcp amqp plane drivers af_xdp dpdk session netlink nic feed control
 SRC_base    := $(wildcard dataplane/base/*.c)
 SRC_net     := $(wildcard dataplane/net/*.c)
 SRC_tcp     := $(wildcard dataplane/tcp/*.c)
@@ -40,6 +40,7 @@ SRC_af_xdp  := $(filter-out %.bpf.c,$(wildcard drivers/af_xdp/*.c))
 SRC_dpdk    := $(if $(filter 0,$(DPDK)),drivers/dpdk/absent.c,$(filter-out %/absent.c,$(wildcard drivers/dpdk/*.c)))
 SRC_session := $(wildcard control/session/*.c)
 SRC_netlink := $(wildcard control/netlink/*.c)
+SRC_nic     := $(wildcard control/nic/*.c)
 SRC_feed    := $(wildcard control/feed/*.c)
 SRC_command := $(wildcard control/command/*.c)
 SRC_control := $(wildcard control/*.c)
@@ -55,7 +56,7 @@ COMMAND_LIBS := -lcyaml -lpcap -lz -lrabbitmq -ljson-c -lm
 
 objs     = $(patsubst %.c,$(B)/obj/%.o,$(1))
 archives = $(patsubst %,$(B)/lib/%.a,$(1))
-LIB_OBJS := $(foreach r,base net tcp amqp plane drivers af_xdp dpdk session netlink control,$(call objs,$(SRC_$(r))))
+LIB_OBJS := $(foreach r,base net tcp amqp plane drivers af_xdp dpdk session netlink nic control,$(call objs,$(SRC_$(r))))
 
 .PHONY: all lib help
 all: $(B)/harewire $(B)/libharewire.so $(B)/libharewire.a

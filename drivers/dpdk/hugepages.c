@@ -8,7 +8,7 @@
 #include "dataplane/base/error.h"
 
 #define FIX                                                                                                            \
-	"'sysctl vm.nr_hugepages=64' sets aside 128 MB in pages of 2 MB ('--eal --no-huge' does without, for trials: " \
+	"'sysctl vm.nr_hugepages=64' sets aside 128 MB in pages of 2 MB (--eal=--no-huge does without, for trials: "   \
 	"slower, and only for virtual devices)"
 
 static uint64_t read_number(const char *directory, const char *size, const char *file)

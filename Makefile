@@ -3,6 +3,7 @@
 #   B=dir                 build somewhere else than build/
 #   CC=clang              another compiler
 #   SANITIZE=address,undefined   instrumented build, kept apart in build-address-undefined/
+#   DPDK=0                without the DPDK driver; default: with it if pkg-config finds libdpdk
 #   V=1                   show the commands
 
 CC       := $(if $(filter default,$(origin CC)),gcc,$(CC))
@@ -10,7 +11,10 @@ CLANG    ?= clang
 BPFTOOL  ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 SANITIZE ?=
 comma    := ,
-B        ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+DPDK     ?= $(shell pkg-config --exists 'libdpdk >= 22.11' 2>/dev/null && echo 1 || echo 0)
+DPDK     := $(DPDK)
+export DPDK
+B        ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(filter command line,$(origin DPDK)),$(if $(filter 0,$(DPDK)),-nodpdk))
 Q        := $(if $(V),,@)
 
 OPT      ?= -O2
@@ -25,7 +29,7 @@ HW_LDFLAGS += -fsanitize=$(SANITIZE)
 endif
 
 # The rooms of the house (docs/architecture.md). Each is an archive, so that a test links only the rooms it is about.
-ROOMS := base net tcp amqp plane drivers af_xdp session netlink feed control
+ROOMS := base net tcp amqp plane drivers af_xdp dpdk session netlink nic feed control
 SRC_base    := $(wildcard dataplane/base/*.c)
 SRC_net     := $(wildcard dataplane/net/*.c)
 SRC_tcp     := $(wildcard dataplane/tcp/*.c)
@@ -33,18 +37,26 @@ SRC_amqp    := $(wildcard dataplane/amqp/*.c)
 SRC_plane   := $(wildcard dataplane/*.c)
 SRC_drivers := $(wildcard drivers/kernel/*.c drivers/interceptors/*.c drivers/null/*.c)
 SRC_af_xdp  := $(filter-out %.bpf.c,$(wildcard drivers/af_xdp/*.c))
+SRC_dpdk    := $(if $(filter 0,$(DPDK)),drivers/dpdk/absent.c,$(filter-out %/absent.c,$(wildcard drivers/dpdk/*.c)))
 SRC_session := $(wildcard control/session/*.c)
 SRC_netlink := $(wildcard control/netlink/*.c)
+SRC_nic     := $(wildcard control/nic/*.c)
 SRC_feed    := $(wildcard control/feed/*.c)
 SRC_command := $(wildcard control/command/*.c)
 SRC_control := $(wildcard control/*.c)
 
 LIBS := -lrabbitmq -lxdp -lbpf -lmnl -lm
+ifneq ($(DPDK),0)
+# As system headers: their warnings are not ours. Poll-mode drivers are plugins, loaded when the EAL starts.
+DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
+DPDK_LIBS   := -lrte_ethdev -lrte_mbuf -lrte_mempool -lrte_ring -lrte_eal
+LIBS        += $(DPDK_LIBS)
+endif
 COMMAND_LIBS := -lcyaml -lpcap -lz -lrabbitmq -ljson-c -lm
 
 objs     = $(patsubst %.c,$(B)/obj/%.o,$(1))
 archives = $(patsubst %,$(B)/lib/%.a,$(1))
-LIB_OBJS := $(foreach r,base net tcp amqp plane drivers af_xdp session netlink control,$(call objs,$(SRC_$(r))))
+LIB_OBJS := $(foreach r,base net tcp amqp plane drivers af_xdp dpdk session netlink nic control,$(call objs,$(SRC_$(r))))
 
 .PHONY: all lib help
 all: $(B)/harewire $(B)/libharewire.so $(B)/libharewire.a
@@ -84,6 +96,10 @@ $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*) >$@
 
 $(call objs,$(SRC_af_xdp)): $(patsubst drivers/af_xdp/%.bpf.c,$(B)/gen/%.skel.h,$(wildcard drivers/af_xdp/*.bpf.c))
+
+ifneq ($(DPDK),0)
+$(call objs,$(SRC_dpdk)): HW_CFLAGS += $(DPDK_CFLAGS)
+endif
 
 include tests/tests.mk
 -include scripts/targets.mk

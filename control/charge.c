@@ -126,6 +126,13 @@ static bool check_unready(struct charge *c, uint64_t now_ns)
 	uint64_t grace_ns = c->phase == CHARGE_HANDSHAKE ? 1000000000u : 0;
 	if (now_ns < c->deadline_ns + grace_ns)
 		return false;
+	if (c->phase == CHARGE_NEIGHBOUR && charge_path_link_down(c)) {
+		charge_end(c, HW_ERR_LINK_DOWN,
+			   "the link of %s is down: check the cable, the switch's port, or the virtual device's other "
+			   "end",
+			   c->route.interface);
+		return true;
+	}
 	charge_end(c, HW_ERR_TIMEOUT, "%s:%u: timed out while %s", c->target.host, (unsigned)c->target.port,
 		   phase_doing[c->phase]);
 	return true;

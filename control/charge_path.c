@@ -1,4 +1,7 @@
-/* The way to a broker: route, transport, neighbour, local port, NIC queue. */
+/*
+ * The way to a broker: route, transport, neighbour, local port, NIC queue. Route, neighbour and port are the kernel's,
+ * or on a port that is ours alone the nic's (control/nic).
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +14,7 @@
 #define TIMEOUTS_TO_ASK       2u          /* retransmission timeouts before the next hop is asked for anew ... */
 #define ASK_NEXT_HOP_AFTER_NS 1000000000u /* ... and no more often than this */
 #define PORTS_TO_TRY          64u         /* before every queue is polled instead */
+#define WHY_BYTES             480u
 
 const char *ip_text(uint32_t ip, char text[16])
 {
@@ -24,10 +28,8 @@ static int get_transport(struct charge *c, char *why, size_t why_bytes)
 	struct supervisor *s = c->supervisor;
 	if (s->chosen)
 		return transport_check(&s->choice, &c->route, why, why_bytes);
-	struct transport_request request = {
-		.driver = s->options.driver, .interface = s->options.interface, .queue = s->options.queue};
 	struct transport_choice choice;
-	int err = transport_choose(&request, &c->route, &choice, why, why_bytes);
+	int err = transport_choose(&s->options.request, &c->route, &choice, why, why_bytes);
 	if (err)
 		return err;
 	pthread_mutex_lock(&s->lock);
@@ -40,20 +42,31 @@ static int get_transport(struct charge *c, char *why, size_t why_bytes)
 	return 0;
 }
 
+/* The kernel's routes come first, because the interface is theirs; on a port that is ours alone the port does. */
+static int find_route(struct charge *c, char *why, size_t why_bytes)
+{
+	struct supervisor *s = c->supervisor;
+	char ip[16];
+	bool exclusive = transport_is_exclusive(s->options.request.driver);
+	int err = exclusive ? 0 : route_lookup(c->remote_ip, &c->route);
+	if (err) {
+		snprintf(why, why_bytes, "no route to %s (%s)", c->target.host, ip_text(c->remote_ip, ip));
+		return err;
+	}
+	err = get_transport(c, why, why_bytes);
+	return err || !exclusive ? err : nic_route(s->choice.nic, c->remote_ip, &c->route, why, why_bytes);
+}
+
 void charge_path_route(struct charge *c, uint64_t now_ns)
 {
-	char why[256], ip[16];
-	int err = route_lookup(c->remote_ip, &c->route);
-	if (err) {
-		charge_end(c, err, "no route to %s (%s)", c->target.host, ip_text(c->remote_ip, ip));
-		return;
-	}
-	err = get_transport(c, why, sizeof why);
+	const struct transport_choice *choice = &c->supervisor->choice;
+	char why[WHY_BYTES];
+	int err = find_route(c, why, sizeof why);
 	if (err) {
 		charge_end(c, err, "%s", why);
 		return;
 	}
-	if (!c->supervisor->choice.packets) {
+	if (!choice->packets) {
 		charge_path_connect(c, now_ns);
 		return;
 	}
@@ -64,7 +77,9 @@ void charge_path_route(struct charge *c, uint64_t now_ns)
 	}
 	c->phase = CHARGE_NEIGHBOUR;
 	/* Asked for anew each time: what the kernel remembers may be of a host that has gone. */
-	if (neighbour_lookup(c->route.interface_index, c->route.next_hop, c->next_hop_mac) != NEIGHBOUR_KNOWN)
+	if (choice->nic)
+		nic_resolve(choice->nic, c->route.next_hop, now_ns);
+	else if (neighbour_lookup(c->route.interface_index, c->route.next_hop, c->next_hop_mac) != NEIGHBOUR_KNOWN)
 		neighbour_provoke(c->route.interface_index, c->route.next_hop);
 	charge_path_neighbour(c, now_ns);
 }
@@ -72,7 +87,9 @@ void charge_path_route(struct charge *c, uint64_t now_ns)
 void charge_path_neighbour(struct charge *c, uint64_t now_ns)
 {
 	char ip[16];
-	switch (neighbour_lookup(c->route.interface_index, c->route.next_hop, c->next_hop_mac)) {
+	const struct nic *nic = c->supervisor->choice.nic;
+	switch (nic ? nic_neighbour(nic, c->route.next_hop, c->next_hop_mac)
+		    : neighbour_lookup(c->route.interface_index, c->route.next_hop, c->next_hop_mac)) {
 	case NEIGHBOUR_KNOWN:
 		charge_path_connect(c, now_ns);
 		break;
@@ -88,20 +105,34 @@ void charge_path_neighbour(struct charge *c, uint64_t now_ns)
 void charge_path_check_next_hop(struct charge *c, uint64_t now_ns)
 {
 	uint64_t timeouts = c->connection->publisher->figures.rto_fired;
+	struct nic *nic = c->supervisor->choice.nic;
 	if (!c->supervisor->choice.packets || now_ns - c->next_hop_asked_ns < ASK_NEXT_HOP_AFTER_NS)
 		return;
 	if (c->phase == CHARGE_CONNECTING || timeouts - c->timeouts_seen >= TIMEOUTS_TO_ASK) {
 		/* The kernel sends nothing there that would make it notice. Its monitor tells us what comes of it. */
-		neighbour_forget(c->route.interface_index, c->route.next_hop);
-		neighbour_provoke(c->route.interface_index, c->route.next_hop);
+		if (nic) {
+			nic_doubt(nic, c->route.next_hop, now_ns);
+		} else {
+			neighbour_forget(c->route.interface_index, c->route.next_hop);
+			neighbour_provoke(c->route.interface_index, c->route.next_hop);
+		}
 		c->timeouts_seen = timeouts; /* not sooner: backed off they come further apart than we look */
 	}
 	c->next_hop_asked_ns = now_ns;
 }
 
+bool charge_path_link_down(const struct charge *c)
+{
+	const struct nic *nic = c->supervisor->choice.nic;
+	return nic && !nic_link_up(nic);
+}
+
 void charge_path_release(struct charge *c)
 {
 	struct driver *d = c->supervisor->choice.driver;
+	if (c->nic_port)
+		nic_give_port(c->supervisor->choice.nic, c->nic_port);
+	c->nic_port = 0;
 	if (c->flow_added)
 		d->ops->flow_remove(d, &c->flow);
 	c->flow_added = false;
@@ -114,13 +145,15 @@ void charge_path_release(struct charge *c)
 static int claim_flow(struct charge *c)
 {
 	struct driver *d = c->supervisor->choice.driver;
-	uint16_t port = 0;
-	int fd = port_reserve(c->route.source_ip, &port);
-	if (fd < 0)
-		return fd;
+	struct nic *nic = c->supervisor->choice.nic;
+	uint16_t port = nic ? nic_take_port(nic) : 0;
+	int fd = nic ? -1 : port_reserve(c->route.source_ip, &port);
+	if (nic ? port == 0 : fd < 0)
+		return nic ? HW_ERR_BUSY : fd;
 	/* The port tried before is let go only now, so that the kernel does not hand it out again. */
 	charge_path_release(c);
 	c->port_fd = fd;
+	c->nic_port = nic ? port : 0;
 	c->flow = (struct driver_flow){.local_ip = c->route.source_ip,
 				       .remote_ip = c->remote_ip,
 				       .local_port = port,
@@ -149,6 +182,7 @@ void charge_path_connect(struct charge *c, uint64_t now_ns)
 		}
 		open.address.local_ip = c->flow.local_ip;
 		open.address.local_port = c->flow.local_port;
+		open.address.vlan = s->choice.nic ? nic_vlan(s->choice.nic) : 0;
 		memcpy(open.address.local_mac, s->choice.driver->info.mac, 6);
 		memcpy(open.address.next_hop_mac, c->next_hop_mac, 6);
 	}

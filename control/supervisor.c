@@ -99,6 +99,24 @@ static void on_neighbour(void *context, uint32_t interface_index, uint32_t ip, e
 		charge_neighbour(c, interface_index, ip, state, mac);
 }
 
+/* Of the neighbours of a port that is ours alone: no interface of the kernel's has the index 0. */
+static void on_nic_neighbour(void *context, uint32_t ip, const uint8_t mac[6])
+{
+	on_neighbour(context, 0, ip, NEIGHBOUR_KNOWN, mac);
+}
+
+static void on_nic_warning(void *context, const char *line)
+{
+	supervisor_log(context, HAREWIRE_LOG_WARNING, "%s", line);
+}
+
+static void step_nic(struct supervisor *s, uint64_t now_ns)
+{
+	const struct nic_events events = {.neighbour = on_nic_neighbour, .warning = on_nic_warning, .context = s};
+	if (s->chosen && s->choice.nic)
+		nic_step(s->choice.nic, now_ns, &events);
+}
+
 /* Takes removed charges off the list; from then on they are the application's to free. */
 static void unlink_removed(struct supervisor *s)
 {
@@ -154,6 +172,7 @@ static void *run(void *arg)
 		flush_overflow(s);
 		take_added(s, now_ns);
 		take_events(s, now_ns);
+		step_nic(s, now_ns);
 		for (struct charge *c = s->charges; c; c = c->next)
 			charge_step(c, now_ns);
 		unlink_removed(s);
@@ -170,15 +189,40 @@ static void wake(struct supervisor *s)
 	(void)n; /* refused only when it is readable anyway */
 }
 
+static void free_strings(struct supervisor *s)
+{
+	for (size_t i = 0; i < sizeof s->strings / sizeof s->strings[0]; i++)
+		free(s->strings[i]);
+}
+
+/* NULL and "" are the same: not given. */
+static int copy_strings(struct supervisor *s)
+{
+	struct transport_request *r = &s->options.request;
+	const char **fields[] = {&r->driver, &r->interface, &r->device, &r->address, &r->gateway, &r->eal};
+	_Static_assert(sizeof fields / sizeof fields[0] == sizeof s->strings / sizeof s->strings[0], "one each");
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		if (!*fields[i] || !**fields[i]) {
+			*fields[i] = NULL;
+			continue;
+		}
+		s->strings[i] = strdup(*fields[i]);
+		if (!s->strings[i])
+			return HW_ERR_NOMEM;
+		*fields[i] = s->strings[i];
+	}
+	return 0;
+}
+
 static void free_parts(struct supervisor *s)
 {
-	if (s->choice.transport)
-		s->choice.transport->ops->destroy(s->choice.transport);
+	transport_release(&s->choice);
 	neighbours_fini(&s->neighbours);
 	close(s->wake);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->changed);
 	free(s->overflow);
+	free_strings(s);
 	free(s);
 }
 
@@ -188,10 +232,11 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
 	if (!s)
 		return HW_ERR_NOMEM;
 	s->options = *options;
-	snprintf(s->driver, sizeof s->driver, "%s", options->driver);
-	snprintf(s->interface, sizeof s->interface, "%s", options->interface ? options->interface : "");
-	s->options.driver = s->driver;
-	s->options.interface = s->interface[0] ? s->interface : NULL;
+	if (copy_strings(s)) {
+		free_strings(s);
+		free(s);
+		return HW_ERR_NOMEM;
+	}
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_t monotonic;
 	pthread_condattr_init(&monotonic);
@@ -202,6 +247,7 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
 	if (s->wake < 0 || neighbours_init(&s->neighbours) != 0) {
 		if (s->wake >= 0)
 			close(s->wake);
+		free_strings(s);
 		free(s);
 		return HW_ERR_SYSTEM;
 	}

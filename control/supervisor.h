@@ -20,9 +20,8 @@
 struct supervisor;
 
 struct supervisor_options {
-	struct command_channel *channel; /* of the worker */
-	const char *driver, *interface;
-	int queue;
+	struct command_channel *channel;  /* of the worker */
+	struct transport_request request; /* strings are copied */
 	void (*log_line)(void *context, enum harewire_log_level level, const char *line);
 	void *log_context;
 };

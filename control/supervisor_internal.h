@@ -61,7 +61,8 @@ struct charge {
 	uint8_t next_hop_mac[6];
 	uint64_t timeouts_seen; /* retransmission timeouts when the next hop was last asked for */
 	uint64_t next_hop_asked_ns;
-	int port_fd; /* reserves the local port; -1: none */
+	int port_fd;       /* reserves the local port with the kernel; -1: none */
+	uint16_t nic_port; /* reserves it where the kernel has no part in it; 0: none */
 	struct driver_flow flow;
 	bool flow_added;
 	uint32_t ports_tried;
@@ -72,7 +73,7 @@ struct charge {
 
 struct supervisor {
 	struct supervisor_options options;
-	char driver[16], interface[32];
+	char *strings[6]; /* copies of options.request's */
 	pthread_t thread;
 	pthread_mutex_t lock; /* added, remove_wanted, removed, stop, choice */
 	pthread_cond_t changed;
@@ -115,6 +116,8 @@ void charge_path_check_queue(struct charge *c, uint64_t now_ns);
 /* Retransmission timeouts one after the other: is the next hop still where it was? */
 void charge_path_check_next_hop(struct charge *c, uint64_t now_ns);
 void charge_path_release(struct charge *c);
+/* Nothing can be sent because the link is down. */
+bool charge_path_link_down(const struct charge *c);
 
 /* charge_session.c: the handshake */
 void charge_session_start(struct charge *c, uint64_t now_ns);

@@ -8,11 +8,18 @@
 #include "dataplane/base/error.h"
 #include "dataplane/tcp_stream.h"
 #include "drivers/af_xdp/af_xdp.h"
+#include "drivers/dpdk/dpdk.h"
 #include "drivers/kernel/kernel_stream.h"
 
 bool transport_known(const char *driver)
 {
-	return !strcmp(driver, "auto") || !strcmp(driver, "af_xdp") || !strcmp(driver, "kernel");
+	return !strcmp(driver, "auto") || !strcmp(driver, "af_xdp") || !strcmp(driver, "dpdk") ||
+	       !strcmp(driver, "kernel");
+}
+
+bool transport_is_exclusive(const char *driver)
+{
+	return !strcmp(driver, "dpdk");
 }
 
 static void copy(char *dst, size_t cap, const char *src)
@@ -63,19 +70,12 @@ static int check_interface(const struct transport_request *request, const struct
 	return 0;
 }
 
-static int choose_af_xdp(const struct transport_request *request, const struct route *route,
-			 struct transport_choice *choice, char *why, size_t why_bytes)
+/* Our TCP over a packet driver, which is taken over. */
+static int add_tcp(struct driver *driver, struct side_channel *side, struct transport_choice *choice, char *why,
+		   size_t why_bytes)
 {
-	int err = check_interface(request, route, why, why_bytes);
-	if (err)
-		return err;
-	struct af_xdp_options options = {.interface = route->interface, .queue = request->queue};
-	struct driver *driver;
-	err = af_xdp_create(&options, &driver, why, why_bytes);
-	if (err)
-		return err;
-
-	struct tcp_transport_options tcp = {.streams = STREAMS_MAX};
+	struct tcp_transport_options tcp = {.streams = STREAMS_MAX, .side = side};
+	int err = 0;
 	tcp_config_init(&tcp.tcp);
 	tcp.tcp.mtu = driver->info.mtu;
 	if (getrandom(tcp.isn_secret, sizeof tcp.isn_secret, 0) != (ssize_t)sizeof tcp.isn_secret)
@@ -94,6 +94,52 @@ static int choose_af_xdp(const struct transport_request *request, const struct r
 	copy(choice->reason, sizeof choice->reason, driver->info.reason);
 	copy(choice->device, sizeof choice->device, driver->info.device);
 	return 0;
+}
+
+static int choose_af_xdp(const struct transport_request *request, const struct route *route,
+			 struct transport_choice *choice, char *why, size_t why_bytes)
+{
+	int err = check_interface(request, route, why, why_bytes);
+	if (err)
+		return err;
+	struct af_xdp_options options = {.interface = route->interface, .queue = request->queue};
+	struct driver *driver;
+	err = af_xdp_create(&options, &driver, why, why_bytes);
+	if (err)
+		return err;
+
+	return add_tcp(driver, NULL, choice, why, why_bytes);
+}
+
+/* A device of DPDK's, with an address of its own. */
+static int choose_dpdk(const struct transport_request *request, struct transport_choice *choice, char *why,
+		       size_t why_bytes)
+{
+	struct dpdk_options options = {.device = request->device,
+				       .eal = request->eal,
+				       .mtu = (uint16_t)(request->mtu <= UINT16_MAX ? request->mtu : UINT16_MAX),
+				       .cpu = request->cpu};
+	struct nic_address address;
+	struct driver *driver;
+	int err = nic_address_parse(request->address, request->gateway, request->vlan, &address, why, why_bytes);
+	if (!err)
+		err = dpdk_create(&options, &driver, why, why_bytes);
+	if (err)
+		return err;
+	struct nic *nic = NULL;
+	struct side_channel *side = nic_create(&address, driver, &nic) == 0 ? nic_add_worker(nic) : NULL;
+	if (!side) {
+		nic_destroy(nic);
+		driver->ops->destroy(driver);
+		copy(why, why_bytes, hw_error_sentence(HW_ERR_NOMEM));
+		return HW_ERR_NOMEM;
+	}
+	err = add_tcp(driver, side, choice, why, why_bytes);
+	if (err)
+		nic_destroy(nic);
+	else
+		choice->nic = nic;
+	return err;
 }
 
 /* The best that works here. */
@@ -121,13 +167,23 @@ int transport_choose(const struct transport_request *request, const struct route
 		return choose_kernel(request, route, choice, "", why, why_bytes);
 	if (!strcmp(request->driver, "af_xdp"))
 		return choose_af_xdp(request, route, choice, why, why_bytes);
+	if (transport_is_exclusive(request->driver))
+		return choose_dpdk(request, choice, why, why_bytes);
 	return choose_best(request, route, choice, why, why_bytes);
 }
 
 int transport_check(const struct transport_choice *choice, const struct route *route, char *why, size_t why_bytes)
 {
 	struct transport_request same = {.interface = choice->device};
-	return choice->packets ? check_interface(&same, route, why, why_bytes) : 0;
+	return choice->packets && !choice->nic ? check_interface(&same, route, why, why_bytes) : 0;
+}
+
+void transport_release(struct transport_choice *choice)
+{
+	if (choice->transport)
+		choice->transport->ops->destroy(choice->transport);
+	nic_destroy(choice->nic);
+	memset(choice, 0, sizeof *choice);
 }
 
 void transport_describe(const struct transport_choice *choice, struct harewire_driver_info *info)

@@ -65,9 +65,16 @@ int harewire_create(const struct harewire_options *options, struct harewire **ou
 		return err;
 	}
 	struct supervisor_options control = {.channel = &hw->worker.channel,
-					     .driver = driver,
-					     .interface = options->interface,
-					     .queue = options->queue,
+					     .request = {.driver = driver,
+							 .interface = options->interface,
+							 .queue = options->queue,
+							 .cpu = options->worker_cpu,
+							 .device = options->device,
+							 .address = options->address,
+							 .gateway = options->gateway,
+							 .eal = options->eal,
+							 .vlan = options->vlan,
+							 .mtu = options->mtu},
 					     .log_line = options->log_line,
 					     .log_context = options->log_context};
 	err = supervisor_create(&control, &hw->supervisor);

@@ -43,6 +43,7 @@ enum harewire_error {
 	HAREWIRE_ERR_CLAIM_OPEN = -11,
 	HAREWIRE_ERR_NO_CLAIM = -12,
 	HAREWIRE_ERR_TIMEOUT = -13,
+	HAREWIRE_ERR_NO_CPU = -14,
 };
 
 /* A sentence for any code of this library. Any thread; static lifetime. */
@@ -68,7 +69,7 @@ enum harewire_idle {
 enum harewire_log_level { HAREWIRE_LOG_ERROR, HAREWIRE_LOG_WARNING, HAREWIRE_LOG_INFO, HAREWIRE_LOG_DEBUG };
 
 struct harewire_options {
-	const char *driver;    /* "auto" (default), "af_xdp", "kernel" */
+	const char *driver;    /* "auto" (default), "af_xdp", "dpdk", "kernel" */
 	const char *interface; /* network interface for packet drivers; NULL: that of the route to the first broker */
 	int queue;             /* NIC queue to serve, or -1 (default): the driver's choice (0) */
 	enum harewire_mode mode;
@@ -76,6 +77,14 @@ struct harewire_options {
 	int worker_cpu; /* CPU to pin the worker to (threaded mode), or -1 (default) */
 	void (*log_line)(void *context, enum harewire_log_level level, const char *line); /* NULL: silent */
 	void *log_context;
+
+	/* Driver "dpdk" takes a port for itself, with an address of its own. NULL and 0: not given. */
+	const char *device;  /* PCI address "0000:3b:00.0" or virtual device "net_tap0,iface=hw0", with its arguments */
+	const char *address; /* IPv4 address and prefix length: "10.1.2.3/24" */
+	const char *gateway; /* for brokers outside of that network */
+	const char *eal;     /* more arguments for DPDK's EAL, separated by spaces; one set for the whole process */
+	uint32_t vlan;       /* 1..4094; 0: untagged */
+	uint32_t mtu;        /* octets of an IP packet; 0: the device's */
 };
 
 /* Fills in the defaults. Always call it first: fields may be added. */

@@ -9,6 +9,7 @@
 #include "dataplane/base/spsc.h"
 #include "dataplane/net/ethernet.h"
 #include "dataplane/net/icmp.h"
+#include "dataplane/net/ipv4.h"
 
 #define TABLE_SIZE    (4 * STREAMS_MAX) /* open addressing, at most a quarter full */
 #define EMPTY_SLOT    UINT16_MAX
@@ -27,6 +28,7 @@ struct tcp_transport {
 	struct transport transport;
 	struct driver *driver;
 	const struct driver_ops *ops; /* the driver's: one load less per burst */
+	struct side_channel *side;    /* or NULL */
 	struct tcp_config config;
 	uint8_t isn_secret[16];
 	uint32_t stream_count;
@@ -135,13 +137,49 @@ static inline void note_deadline(struct tcp_transport *tt, struct tcp_stream *ts
 	}
 }
 
+/* ---- what is not TCP ---- */
+
+/* A packet for none of our connections: control answers ARP and ping where the kernel does not. */
+static __attribute__((noinline)) void set_aside(struct tcp_transport *tt, const struct packet *packet)
+{
+	struct ethernet_frame frame; /* taken apart once more: on the hot path its parts stay in registers */
+	struct side_frame copy;
+	tt->strays++;
+	if (!tt->side || packet->len > sizeof copy.octets || ethernet_parse(packet->data, packet->len, &frame))
+		return;
+	bool icmp = frame.type == ETHERTYPE_IPV4 && frame.payload_len >= IPV4_HEADER_BYTES &&
+		    frame.payload[9] == IPV4_PROTOCOL_ICMP;
+	if (!icmp && frame.type != ETHERTYPE_ARP)
+		return;
+	copy.len = (uint16_t)packet->len;
+	memcpy(copy.octets, packet->data, packet->len);
+	spsc_push(&tt->side->from_wire, &copy);
+}
+
+static __attribute__((noinline)) void send_set_aside(struct tcp_transport *tt, const struct side_frame *frame)
+{
+	struct packet packet;
+	for (; frame; frame = spsc_peek(&tt->side->to_wire)) {
+		if (tt->ops->tx_reserve(tt->driver, &packet, 1) == 0)
+			return; /* next turn */
+		uint32_t send = frame->len <= packet.len;
+		if (send) {
+			memcpy(packet.data, frame->octets, frame->len);
+			packet.len = frame->len;
+		}
+		tt->ops->tx_submit(tt->driver, &packet, send, 1);
+		spsc_pop(&tt->side->to_wire);
+	}
+}
+
 /* ---- receiving ---- */
 
-static void take_icmp(struct tcp_transport *tt, const uint8_t *packet, size_t len, uint64_t now_ns)
+static __attribute__((noinline)) void take_icmp(struct tcp_transport *tt, const struct packet *packet,
+						const uint8_t *payload, size_t len, uint64_t now_ns)
 {
 	struct icmp_error icmp;
-	if (icmp_error_parse(packet, len, &icmp)) {
-		tt->strays++;
+	if (icmp_error_parse(payload, len, &icmp)) {
+		set_aside(tt, packet);
 		return;
 	}
 	struct tcp_tuple tuple = {.local_ip = icmp.quoted_source_ip,
@@ -164,12 +202,12 @@ static void take_packet(struct tcp_transport *tt, const struct packet *packet, u
 	struct ethernet_frame frame;
 	struct tcp_segment segment;
 	if (ethernet_parse(packet->data, packet->len, &frame) || frame.type != ETHERTYPE_IPV4) {
-		tt->strays++;
+		set_aside(tt, packet);
 		return;
 	}
 	bool verify = tt->config.verify_checksum && !(packet->flags & PACKET_CHECKSUM_GOOD);
 	if (tcp_segment_parse(frame.payload, frame.payload_len, verify, &segment)) {
-		take_icmp(tt, frame.payload, frame.payload_len, now_ns);
+		take_icmp(tt, packet, frame.payload, frame.payload_len, now_ns);
 		return;
 	}
 	struct tcp_stream *ts = table_find(tt, &segment.tuple);
@@ -197,6 +235,15 @@ static void receive(struct transport *tp, uint64_t now_ns)
 		if (n < DRIVER_BURST_MAX)
 			break;
 	}
+}
+
+/* On a port that is ours alone. The others' turn does not look for what never comes. */
+static void receive_beside(struct transport *tp, uint64_t now_ns)
+{
+	const struct side_frame *aside = spsc_peek(&transport_of(tp)->side->to_wire);
+	if (__builtin_expect(aside != NULL, 0))
+		send_set_aside(transport_of(tp), aside);
+	receive(tp, now_ns);
 }
 
 static void timers(struct transport *tp, uint64_t now_ns)
@@ -378,21 +425,15 @@ static void destroy(struct transport *tp)
 	free(tt);
 }
 
-static const struct transport_ops tcp_transport_ops = {
-	.receive = receive,
-	.timers = timers,
-	.open = open_stream,
-	.may_push = may_push,
-	.transmit = transmit,
-	.readable = readable,
-	.consume = consume,
-	.close = close_stream,
-	.abort = abort_stream,
-	.sent = sent,
-	.next_hop = next_hop,
-	.info = info,
-	.destroy = destroy,
-};
+#define TCP_TRANSPORT_OPS(receive_op)                                                                                  \
+	{                                                                                                              \
+		.receive = (receive_op), .timers = timers, .open = open_stream, .may_push = may_push,                  \
+		.transmit = transmit, .readable = readable, .consume = consume, .close = close_stream,                 \
+		.abort = abort_stream, .sent = sent, .next_hop = next_hop, .info = info, .destroy = destroy,           \
+	}
+
+static const struct transport_ops tcp_transport_ops = TCP_TRANSPORT_OPS(receive);
+static const struct transport_ops tcp_transport_ops_with_side = TCP_TRANSPORT_OPS(receive_beside);
 
 int tcp_transport_create(struct driver *driver, const struct tcp_transport_options *options, struct transport **out)
 {
@@ -414,7 +455,8 @@ int tcp_transport_create(struct driver *driver, const struct tcp_transport_optio
 	}
 	tt->driver = driver;
 	tt->ops = driver->ops;
-	tt->transport.ops = &tcp_transport_ops;
+	tt->side = options->side;
+	tt->transport.ops = options->side ? &tcp_transport_ops_with_side : &tcp_transport_ops;
 	tt->transport.next_deadline_ns = DEADLINE_NEVER;
 	for (uint32_t i = 0; i < tt->stream_count; i++) {
 		tt->streams[i].stream.transport = &tt->transport;

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "dataplane/side_channel.h"
 #include "dataplane/stream.h"
 #include "dataplane/tcp/tcp.h"
 #include "drivers/driver.h"
@@ -17,7 +18,8 @@
 struct tcp_transport_options {
 	struct tcp_config tcp; /* mtu is lowered to the driver's, and per connection to the route's */
 	uint8_t isn_secret[16];
-	uint32_t streams; /* 1..STREAMS_MAX */
+	uint32_t streams;          /* 1..STREAMS_MAX */
+	struct side_channel *side; /* for what is not TCP; outlives the transport. NULL: the kernel sees to that */
 };
 
 /* Takes the driver over: destroyed with the transport. 0 or HW_ERR_NOMEM. */

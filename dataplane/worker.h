@@ -54,7 +54,7 @@ void worker_fini(struct worker *w);
 /* One turn. Returns how much was done; 0: idle. */
 uint32_t worker_turn(struct worker *w);
 
-/* Threaded mode. HW_ERR_SYSTEM; HW_ERR_INVALID: no such CPU. */
+/* Threaded mode. HW_ERR_SYSTEM or HW_ERR_NO_CPU. */
 int worker_start(struct worker *w);
 void worker_stop(struct worker *w);
 

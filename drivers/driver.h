@@ -32,7 +32,7 @@ struct driver_flow {
 
 /* What the device and the mode it runs in can do; fixed once the driver exists. */
 struct driver_info {
-	char name[16];    /* "af_xdp", "null" */
+	char name[16];    /* "af_xdp", "dpdk", "null" */
 	char mode[32];    /* how it runs, for people: "native, copy" */
 	char reason[320]; /* why this mode was chosen and not a better one; may be empty */
 	char device[32];  /* "eth0" */
@@ -82,6 +82,8 @@ struct driver_ops {
 	/* Receive from every queue of the device from now on. 0 or HW_ERR_*. */
 	int (*receive_all_queues)(struct driver *d);
 
+	/* Any thread. Can the device reach its network? NULL: the kernel knows (shared_address). */
+	bool (*link_up)(const struct driver *d);
 	/* Any thread: racy snapshot. */
 	void (*stats)(const struct driver *d, struct driver_stats *stats);
 

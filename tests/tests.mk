@@ -8,14 +8,18 @@ UNIT_LINK_amqp    := amqp base
 UNIT_LINK_plane   := plane drivers tcp net amqp base
 UNIT_LINK_drivers := drivers tcp net base
 UNIT_LINK_af_xdp  := af_xdp net base
+UNIT_LINK_dpdk    := dpdk base
+UNIT_LINK_dpdk_absent := dpdk base
 UNIT_LINK_feed    := feed base
 UNIT_LINK_session := session amqp base
 UNIT_LINK_netlink := netlink base
-UNIT_LINK_control := control session netlink plane drivers af_xdp tcp net amqp base
+UNIT_LINK_nic     := nic net base
+UNIT_LINK_control := control session netlink nic plane drivers af_xdp dpdk tcp net amqp base
 UNIT_LINK_command := command fake_harewire feed session amqp base
 UNIT_LIBS_amqp    := -lrabbitmq
 UNIT_LIBS_feed    := -lpcap -lz
 UNIT_LIBS_af_xdp  := -lxdp -lbpf
+UNIT_LIBS_dpdk    := $(DPDK_LIBS)
 UNIT_LIBS_session := -lrabbitmq
 UNIT_LIBS_netlink := -lmnl
 UNIT_LIBS_control := $(LIBS)
@@ -25,7 +29,7 @@ UNIT_LIBS_command := $(COMMAND_LIBS)
 SRC_fake_harewire := $(wildcard tests/lib/fake_harewire/*.c)
 $(foreach r,command fake_harewire,$(eval $(call room_rule,$(r))))
 
-UNIT_ROOMS := base net tcp amqp plane drivers af_xdp session netlink feed control command
+UNIT_ROOMS := base net tcp amqp plane drivers af_xdp $(if $(filter 0,$(DPDK)),dpdk_absent,dpdk) session netlink nic feed control command
 UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard $(patsubst %,tests/unit/%/test_*.c,$(UNIT_ROOMS))))
 TESTLIB    := $(call objs,$(wildcard tests/lib/*.c))
 

@@ -6,7 +6,7 @@
 #define YEAR_SECONDS 31536000u
 
 static const char *const drivers[] = {
-	[DRIVER_AUTO] = "auto", [DRIVER_AF_XDP] = "af_xdp", [DRIVER_KERNEL] = "kernel", NULL};
+	[DRIVER_AUTO] = "auto", [DRIVER_AF_XDP] = "af_xdp", [DRIVER_DPDK] = "dpdk", [DRIVER_KERNEL] = "kernel", NULL};
 static const char *const idles[] = {[IDLE_BACKOFF] = "backoff", [IDLE_SPIN] = "spin", NULL};
 static const char *const formats[] = {[FORMAT_LINES] = "lines", [FORMAT_LEN32] = "len32", NULL};
 
@@ -31,9 +31,19 @@ const struct option options[] = {
 	 .help = "for connecting, logging in and declaring together. Default 10", .min = 1, .max = YEAR_SECONDS},
 	/* the driver */
 	{"driver", 'd', OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(driver), "NAME",
-	 .help = "auto (default: the best that works here), af_xdp or kernel", .choices = drivers},
+	 .help = "auto (default: af_xdp where it works, else kernel), af_xdp, dpdk or kernel", .choices = drivers},
 	{"interface", 'i', OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(interface), "NAME",
 	 .help = "network interface for af_xdp; default: $HAREWIRE_INTERFACE, else that of the route to the broker"},
+	{"device", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(device), "DEVICE",
+	 .help = "dpdk: the device to take, a PCI address such as 0000:3b:00.0 or a virtual device such as net_tap0,iface=hw0"},
+	{"address", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(address), "IP/PREFIX",
+	 .help = "dpdk: the IPv4 address that the device is to have, such as 10.1.2.3/24; nobody else may have it"},
+	{"gateway", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(gateway), "IP", .help = "dpdk: the way to brokers outside of that network"},
+	{"vlan", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(vlan), "N", .help = "dpdk: VLAN id; default: untagged", .min = 1, .max = 4094},
+	{"mtu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(mtu), "OCTETS",
+	 .help = "dpdk: the device's MTU; default: as it is", .min = 576, .max = 9600},
+	{"eal", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(eal), "ARGUMENTS",
+	 .help = "dpdk: more arguments for DPDK's EAL, separated by spaces; --eal=--no-huge does without hugepages"},
 	{"nic-queue", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(nic_queue), "N",
 	 .help = "NIC queue to serve; default: the driver's choice", .min = 0, .max = 4095},
 	{"cpu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(cpu), "N", .help = "pin the worker's thread to CPU N", .min = 0, .max = 4095},

@@ -41,7 +41,7 @@ static void show_log_line(void *context, enum harewire_log_level level, const ch
 static int create_engine(struct run *run)
 {
 	static const char *const drivers[] = {
-		[DRIVER_AUTO] = "auto", [DRIVER_AF_XDP] = "af_xdp", [DRIVER_KERNEL] = "kernel"};
+		[DRIVER_AUTO] = "auto", [DRIVER_AF_XDP] = "af_xdp", [DRIVER_DPDK] = "dpdk", [DRIVER_KERNEL] = "kernel"};
 	const struct settings *s = run->settings;
 	struct harewire_options options;
 
@@ -52,6 +52,12 @@ static int create_engine(struct run *run)
 	options.worker_cpu = s->cpu == SETTING_UNSET ? -1 : (int)s->cpu;
 	options.mode = s->inline_worker ? HAREWIRE_INLINE : HAREWIRE_THREADED;
 	options.idle = s->idle == IDLE_SPIN ? HAREWIRE_IDLE_SPIN : HAREWIRE_IDLE_BACKOFF;
+	options.device = s->device;
+	options.address = s->address;
+	options.gateway = s->gateway;
+	options.eal = s->eal;
+	options.vlan = (uint32_t)s->vlan;
+	options.mtu = (uint32_t)s->mtu;
 	options.log_line = show_log_line;
 	options.log_context = (void *)s;
 	return harewire_create(&options, &run->hw);

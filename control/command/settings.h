@@ -16,7 +16,7 @@ enum subcommand {
 	COMMAND_CONSUME = 1 << 2,
 };
 
-enum driver_choice { DRIVER_AUTO, DRIVER_AF_XDP, DRIVER_KERNEL };
+enum driver_choice { DRIVER_AUTO, DRIVER_AF_XDP, DRIVER_DPDK, DRIVER_KERNEL };
 enum idle_choice { IDLE_BACKOFF, IDLE_SPIN };
 enum output_format { FORMAT_LINES, FORMAT_LEN32 };
 
@@ -34,7 +34,8 @@ struct settings {
 	/* driver */
 	uint32_t driver, idle;
 	const char *interface;
-	uint64_t nic_queue, cpu;
+	const char *device, *address, *gateway, *eal;
+	uint64_t nic_queue, cpu, vlan, mtu;
 	bool inline_worker;
 	uint64_t log_bytes, max_messages;
 	/* declarations: as given, and what they become */

@@ -23,6 +23,9 @@
 	X(CLAIM_OPEN, -11, "a claim is already open")                                                                  \
 	X(NO_CLAIM, -12, "no claim is open")                                                                           \
 	X(TIMEOUT, -13, "timed out")                                                                                   \
+	X(NO_CPU, -14,                                                                                                 \
+	  "the CPU for the worker does not exist, is offline, or is not allowed to this process: see "                 \
+	  "/sys/devices/system/cpu/online, and taskset -p for this process's own")                                     \
 	/* why a byte stream ended */                                                                                  \
 	X(CONN_REFUSED, -20, "connection refused: nothing listens on that port")                                       \
 	X(CONN_RESET, -21, "connection reset by the broker's host")                                                    \

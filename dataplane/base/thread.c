@@ -12,7 +12,7 @@ int thread_start(pthread_t *thread, const char *name, int cpu, void *(*run)(void
 	pthread_attr_t attr;
 	sigset_t all, before;
 	if (cpu >= CPU_SETSIZE || cpu < THREAD_ANY_CPU)
-		return HW_ERR_INVALID;
+		return HW_ERR_NO_CPU;
 	pthread_attr_init(&attr);
 	if (cpu != THREAD_ANY_CPU) {
 		cpu_set_t set;
@@ -28,7 +28,7 @@ int thread_start(pthread_t *thread, const char *name, int cpu, void *(*run)(void
 	pthread_attr_destroy(&attr);
 	if (err) {
 		errno = err;
-		return err == EINVAL ? HW_ERR_INVALID : HW_ERR_SYSTEM;
+		return err == EINVAL ? HW_ERR_NO_CPU : HW_ERR_SYSTEM;
 	}
 	pthread_setname_np(*thread, name);
 	return 0;

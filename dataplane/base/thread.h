@@ -8,8 +8,8 @@
 
 #define THREAD_ANY_CPU (-1)
 
-/* `name`: up to 15 characters. `cpu`: to pin it to, or THREAD_ANY_CPU. 0, HW_ERR_INVALID (no such CPU) or
- * HW_ERR_SYSTEM. */
+/* `name`: up to 15 characters. `cpu`: to pin it to, or THREAD_ANY_CPU. 0, HW_ERR_NO_CPU (none, offline, not
+ * allowed) or HW_ERR_SYSTEM. */
 int thread_start(pthread_t *thread, const char *name, int cpu, void *(*run)(void *), void *arg);
 
 #endif

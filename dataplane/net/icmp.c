@@ -1,6 +1,7 @@
 #include "dataplane/net/icmp.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/error.h"
@@ -59,4 +60,42 @@ int icmp_error_parse(const uint8_t *packet, size_t len, struct icmp_error *error
 	bool too_big = error->type == ICMP_DESTINATION_UNREACHABLE && error->code == ICMP_FRAGMENTATION_NEEDED;
 	error->next_mtu = too_big ? get_be16(ip.payload + 6) : 0;
 	return parse_quote(ip.payload + ICMP_HEADER_BYTES, ip.payload_len - ICMP_HEADER_BYTES, error);
+}
+
+#define ECHO_TTL 64u
+
+/* A source that no single host has: answers to it would go to many, or to nobody. */
+static bool is_one_host(uint32_t ip)
+{
+	return ip >> 24 != 0 && ip >> 24 != 127 && ip >> 28 < 14;
+}
+
+static void put_checksum(uint8_t *field, const uint8_t *octets, size_t len)
+{
+	uint16_t sum = checksum_finish(checksum_partial(octets, len));
+	memcpy(field, &sum, sizeof sum);
+}
+
+size_t icmp_build_echo_reply(uint8_t *reply, const uint8_t *packet, size_t len, uint32_t our_ip)
+{
+	struct ipv4_packet ip;
+	if (ipv4_parse(packet, len, &ip) || ip.protocol != IPV4_PROTOCOL_ICMP || ip.destination != our_ip ||
+	    !is_one_host(ip.source) || ip.payload_len < ICMP_HEADER_BYTES || ip.payload[0] != ICMP_ECHO_REQUEST ||
+	    checksum_finish(checksum_partial(ip.payload, ip.payload_len)) != 0)
+		return 0;
+	uint8_t *icmp = reply + IPV4_HEADER_BYTES;
+	memset(reply, 0, IPV4_HEADER_BYTES);
+	reply[0] = 0x45;
+	put_be16(reply + 2, (uint16_t)(IPV4_HEADER_BYTES + ip.payload_len));
+	put_be16(reply + 6, IPV4_DONT_FRAGMENT);
+	reply[8] = ECHO_TTL;
+	reply[9] = IPV4_PROTOCOL_ICMP;
+	put_be32(reply + 12, our_ip);
+	put_be32(reply + 16, ip.source);
+	put_checksum(reply + 10, reply, IPV4_HEADER_BYTES);
+	memcpy(icmp, ip.payload, ip.payload_len);
+	icmp[0] = ICMP_ECHO_REPLY;
+	memset(icmp + 2, 0, 2);
+	put_checksum(icmp + 2, icmp, ip.payload_len);
+	return IPV4_HEADER_BYTES + ip.payload_len;
 }

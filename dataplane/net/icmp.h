@@ -1,12 +1,14 @@
-/* ICMP errors (RFC 792, 1191) about TCP segments we have sent. Other ICMP is not ours. */
+/* ICMP (RFC 792, 1191): errors about TCP segments we have sent, and the answer to a ping. Other ICMP is not ours. */
 #ifndef HAREWIRE_NET_ICMP_H
 #define HAREWIRE_NET_ICMP_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#define ICMP_ECHO_REPLY              0u
 #define ICMP_DESTINATION_UNREACHABLE 3u
 #define ICMP_SOURCE_QUENCH           4u
+#define ICMP_ECHO_REQUEST            8u
 #define ICMP_TIME_EXCEEDED           11u
 #define ICMP_PARAMETER_PROBLEM       12u
 
@@ -33,5 +35,11 @@ struct icmp_error {
  * ipv4_parse, HW_ERR_PACKET_SHORT, _CHECKSUM, or HW_ERR_PACKET_NOT_OURS: not ICMP, not an error, or not about TCP.
  */
 int icmp_error_parse(const uint8_t *packet, size_t len, struct icmp_error *error);
+
+/*
+ * If the IPv4 packet of `len` octets is an echo request from one host to `our_ip` (RFC 1122, 3.2.2.6), writes the
+ * reply, an IPv4 packet of at most `len` octets, and returns its length; else 0.
+ */
+size_t icmp_build_echo_reply(uint8_t *reply, const uint8_t *packet, size_t len, uint32_t our_ip);
 
 #endif

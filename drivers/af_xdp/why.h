@@ -1,31 +1,12 @@
-/* The sentence that goes with a failed set-up step: written where the step failed, returned with its code. */
+/* What AF_XDP's sentences have in common. */
 #ifndef HAREWIRE_AF_XDP_WHY_H
 #define HAREWIRE_AF_XDP_WHY_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "drivers/why.h"
 
 /* The remedy for a missing privilege: program and map, attachment, socket, packet buffers. */
 #define WHY_CAPABILITIES                                                                                               \
 	"run as root, or give the program CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_IPC_LOCK "                       \
 	"(setcap cap_bpf,cap_net_admin,cap_net_raw,cap_ipc_lock+ep)"
-
-struct why {
-	char *text;
-	size_t bytes;
-};
-
-/* Writes the sentence and returns `code`. */
-__attribute__((format(printf, 3, 4))) static inline int why_say(const struct why *why, int code, const char *format,
-								...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	if (why->bytes)
-		vsnprintf(why->text, why->bytes, format, arguments);
-	va_end(arguments);
-	return code;
-}
 
 #endif

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from harness import DRIVERS, case, equal, holds
+from harness import ALL_DRIVERS, DRIVERS, case, equal, holds
 
 
 def fails_saying(result, *words):
@@ -14,7 +14,7 @@ def fails_saying(result, *words):
         holds(word in said, f"{result.text()}{word!r} is not in {said!r}")
 
 
-@case(drivers=DRIVERS)
+@case(drivers=ALL_DRIVERS)
 def reports_a_wrong_password_and_keeps_it_secret(t):
     running = t.start_publisher("publish", "--queue", t.queue, "--body", "x", HAREWIRE_PASSWORD="not-the-secret")
     result = running.wait()
@@ -35,7 +35,7 @@ def reports_a_queue_declared_differently(t):
                  "PRECONDITION_FAILED", t.queue)
 
 
-@case(drivers=DRIVERS)
+@case(drivers=ALL_DRIVERS)
 def reports_a_missing_exchange_with_the_brokers_words(t):
     result = t.publish("publish", "--exchange", "x-missing", "--no-declare", "--routing-key", "k", "--count", 1000, "--rate",
                        2000, "--slots", "none")
@@ -63,7 +63,7 @@ def counts_messages_a_full_queue_rejects_as_nacked(t):
     t.adds_up(result)
 
 
-@case(drivers=DRIVERS)
+@case(drivers=ALL_DRIVERS)
 def counts_exactly_when_the_broker_is_killed(t):
     running = t.start_publisher("publish", "--queue", t.queue, "--count", 1000000, "--rate", 3000)
     time.sleep(2.5)
@@ -90,7 +90,7 @@ def repeats_the_brokers_words_when_it_shuts_down(t):
         t.lab.start_broker()
 
 
-@case(drivers=DRIVERS)
+@case(drivers=ALL_DRIVERS)
 def says_that_nobody_listens(t):
     result = t.start_publisher("publish", "--url", f"amqp://{t.lab.broker_ip}:5999", "--queue", "q", "--body", "x").wait(30)
     fails_saying(result, "refused")
@@ -105,7 +105,7 @@ def says_that_nobody_answers(t):
     holds(time.monotonic() - began < 20, "it took 20 s to give up after a connect timeout of 3 s")
 
 
-@case(drivers=DRIVERS)
+@case(drivers=ALL_DRIVERS)
 def goes_on_when_the_brokers_alarm_ends(t):
     t.lab.ctl("set_vm_memory_high_watermark", "0")
     try:
@@ -142,7 +142,7 @@ def leaves_no_xdp_program_when_killed(t):
     equal(len(t.messages(100, queue)), 100, "messages of the next run")
 
 
-@case(drivers=DRIVERS)
+@case(drivers=ALL_DRIVERS)
 def an_interrupt_ends_it_orderly(t):
     running = t.start_publisher("publish", "--queue", t.queue, "--count", 1000000, "--rate", 1000)
     time.sleep(2)

@@ -3,7 +3,7 @@ import os
 import struct
 
 import iex
-from harness import DRIVERS, Skip, case, equal, holds, repository, same_sequence
+from harness import ALL_DRIVERS, DPDK, Skip, case, equal, holds, repository, same_sequence
 
 REAL_CAPTURE = os.environ.get("HAREWIRE_CAPTURE") or repository("../shared/data/DEEP10.pcap.gz")
 
@@ -14,7 +14,7 @@ def len32_bodies(path):
             yield f.read(struct.unpack(">I", head)[0])
 
 
-@case(drivers=DRIVERS)
+@case(drivers=ALL_DRIVERS)
 def publishes_each_message_of_a_capture(t):
     expected = iex.write_capture(t.path("capture.pcap.gz"), 5000)
     result = t.publish("feed", t.path("capture.pcap.gz"), "--queue", t.queue, "--exchange", "x-" + t.queue)
@@ -26,7 +26,7 @@ def publishes_each_message_of_a_capture(t):
     same_sequence([m.routing_key for m in messages], [iex.routing_key(b) for b in expected], "routing keys")
 
 
-@case(drivers=DRIVERS)
+@case(drivers=ALL_DRIVERS)
 def a_synthetic_feed_is_the_same_twice(t):
     bodies = []
     for run in range(2):
@@ -39,7 +39,7 @@ def a_synthetic_feed_is_the_same_twice(t):
     same_sequence(bodies[0], bodies[1], "bodies")
 
 
-@case(drivers=("af_xdp",))
+@case(drivers=("af_xdp", *DPDK))
 def publishes_the_real_capture_at_full_speed(t):
     if not os.path.exists(REAL_CAPTURE):
         raise Skip("no capture: set HAREWIRE_CAPTURE")
@@ -69,7 +69,7 @@ def keys_of_the_real_capture_follow_the_pattern(t):
     same_sequence([m.routing_key for m in messages], [iex.routing_key(b) for b in expected], "routing keys")
 
 
-@case(drivers=DRIVERS)
+@case(drivers=ALL_DRIVERS)
 def keeps_the_rate_it_is_given(t):
     result = t.publish("feed", "synthetic", "--rate", 2000, "--count", 4000, "--queue", t.queue, "--exchange", "x-" + t.queue)
     t.all_confirmed(result, 4000)

@@ -8,9 +8,13 @@ import tempfile
 import uuid
 
 import amqp
+import dpdk
 from lab import ROOT
 
 DRIVERS = ("af_xdp", "kernel")
+# Over virtual devices; a build without DPDK has none.
+DPDK = () if os.environ.get("DPDK") == "0" else tuple("dpdk " + device for device in dpdk.PORTS)
+ALL_DRIVERS = DRIVERS + DPDK
 LIMIT_S = 120
 CASES = []
 
@@ -95,10 +99,14 @@ class Bench:
     """What a case works with: a lab that is up, a driver, a directory and a queue of its own."""
 
     def __init__(self, lab, driver, build):
-        self.lab, self.driver, self.build = lab, driver, build
+        self.lab, self.build = lab, build
+        self.driver, _, device = (driver or "").partition(" ")
+        self.port = dpdk.PORTS[device](lab) if device else None
         self.harewire = os.path.join(build, "harewire")
         self.queue = "q-" + uuid.uuid4().hex[:12]
         self.cleanup = contextlib.ExitStack()
+        if self.port:
+            self.cleanup.enter_context(self.port.up())
         self.directory = self.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="harewire-test-"))
 
     def __enter__(self):
@@ -123,14 +131,16 @@ class Bench:
         return running
 
     def start_publisher(self, subcommand, *arguments, **environment):
-        return self.start(subcommand, *arguments, "--driver", self.driver, **environment)
+        port = self.port.arguments() if self.port else ()
+        return self.start(subcommand, *port, "--driver", self.driver, *arguments,
+                          inside=bool(self.port and self.port.INSIDE), **environment)
 
     def publish(self, subcommand, *arguments, **environment):
         """Runs `publish` or `feed` to its end with the case's driver, and checks that it was this driver indeed."""
         result = self.start_publisher(subcommand, *arguments, **environment).wait()
         equal(result["driver"]["name"], self.driver, result.text() + "driver")
-        if self.driver == "af_xdp" and result["accepted"]:
-            holds(result["driver"]["packets_sent"] > 0, "no packet went through AF_XDP")
+        if self.driver != "kernel" and result["accepted"]:
+            holds(result["driver"]["packets_sent"] > 0, f"no packet went through {self.driver}")
         return result
 
     def all_confirmed(self, result, count):

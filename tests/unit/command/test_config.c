@@ -94,7 +94,7 @@ static void a_wrong_value_is_refused_with_line_and_name_in_any_section(void **st
 	assert_refused("feed:\n  rate: 1\npublish:\n  exchange: a\n  rate: fast\n", 5, "rate: 'fast' is neither");
 	assert_refused("publish:\n  exchange: a\nfeed:\n  symbols: 0\n", 4,
 		       "symbols: '0' is not a whole number from 1");
-	assert_refused("driver:\n  driver: dpdk\n", 2, "driver: 'dpdk' is not one of auto, af_xdp, kernel");
+	assert_refused("driver:\n  driver: netmap\n", 2, "driver: 'netmap' is not one of auto, af_xdp, dpdk, kernel");
 	assert_refused("publish:\n  persistent: maybe\n", 2, "persistent: 'maybe' is not true or false");
 	assert_refused("topology:\n  bindings:\n    - exchange: a\n", 2, "either queue or to-exchange");
 	assert_refused("topology:\n  queues:\n    - name: q\n      arguments: [x]\n", 2,

@@ -75,7 +75,8 @@ static void a_wrong_option_is_one_sentence_with_its_name_and_what_is_allowed(voi
 	assert_refused(COMMAND_PUBLISH, "--count: ''", "--count", "");
 	assert_refused(COMMAND_PUBLISH, "--size: '1T'", "--size", "1T");
 	assert_refused(COMMAND_PUBLISH, "--log-bytes: '18446744073709551615G'", "--log-bytes", "18446744073709551615G");
-	assert_refused(COMMAND_PUBLISH, "--driver: 'dpdk' is not one of auto, af_xdp, kernel", "--driver", "dpdk");
+	assert_refused(COMMAND_PUBLISH, "--driver: 'netmap' is not one of auto, af_xdp, dpdk, kernel", "--driver",
+		       "netmap");
 	assert_refused(COMMAND_PUBLISH, "--timeout: '-1'", "--timeout", "-1");
 	assert_refused(COMMAND_PUBLISH, "--duration: '0'", "--duration", "0");
 	assert_refused(COMMAND_PUBLISH, "--json takes no value", "--json=yes");

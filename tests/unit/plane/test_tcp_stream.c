@@ -1,6 +1,7 @@
 /* The worker over user-space TCP, a null driver and an interceptor that plays the broker's host. */
 #include "tests/unit/plane/plane.h"
 
+#include "dataplane/net/ethernet.h"
 #include "dataplane/tcp_stream.h"
 #include "drivers/interceptors/peer.h"
 #include "drivers/null/null.h"
@@ -30,6 +31,26 @@ static uint32_t tx_reserve(struct driver *d, struct packet *packets, uint32_t ma
 	return no_buffers ? 0 : peer_ops->tx_reserve(d, packets, max);
 }
 
+/* A frame of the test's that arrives next, ahead of the peer's. */
+static uint8_t injected[1600];
+static uint32_t injected_len;
+
+static uint32_t rx_burst(struct driver *d, struct packet *packets, uint32_t max)
+{
+	if (!injected_len)
+		return peer_ops->rx_burst(d, packets, max);
+	packets[0] = (struct packet){.data = injected, .len = injected_len};
+	return 1;
+}
+
+static void rx_release(struct driver *d, const struct packet *packets, uint32_t n)
+{
+	if (packets[0].data == injected)
+		injected_len = 0;
+	else
+		peer_ops->rx_release(d, packets, n);
+}
+
 static struct tcp_segment last_segment(void)
 {
 	struct tcp_segment s;
@@ -38,6 +59,8 @@ static struct tcp_segment last_segment(void)
 }
 
 /* ---- set-up ---- */
+
+static struct side_channel *side; /* of the next transport */
 
 struct wired {
 	struct plane p;
@@ -63,7 +86,7 @@ static void make_transport(struct wired *w)
 	struct null_options null = {.buffers = 64, .mtu = 1500, .mac = {2, 0, 0, 0, 0, 1}};
 	struct peer_options peer;
 	struct driver *inner;
-	struct tcp_transport_options tcp = {.streams = 1};
+	struct tcp_transport_options tcp = {.streams = 1, .side = side};
 	peer_options_init(&peer);
 	assert_int_equal(null_create(&null, &inner), 0);
 	assert_int_equal(peer_create(&peer, inner, &w->peer), 0);
@@ -71,6 +94,8 @@ static void make_transport(struct wired *w)
 	spied_ops = *peer_ops;
 	spied_ops.tx_submit = tx_submit;
 	spied_ops.tx_reserve = tx_reserve;
+	spied_ops.rx_burst = rx_burst;
+	spied_ops.rx_release = rx_release;
 	w->peer->ops = &spied_ops;
 	no_buffers = false;
 	frames_sent = 0;
@@ -218,6 +243,105 @@ static void a_reset_that_found_no_buffer_goes_out_later(void **state)
 	wired_fini(&w);
 }
 
+/* ---- what is not TCP ---- */
+
+static void make_side(struct side_channel *channel)
+{
+	memset(channel, 0, sizeof *channel);
+	assert_int_equal(side_channel_init(channel), 0);
+	side = channel;
+}
+
+static void inject(uint16_t type, uint8_t protocol, uint32_t len)
+{
+	static const uint8_t us[6] = {2, 0, 0, 0, 0, 1}, them[6] = {2, 0, 0, 0, 0, 2};
+	memset(injected, 0, sizeof injected);
+	size_t link = ethernet_build(injected, us, them, 0, type);
+	injected[link] = 0x45;
+	injected[link + 9] = protocol;
+	injected_len = len;
+}
+
+static void arp_and_icmp_are_set_aside_for_control_and_nothing_else_is(void **state)
+{
+	struct wired w;
+	struct side_channel channel;
+	make_side(&channel);
+	wired_init(&w);
+	static const struct {
+		uint16_t type;
+		uint8_t protocol;
+		uint32_t len;
+		bool kept;
+	} frames[] = {
+		{ETHERTYPE_ARP, 0, 42, true},    {ETHERTYPE_IPV4, 1, 98, true},  {ETHERTYPE_IPV4, 17, 98, false},
+		{0x86dd, 1, 98, false},          {ETHERTYPE_IPV4, 1, 20, false}, {ETHERTYPE_ARP, 0, 1534, true},
+		{ETHERTYPE_ARP, 0, 1535, false},
+	};
+	for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
+		uint64_t strays = tcp_transport_strays(w.tp);
+		inject(frames[i].type, frames[i].protocol, frames[i].len);
+		turns(&w, 2);
+		const struct side_frame *f = spsc_peek(&channel.from_wire);
+		assert_int_equal(f != NULL, frames[i].kept);
+		assert_int_equal(tcp_transport_strays(w.tp), strays + 1);
+		if (f) {
+			assert_int_equal(f->len, frames[i].len);
+			assert_memory_equal(f->octets, injected, f->len);
+			spsc_pop(&channel.from_wire);
+		}
+	}
+	wired_fini(&w);
+	side_channel_fini(&channel);
+	side = NULL;
+}
+
+static void a_full_side_channel_drops_and_the_worker_goes_on(void **state)
+{
+	struct wired w;
+	struct side_channel channel;
+	make_side(&channel);
+	wired_init(&w);
+	for (uint32_t i = 0; i < 3 * SIDE_RING; i++) {
+		inject(ETHERTYPE_ARP, 0, 42);
+		turns(&w, 1);
+	}
+	uint32_t kept = 0;
+	for (; spsc_peek(&channel.from_wire); kept++)
+		spsc_pop(&channel.from_wire);
+	assert_int_equal(kept, SIDE_RING);
+	uint32_t t = plane_template(&w.p, 0, 0), before = frames_sent;
+	plane_publish(&w.p, t, "tick");
+	turns(&w, 1);
+	assert_int_equal(frames_sent, before + 1);
+	wired_fini(&w);
+	side_channel_fini(&channel);
+	side = NULL;
+}
+
+static void controls_frames_go_out_as_they_are_when_there_is_a_buffer(void **state)
+{
+	struct wired w;
+	struct side_channel channel;
+	struct side_frame f = {.len = 60};
+	make_side(&channel);
+	wired_init(&w);
+	memset(f.octets, 0x5a, f.len);
+	uint32_t before = frames_sent;
+	no_buffers = true;
+	assert_true(spsc_push(&channel.to_wire, &f));
+	turns(&w, 3);
+	assert_int_equal(frames_sent, before);
+	no_buffers = false;
+	turns(&w, 3);
+	assert_int_equal(frames_sent, before + 1);
+	assert_int_equal(last_frame_len, 60);
+	assert_memory_equal(last_frame, f.octets, 60);
+	wired_fini(&w);
+	side_channel_fini(&channel);
+	side = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +352,9 @@ int main(void)
 		cmocka_unit_test(a_changed_next_hop_is_where_the_next_packet_goes),
 		cmocka_unit_test(an_aborted_connection_resets_its_peer),
 		cmocka_unit_test(a_reset_that_found_no_buffer_goes_out_later),
+		cmocka_unit_test(arp_and_icmp_are_set_aside_for_control_and_nothing_else_is),
+		cmocka_unit_test(a_full_side_channel_drops_and_the_worker_goes_on),
+		cmocka_unit_test(controls_frames_go_out_as_they_are_when_there_is_a_buffer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

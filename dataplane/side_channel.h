@@ -1,0 +1,45 @@
+/*
+ * Frames that are not TCP, between a worker and the control thread: on a port that is ours alone nobody else answers
+ * ARP and ping. Two single-producer single-consumer rings of copies; a full ring drops, as a wire would.
+ *
+ *     worker ── from_wire: ARP, ICMP that is no error of ours ──▶ control
+ *     worker ◀── to_wire: whole frames to be sent ─────────────── control
+ */
+#ifndef HAREWIRE_SIDE_CHANNEL_H
+#define HAREWIRE_SIDE_CHANNEL_H
+
+#include <stdint.h>
+
+#include "dataplane/base/spsc.h"
+
+#define SIDE_FRAME_BYTES 1534u /* longer frames are not for us: nobody pings with jumbo frames for an answer */
+#define SIDE_RING        64u
+
+struct side_frame {
+	uint16_t len;
+	uint8_t octets[SIDE_FRAME_BYTES];
+};
+
+struct side_channel {
+	struct spsc from_wire; /* struct side_frame; the worker produces */
+	struct spsc to_wire;   /* struct side_frame; control produces */
+};
+
+static inline void side_channel_fini(struct side_channel *side)
+{
+	spsc_fini(&side->from_wire);
+	spsc_fini(&side->to_wire);
+}
+
+/* 0 or HW_ERR_NOMEM. `side` is zeroed. */
+static inline int side_channel_init(struct side_channel *side)
+{
+	int err = spsc_init(&side->from_wire, SIDE_RING, sizeof(struct side_frame));
+	if (!err)
+		err = spsc_init(&side->to_wire, SIDE_RING, sizeof(struct side_frame));
+	if (err)
+		side_channel_fini(side);
+	return err;
+}
+
+#endif

@@ -1,0 +1,37 @@
+/* The DPDK driver's own state, shared by its set-up (dpdk.c) and its data path (data.c). */
+#ifndef HAREWIRE_DPDK_INSTANCE_H
+#define HAREWIRE_DPDK_INSTANCE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "drivers/dpdk/port.h"
+#include "drivers/driver.h"
+
+#define CACHE_LINE_BYTES 64
+
+/* Written by the worker, read by anyone. */
+struct counters {
+	_Atomic uint64_t rx_packets, rx_bytes, rx_dropped, tx_packets, tx_bytes, tx_no_buffer, tx_dropped;
+};
+
+struct dpdk {
+	struct driver driver; /* first: what the caller holds */
+
+	/* fixed once created */
+	struct dpdk_port port;
+
+	_Alignas(CACHE_LINE_BYTES) struct counters counters;
+	bool worker_known; /* the worker's thread has been made known to the EAL */
+};
+
+/* Data operations of struct driver_ops. */
+uint32_t dpdk_rx_burst(struct driver *d, struct packet *packets, uint32_t max);
+void dpdk_rx_release(struct driver *d, const struct packet *packets, uint32_t n);
+uint32_t dpdk_tx_reserve(struct driver *d, struct packet *packets, uint32_t max);
+void dpdk_tx_submit(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved);
+
+/* Once per process, before the first worker polls. */
+void dpdk_worker_init(void);
+
+#endif

@@ -1,0 +1,196 @@
+#include "drivers/dpdk/port.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/base/error.h"
+#include "drivers/dpdk/eal_log.h"
+
+#define DESCRIPTORS       1024u
+#define POOL_CACHE        256u
+#define LINK_HEADER_BYTES 18u /* Ethernet with one tag */
+#define MTU_MIN           576u
+#define MTU_MAX           9600u /* what NICs call jumbo, and a little */
+/* Many PMDs program receive buffers in steps of 1 KB and want at least two of them. */
+#define DATA_ROOM_MIN 2048u
+
+/* Says what DPDK itself logged first, or else what its code means. */
+static int fail(const struct dpdk_port *port, int code, int dpdk_errno, const char *step, const struct why *why)
+{
+	char words[192];
+	eal_log_first_error(words, sizeof words);
+	int error = dpdk_errno < 0 ? -dpdk_errno : dpdk_errno;
+	if (error == EBUSY || error == EEXIST || strstr(words, "busy"))
+		return why_say(why, HW_ERR_BUSY, "%s is in use by another program: end that first (%s)",
+			       port->device.devargs, words[0] ? words : strerror(error));
+	return why_say(why, code, "DPDK cannot %s %s: %s%s%s", step, port->device.devargs,
+		       error ? strerror(error) : "failed", words[0] ? "; it says: " : "", words);
+}
+
+/* ---- finding it ---- */
+
+static int attach(struct dpdk_port *port, const struct why *why)
+{
+	const char *name = port->device.name;
+	if (rte_eth_dev_get_port_by_name(name, &port->id) == 0)
+		return why_say(why, HW_ERR_BUSY,
+			       "%s is already in use by this process: give each worker a device of "
+			       "its own",
+			       name);
+	eal_log_mark();
+	int rc = rte_dev_probe(port->device.devargs);
+	if (rc == -ENOENT || rc == -ENODEV || rc == -EFAULT)
+		return fail(port, HW_ERR_INVALID, rc, "find a driver for", why);
+	if (rc)
+		return fail(port, HW_ERR_SYSTEM, rc, "open", why);
+	if (rte_eth_dev_get_port_by_name(name, &port->id) != 0)
+		return why_say(why, HW_ERR_UNSUPPORTED,
+			       "DPDK has no driver for %s: is the package of its poll-mode driver installed "
+			       "(librte-meta-net)?",
+			       port->device.devargs);
+	port->attached = true;
+	return 0;
+}
+
+/* ---- configuring it ---- */
+
+static int make_pools(struct dpdk_port *port, uint16_t rx_descriptors, uint16_t tx_descriptors, const struct why *why)
+{
+	char name[RTE_MEMPOOL_NAMESIZE];
+	uint32_t room = RTE_ALIGN(port->mtu + LINK_HEADER_BYTES, 64u);
+	uint16_t data_room = (uint16_t)(RTE_PKTMBUF_HEADROOM + (room < DATA_ROOM_MIN ? DATA_ROOM_MIN : room));
+	/* A full ring, both of the cache's halves, and what is in the worker's hands. */
+	uint32_t more = 2 * POOL_CACHE + 2 * RTE_MEMPOOL_CACHE_MAX_SIZE;
+	eal_log_mark();
+	snprintf(name, sizeof name, "harewire-rx-%u", port->id);
+	port->rx_pool = rte_pktmbuf_pool_create(name, rx_descriptors + more, POOL_CACHE, 0, data_room, port->node);
+	snprintf(name, sizeof name, "harewire-tx-%u", port->id);
+	port->tx_pool = rte_pktmbuf_pool_create(name, tx_descriptors + more, POOL_CACHE, 0, data_room, port->node);
+	if (!port->rx_pool || !port->tx_pool)
+		return why_say(why, HW_ERR_NOMEM,
+			       "no memory for the packet buffers of %s on NUMA node %d: set aside more hugepages "
+			       "('sysctl vm.nr_hugepages=64'; with --no-huge: more megabytes, '-m 128')",
+			       port->device.name, port->node);
+	port->frame_bytes = data_room - RTE_PKTMBUF_HEADROOM;
+	return 0;
+}
+
+static int set_mtu(struct dpdk_port *port, const struct rte_eth_dev_info *info, uint16_t wanted, const struct why *why)
+{
+	uint16_t now = 0;
+	rte_eth_dev_get_mtu(port->id, &now);
+	if (wanted && wanted != now) {
+		eal_log_mark();
+		int rc = wanted < MTU_MIN || wanted > MTU_MAX ? -ERANGE : rte_eth_dev_set_mtu(port->id, wanted);
+		if (rc)
+			return why_say(why, HW_ERR_INVALID, "%s does not take an MTU of %u (%u to %u may do): %s",
+				       port->device.name, wanted, RTE_MAX(info->min_mtu, MTU_MIN),
+				       RTE_MIN(info->max_mtu, MTU_MAX), strerror(-rc));
+		now = wanted;
+	}
+	port->mtu = RTE_MIN(now, (uint16_t)MTU_MAX);
+	return 0;
+}
+
+static int set_up_queues(struct dpdk_port *port, const struct rte_eth_dev_info *info, const struct why *why)
+{
+	uint16_t rx = DESCRIPTORS, tx = DESCRIPTORS;
+	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx);
+	if (rc)
+		return fail(port, HW_ERR_UNSUPPORTED, rc, "size the queues of", why);
+	int err = make_pools(port, rx, tx, why);
+	if (err)
+		return err;
+	struct rte_eth_rxconf rxconf = info->default_rxconf;
+	struct rte_eth_txconf txconf = info->default_txconf;
+	rxconf.offloads = 0;
+	txconf.offloads = port->fast_free ? RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE : 0;
+	unsigned node = (unsigned)port->node; /* -1 is SOCKET_ID_ANY */
+	rc = rte_eth_rx_queue_setup(port->id, 0, rx, node, &rxconf, port->rx_pool);
+	if (!rc)
+		rc = rte_eth_tx_queue_setup(port->id, 0, tx, node, &txconf);
+	return rc ? fail(port, HW_ERR_SYSTEM, rc, "set up the queues of", why) : 0;
+}
+
+/*
+ * No offload but FAST_FREE (one pool, nobody else holds a buffer): any other selects a slower transmit path in i40e and
+ * ixgbe, and checksums cost little while the octets are copied anyway.
+ */
+static int configure(struct dpdk_port *port, uint16_t mtu, const struct why *why)
+{
+	struct rte_eth_dev_info info;
+	struct rte_ether_addr mac;
+	eal_log_mark();
+	int rc = rte_eth_dev_info_get(port->id, &info);
+	if (!rc)
+		rc = rte_eth_macaddr_get(port->id, &mac);
+	if (rc)
+		return fail(port, HW_ERR_SYSTEM, rc, "ask after", why);
+	memcpy(port->mac, mac.addr_bytes, sizeof port->mac);
+	port->node = rte_eth_dev_socket_id(port->id);
+	port->fast_free = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+	snprintf(port->driver, sizeof port->driver, "%s", info.driver_name);
+	struct rte_eth_conf conf = {0};
+	if (port->fast_free)
+		conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+	rc = rte_eth_dev_configure(port->id, 1, 1, &conf);
+	if (rc)
+		return fail(port, HW_ERR_SYSTEM, rc, "configure", why);
+	int err = set_mtu(port, &info, mtu, why);
+	return err ? err : set_up_queues(port, &info, why);
+}
+
+static int start(struct dpdk_port *port, const struct why *why)
+{
+	eal_log_mark();
+	int rc = rte_eth_dev_start(port->id);
+	if (rc)
+		return fail(port, HW_ERR_SYSTEM, rc, "start", why);
+	port->started = true;
+	return 0;
+}
+
+/* ---- life ---- */
+
+int dpdk_port_open(struct dpdk_port *port, const char *device, uint16_t mtu, const struct why *why)
+{
+	memset(port, 0, sizeof *port);
+	int err = dpdk_device_parse(device, &port->device, why);
+	if (!err)
+		err = dpdk_device_check(&port->device, "/sys", why);
+	if (!err)
+		err = attach(port, why);
+	if (!err)
+		err = configure(port, mtu, why);
+	if (!err)
+		err = start(port, why);
+	if (err)
+		dpdk_port_close(port);
+	return err;
+}
+
+void dpdk_port_close(struct dpdk_port *port)
+{
+	struct rte_eth_dev_info info;
+	if (port->started)
+		rte_eth_dev_stop(port->id);
+	if (port->attached && rte_eth_dev_info_get(port->id, &info) == 0) {
+		rte_eth_dev_close(port->id);
+		rte_dev_remove(info.device); /* so that it can be opened again */
+	}
+	rte_mempool_free(port->rx_pool);
+	rte_mempool_free(port->tx_pool);
+	memset(port, 0, sizeof *port);
+}
+
+bool dpdk_port_link_up(const struct dpdk_port *port)
+{
+	struct rte_eth_link link = {0};
+	return rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}

@@ -1,0 +1,126 @@
+"""A port of our own: its address is found, answers, moves; and what cannot work is said in one sentence."""
+import os
+import socket
+import struct
+import subprocess
+import time
+
+import dpdk
+from cases_failure import fails_saying
+from harness import DPDK, Skip, case, equal, holds
+
+TAP = tuple(driver for driver in DPDK if "net_tap" in driver)
+
+
+def checksum(octets):
+    total = sum(struct.unpack(f">{len(octets) // 2}H", octets))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def ping(t, size):
+    """Sends an echo request from the broker's namespace; True if its reply comes back whole."""
+    body = struct.pack(">HH", os.getpid() & 0xFFFF, size) + os.urandom(size)
+    request = struct.pack(">BBH", 8, 0, checksum(b"\x08\0\0\0" + body)) + body
+    with t.lab.namespace():
+        s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    with s:
+        s.settimeout(1)
+        s.sendto(request, (t.port.ADDRESS, 0))
+        try:
+            while True:
+                packet = s.recv(4096)
+                if packet[20] == 0 and packet[24:] == body:
+                    return True
+        except socket.timeout:
+            return False
+
+
+def await_packets(t):
+    """Until the port has asked for the broker: it has its address then."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        listed = subprocess.run(["ip", "-n", t.lab.netns, "neigh", "show", t.port.ADDRESS], stdout=subprocess.PIPE, text=True,
+                                check=True).stdout
+        if "lladdr" in listed:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the broker's host has not learned the port's link address")
+
+
+@case(drivers=DPDK)
+def a_port_of_our_own_answers_ping(t):
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
+    await_packets(t)
+    equal([size for size in (0, 56, 1472) if not ping(t, size)], [], "sizes of pings without an answer")
+    t.all_confirmed(running.wait(), 3000)
+    equal(len(t.messages(3000)), 3000, "messages")
+
+
+@case(drivers=TAP)
+def follows_its_gateway_to_another_link_address(t):
+    tap = ("-n", t.lab.netns, "link", "set", "dev", dpdk.Tap.INTERFACE)
+    subprocess.run(t.lab.inside("sysctl", "-qw", f"net.ipv4.conf.{dpdk.Tap.INTERFACE}.arp_notify=1"), check=True)
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", 5000, "--rate", 1000, "-v")
+    await_packets(t)
+    time.sleep(1)
+    dpdk.ip(*tap, "address", "02:00:00:00:00:77")
+    result = running.wait()
+    t.all_confirmed(result, 5000)
+    holds(f"link address of {dpdk.Tap.GATEWAY} has changed" in result.err, result.text() + "the change went unnoticed")
+    t.arrived_once_in_order(t.consumer(t.queue, "--verify", "--count", 5000, "--idle-timeout", 10).wait(), 5000)
+
+
+@case(drivers=TAP)
+def survives_a_link_that_goes_down_and_up(t):
+    tap = ("-n", t.lab.netns, "link", "set", "dev", dpdk.Tap.INTERFACE)
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", 6000, "--rate", 1000, "--timeout", 60)
+    await_packets(t)
+    time.sleep(1)
+    dpdk.ip(*tap, "down")
+    time.sleep(1)
+    dpdk.ip(*tap, "up")
+    result = running.wait()
+    for words in ("the link of net_tap0 is down", "the link of net_tap0 is up"):
+        holds(words in result.err, f"{result.text()}{words!r} was not said")
+    t.all_confirmed(result, 6000)
+    t.arrived_once_in_order(t.consumer(t.queue, "--verify", "--count", 6000, "--idle-timeout", 10).wait(), 6000)
+
+
+@case(drivers=DPDK)
+def publishes_inline_with_the_device_on_the_applications_thread(t):
+    t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 3000, "--inline", "--idle", "spin"), 3000)
+    equal(len(t.messages(3000)), 3000, "messages")
+
+
+@case(drivers=DPDK[:1])
+def what_a_port_of_its_own_cannot_have_is_said(t):
+    no_huge, null = "--eal=" + dpdk.EAL, "net_null0,no-rx=1"
+    ours = ("--address", "198.51.100.2/24")
+    for words, arguments in (
+            (("--address 10.1.2.3/24",), ("--device", null, no_huge)),
+            (("needs a device",), (*ours, no_huge)),
+            (("'1.2.3.4'", "prefix"), ("--device", null, "--address", "1.2.3.4", no_huge)),
+            (("no PCI device 0000:77:1f.7", "lspci"), ("--device", "77:1f.7", *ours, no_huge)),
+            (("no interface 'nowhere0'",), ("--device", "net_af_packet0,iface=nowhere0", *ours, no_huge)),
+            (("net_nonesuch0", "driver"), ("--device", "net_nonesuch0", *ours, no_huge)),
+            (("CPU", "online"), ("--device", null, *ours, no_huge, "--cpu", 4000)),
+            (("no route", "--gateway"), ("--device", null, *ours, no_huge)),
+            (("no answer to ARP for 198.51.100.9",), ("--device", null, *ours, "--gateway", "198.51.100.9", no_huge)),
+            (("EAL does not start",), ("--device", null, *ours, "--eal=--no-huge --lcores=x")),
+    ):
+        result = t.start("publish", "--driver", "dpdk", "--queue", "q", "--body", "x", *arguments).wait(30)
+        fails_saying(result, *words)
+        equal(result["error"]["text"].count("\n"), 0, "lines in the sentence")
+
+
+@case(drivers=DPDK[:1])
+def without_hugepages_it_says_how_to_get_them(t):
+    with open("/proc/meminfo") as f:
+        pages = next(int(line.split()[1]) for line in f if line.startswith("HugePages_Total"))
+    if pages:
+        raise Skip("this host has hugepages")
+    result = t.start("publish", "--driver", "dpdk", "--device", "net_null0", "--address", "198.51.100.2/24", "--queue", "q",
+                     "--body", "x").wait(30)
+    fails_saying(result, "hugepages", "sysctl vm.nr_hugepages")

@@ -1,0 +1,318 @@
+/* The driver over virtual devices, without hugepages and without root: net_ring gives back what it is given. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dataplane/base/error.h"
+#include "drivers/dpdk/dpdk.h"
+#include "drivers/dpdk/eal.h"
+
+#define NO_HUGE "--no-huge -m 128"
+/* Sends come back: the transmit ring is the receive ring. */
+#define LOOP "net_ring0"
+
+static char why[512];
+
+static int create(const char *device, struct driver **d)
+{
+	const struct dpdk_options options = {.device = device, .eal = NO_HUGE, .cpu = -1};
+	why[0] = '\0';
+	return dpdk_create(&options, d, why, sizeof why);
+}
+
+static struct driver *must_create(const char *device)
+{
+	struct driver *d = NULL;
+	if (create(device, &d) != 0)
+		fail_msg("%s", why);
+	return d;
+}
+
+/* A net_ring outlives its port with what is in it, and that would be buffers of a pool that is gone. */
+static void destroy(struct driver *d)
+{
+	struct packet packets[DRIVER_BURST_MAX];
+	uint32_t n;
+	while ((n = d->ops->rx_burst(d, packets, DRIVER_BURST_MAX)) > 0)
+		d->ops->rx_release(d, packets, n);
+	d->ops->destroy(d);
+}
+
+static struct driver_stats stats_of(const struct driver *d)
+{
+	struct driver_stats s;
+	d->ops->stats(d, &s);
+	return s;
+}
+
+static void send_frames(struct driver *d, uint32_t n, uint32_t len, uint8_t mark)
+{
+	struct packet packets[DRIVER_BURST_MAX];
+	assert_int_equal(d->ops->tx_reserve(d, packets, n), n);
+	for (uint32_t i = 0; i < n; i++) {
+		packets[i].len = len;
+		memset(packets[i].data, mark + (int)i, len);
+	}
+	d->ops->tx_submit(d, packets, n, n);
+}
+
+static void says_what_it_is(void **state)
+{
+	struct driver *d = must_create("net_null0,no-rx=1");
+	assert_string_equal(d->info.name, "dpdk");
+	assert_string_equal(d->info.mode, "net_null");
+	assert_string_equal(d->info.device, "net_null0");
+	assert_int_equal(d->info.mtu, 1500);
+	assert_true(d->info.frame_bytes >= 1518);
+	assert_false(d->info.shared_address);
+	assert_true(d->ops->link_up(d));
+	destroy(d);
+}
+
+static void every_reserved_buffer_is_writable_over_its_whole_capacity(void **state)
+{
+	struct driver *d = must_create("net_null0,no-rx=1");
+	struct packet packets[DRIVER_BURST_MAX];
+	for (int round = 0; round < 200; round++) { /* more than the pool holds: buffers come back */
+		assert_int_equal(d->ops->tx_reserve(d, packets, DRIVER_BURST_MAX), DRIVER_BURST_MAX);
+		for (uint32_t i = 0; i < DRIVER_BURST_MAX; i++) {
+			assert_int_equal(packets[i].len, d->info.frame_bytes);
+			memset(packets[i].data, (int)i, packets[i].len);
+		}
+		for (uint32_t i = 0; i < DRIVER_BURST_MAX; i++)
+			assert_int_equal(packets[i].data[packets[i].len - 1], i);
+		for (uint32_t i = 0; i < DRIVER_BURST_MAX; i++)
+			packets[i].len = 60;
+		d->ops->tx_submit(d, packets, (uint32_t)round % (DRIVER_BURST_MAX + 1), DRIVER_BURST_MAX);
+	}
+	destroy(d);
+}
+
+static void frames_arrive_as_they_were_sent(void **state)
+{
+	struct driver *d = must_create(LOOP);
+	struct packet packets[DRIVER_BURST_MAX];
+	for (uint32_t round = 0; round < 300; round++) {
+		uint32_t n = round % DRIVER_BURST_MAX + 1, len = 60 + round;
+		send_frames(d, n, len, (uint8_t)round);
+		assert_int_equal(d->ops->rx_burst(d, packets, DRIVER_BURST_MAX), n);
+		for (uint32_t i = 0; i < n; i++) {
+			assert_int_equal(packets[i].len, len);
+			assert_int_equal(packets[i].flags, 0);
+			assert_int_equal(packets[i].data[0], (uint8_t)(round + i));
+			assert_int_equal(packets[i].data[len - 1], (uint8_t)(round + i));
+		}
+		d->ops->rx_release(d, packets, n);
+	}
+	assert_int_equal(d->ops->rx_burst(d, packets, DRIVER_BURST_MAX), 0);
+	destroy(d);
+}
+
+static void counts_what_it_sends_and_receives(void **state)
+{
+	struct driver *d = must_create(LOOP);
+	struct packet packets[DRIVER_BURST_MAX];
+	send_frames(d, 5, 100, 0);
+	uint32_t n = d->ops->rx_burst(d, packets, 3);
+	d->ops->rx_release(d, packets, n);
+	struct driver_stats s = stats_of(d);
+	assert_int_equal(s.tx_packets, 5);
+	assert_int_equal(s.tx_bytes, 500);
+	assert_int_equal(s.rx_packets, 3);
+	assert_int_equal(s.rx_bytes, 300);
+	assert_int_equal(s.tx_dropped, 0);
+	destroy(d);
+}
+
+/* The ring takes 1023: what does not fit is lost, said so, and its buffer is not. */
+static void a_frame_the_device_refuses_is_counted_as_lost(void **state)
+{
+	struct driver *d = must_create(LOOP);
+	struct packet packets[DRIVER_BURST_MAX];
+	uint64_t received = 0;
+	for (int round = 0; round < 3; round++) {
+		for (uint32_t sent = 0; sent < 40; sent++)
+			send_frames(d, DRIVER_BURST_MAX, 64, 0);
+		uint32_t n;
+		while ((n = d->ops->rx_burst(d, packets, DRIVER_BURST_MAX)) > 0) {
+			received += n;
+			d->ops->rx_release(d, packets, n);
+		}
+	}
+	struct driver_stats s = stats_of(d);
+	assert_int_equal(s.tx_packets, 3 * 40 * DRIVER_BURST_MAX);
+	assert_true(s.tx_dropped > 0);
+	assert_int_equal(received + s.tx_dropped, s.tx_packets);
+	destroy(d);
+}
+
+/* Received packets that nobody releases hold their buffers: on net_ring those are the transmit pool's. */
+static void reserves_what_there_is_and_says_when_there_is_none(void **state)
+{
+	struct driver *d = must_create(LOOP);
+	static struct packet held[8192];
+	struct packet packets[DRIVER_BURST_MAX];
+	uint32_t total = 0, reserved;
+	do {
+		reserved = d->ops->tx_reserve(d, packets, DRIVER_BURST_MAX);
+		for (uint32_t i = 0; i < reserved; i++)
+			packets[i].len = 64;
+		d->ops->tx_submit(d, packets, reserved, reserved);
+		total += d->ops->rx_burst(d, held + total, DRIVER_BURST_MAX);
+	} while (reserved == DRIVER_BURST_MAX && total < 8000);
+	assert_true(total < 8000);
+	assert_int_equal(d->ops->tx_reserve(d, packets, 1), 0);
+	assert_true(stats_of(d).tx_no_buffer > 0);
+	for (uint32_t i = 0; i < total; i += DRIVER_BURST_MAX)
+		d->ops->rx_release(d, held + i, total - i < DRIVER_BURST_MAX ? total - i : DRIVER_BURST_MAX);
+	assert_int_equal(d->ops->tx_reserve(d, packets, DRIVER_BURST_MAX), DRIVER_BURST_MAX);
+	d->ops->tx_submit(d, packets, 0, DRIVER_BURST_MAX);
+	destroy(d);
+}
+
+static void *poll_once(void *arg)
+{
+	struct driver *d = arg;
+	struct packet packets[DRIVER_BURST_MAX];
+	send_frames(d, 4, 64, 1);
+	uint32_t n = d->ops->rx_burst(d, packets, DRIVER_BURST_MAX);
+	d->ops->rx_release(d, packets, n);
+	return (void *)(uintptr_t)n;
+}
+
+/* More threads, one after the other, than the EAL has lcores: each gives its own back. */
+static void any_thread_may_be_the_worker_and_many_may_follow_each_other(void **state)
+{
+	for (int i = 0; i < 150; i++) {
+		struct driver *d = must_create(LOOP);
+		pthread_t thread;
+		void *received = NULL;
+		assert_int_equal(pthread_create(&thread, NULL, poll_once, d), 0);
+		pthread_join(thread, &received);
+		assert_int_equal((uintptr_t)received, 4);
+		destroy(d);
+	}
+}
+
+static void starting_leaves_the_threads_affinity_alone(void **state)
+{
+	cpu_set_t before, after;
+	pthread_getaffinity_np(pthread_self(), sizeof before, &before);
+	struct driver *d = must_create("net_null0,no-rx=1");
+	pthread_getaffinity_np(pthread_self(), sizeof after, &after);
+	assert_true(CPU_EQUAL(&before, &after));
+	destroy(d);
+}
+
+static void a_device_is_given_once_and_again_after_its_end(void **state)
+{
+	struct driver *d = must_create(LOOP), *second = NULL;
+	assert_int_equal(create(LOOP, &second), HW_ERR_BUSY);
+	assert_non_null(strstr(why, "net_ring0 is already in use"));
+	destroy(d);
+	d = must_create(LOOP);
+	destroy(d);
+}
+
+static void two_devices_live_side_by_side(void **state)
+{
+	struct driver *a = must_create("net_ring0"), *b = must_create("net_ring1");
+	struct packet packets[DRIVER_BURST_MAX];
+	send_frames(a, 3, 64, 7);
+	assert_int_equal(b->ops->rx_burst(b, packets, DRIVER_BURST_MAX), 0);
+	assert_int_equal(a->ops->rx_burst(a, packets, DRIVER_BURST_MAX), 3);
+	a->ops->rx_release(a, packets, 3);
+	destroy(a);
+	destroy(b);
+}
+
+static void says_that_there_is_no_driver_for_a_name(void **state)
+{
+	struct driver *d = NULL;
+	assert_int_not_equal(create("net_nonesuch0", &d), 0);
+	assert_non_null(strstr(why, "net_nonesuch0"));
+	assert_non_null(strstr(why, "driver"));
+}
+
+static void refuses_a_second_eal_in_the_process(void **state)
+{
+	struct driver *d = must_create("net_null0,no-rx=1"), *other = NULL;
+	const struct dpdk_options options = {.device = "net_null1", .eal = "--no-huge -m 64", .cpu = -1};
+	assert_int_equal(dpdk_create(&options, &other, why, sizeof why), HW_ERR_INVALID);
+	assert_non_null(strstr(why, NO_HUGE));
+	destroy(d);
+}
+
+static void refuses_an_mtu_the_device_does_not_take(void **state)
+{
+	const struct dpdk_options options = {.device = "net_null0,no-rx=1", .eal = NO_HUGE, .mtu = 100, .cpu = -1};
+	struct driver *d = NULL;
+	assert_int_equal(dpdk_create(&options, &d, why, sizeof why), HW_ERR_INVALID);
+	assert_non_null(strstr(why, "MTU of 100"));
+	d = must_create("net_null0,no-rx=1"); /* nothing of it was left */
+	destroy(d);
+}
+
+static bool has(const struct eal_arguments *a, const char *argument)
+{
+	for (int i = 0; i < a->count; i++)
+		if (strncmp(a->values[i], argument, strlen(argument)) == 0)
+			return true;
+	return false;
+}
+
+static void shares_nothing_with_other_processes_unless_told_to(void **state)
+{
+	static struct eal_arguments a;
+	const struct why reason = {why, sizeof why};
+	assert_int_equal(eal_arguments_build(NULL, &a, &reason), 0);
+	assert_true(a.hugepages && has(&a, "--in-memory") && has(&a, "--no-telemetry") && has(&a, "--allow=") &&
+		    has(&a, "--lcores"));
+	assert_int_equal(eal_arguments_build("--no-huge -m 64", &a, &reason), 0);
+	assert_true(!a.hugepages && !has(&a, "--in-memory") && has(&a, "--no-shconf") && has(&a, "--file-prefix"));
+	assert_string_equal(a.values[a.count - 1], "64");
+	assert_int_equal(eal_arguments_build("--lcores=0@3 -a 0000:03:00.0 --file-prefix=mine", &a, &reason), 0);
+	assert_false(has(&a, "--in-memory") || has(&a, "--allow="));
+	assert_int_equal(a.count, 6);
+}
+
+static void refuses_endless_arguments(void **state)
+{
+	static struct eal_arguments a;
+	static char many[4096];
+	memset(many, 'x', sizeof many - 1);
+	assert_int_equal(eal_arguments_build(many, &a, &(struct why){why, sizeof why}), HW_ERR_INVALID);
+	for (size_t i = 0; i + 1 < sizeof many; i += 2)
+		many[i] = ' ';
+	assert_int_equal(eal_arguments_build(many, &a, &(struct why){why, sizeof why}), HW_ERR_INVALID);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(shares_nothing_with_other_processes_unless_told_to),
+		cmocka_unit_test(refuses_endless_arguments),
+		cmocka_unit_test(starting_leaves_the_threads_affinity_alone),
+		cmocka_unit_test(says_what_it_is),
+		cmocka_unit_test(every_reserved_buffer_is_writable_over_its_whole_capacity),
+		cmocka_unit_test(frames_arrive_as_they_were_sent),
+		cmocka_unit_test(counts_what_it_sends_and_receives),
+		cmocka_unit_test(a_frame_the_device_refuses_is_counted_as_lost),
+		cmocka_unit_test(reserves_what_there_is_and_says_when_there_is_none),
+		cmocka_unit_test(any_thread_may_be_the_worker_and_many_may_follow_each_other),
+		cmocka_unit_test(a_device_is_given_once_and_again_after_its_end),
+		cmocka_unit_test(two_devices_live_side_by_side),
+		cmocka_unit_test(says_that_there_is_no_driver_for_a_name),
+		cmocka_unit_test(refuses_a_second_eal_in_the_process),
+		cmocka_unit_test(refuses_an_mtu_the_device_does_not_take),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

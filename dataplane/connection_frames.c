@@ -68,18 +68,26 @@ static int on_return_header(struct connection *c, const struct frame *f)
 	return confirms_returned(&c->confirms, content.id, c->return_code);
 }
 
-/* The channel is gone: no confirm will come any more, so the connection ends too. Control tells why. */
-static int on_channel_close(struct connection *c, const struct frame *f, uint64_t now_ns)
+/* A close's reply code is kept, its words go to control, which makes a sentence of them. */
+static int take_close(struct connection *c, const struct frame *f)
 {
-	uint8_t ok[AMQP_SMALL_FRAME_MAX];
 	struct amqp_reply reply;
 	int err = amqp_parse_reply(f, &reply);
 	if (!err)
 		err = forward(c, f);
+	if (!err)
+		c->reply_code = reply.code;
+	return err;
+}
+
+/* The channel is gone: no confirm will come any more, so the connection ends too. Control tells why. */
+static int on_channel_close(struct connection *c, const struct frame *f, uint64_t now_ns)
+{
+	uint8_t ok[AMQP_SMALL_FRAME_MAX];
+	int err = take_close(c, f);
 	if (err)
 		return err;
 	c->end_code = HW_ERR_AMQP_CHANNEL_CLOSED;
-	c->reply_code = reply.code;
 	connection_push_control(c, ok, (uint32_t)amqp_write_channel_close_ok(ok, f->channel));
 	if (c->phase == CONNECTION_PUBLISHING)
 		connection_begin_ending(c, now_ns);
@@ -89,15 +97,11 @@ static int on_channel_close(struct connection *c, const struct frame *f, uint64_
 static int on_connection_close(struct connection *c, const struct frame *f, uint64_t now_ns)
 {
 	uint8_t ok[AMQP_SMALL_FRAME_MAX];
-	struct amqp_reply reply;
-	int err = amqp_parse_reply(f, &reply);
-	if (!err)
-		err = forward(c, f);
+	int err = take_close(c, f);
 	if (err)
 		return err;
 	if (!c->end_code)
 		c->end_code = HW_ERR_AMQP_CONNECTION_CLOSED;
-	c->reply_code = reply.code;
 	connection_push_control(c, ok, (uint32_t)amqp_write_connection_close_ok(ok));
 	c->ops->close(c->stream, now_ns);
 	c->end_deadline_ns = now_ns + END_PATIENCE_NS;

@@ -215,8 +215,8 @@ static void take_packet(struct tcp_transport *tt, const struct packet *packet, u
 		tt->strays++;
 		return;
 	}
-	tcp_input(ts->tcp, &segment, now_ns);
-	refresh(tt, ts);
+	if (tcp_input(ts->tcp, &segment, now_ns))
+		refresh(tt, ts);
 	note_deadline(tt, ts);
 	stream_mark_ready(&ts->stream);
 }
@@ -294,8 +294,8 @@ static void transmit(struct stream *s, uint64_t now_ns)
 	struct tcp_transport *tt = transport_of(s->transport);
 	struct tcp_stream *ts = stream_of(s);
 	struct packet packets[DRIVER_BURST_MAX];
-	tcp_pushed(ts->tcp);
-	while (tcp_output_due(ts->tcp)) {
+	bool due = tcp_pushed(ts->tcp);
+	for (; due; due = tcp_output_due(ts->tcp)) {
 		uint32_t wanted = buffers_wanted(tt, ts);
 		uint32_t reserved = tt->ops->tx_reserve(tt->driver, packets, wanted);
 		if (reserved == 0) {

@@ -129,15 +129,8 @@ size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_
 	t->counters.segments_sent++;
 	t->counters.octets_sent += len;
 	note_ack_sent(t);
-	if (!t->rtt_timing) {
-		t->rtt_timing = true;
-		t->rtt_seq = t->snd_nxt;
-		t->rtt_start_ns = now_ns;
-	}
-	if (!tcp_timer_armed(t, TCP_TIMER_RETRANSMIT)) {
-		tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
-		t->progress_ns = now_ns;
-	}
+	tcp_record_sent(t, now_ns);
+	tcp_arm_after_new(t, now_ns);
 	return total;
 }
 

@@ -26,7 +26,21 @@ static inline void restart_retransmit(struct tcp *t, uint64_t now_ns)
 {
 	t->progress_ns = now_ns;
 	tcp_timer_clear(t, TCP_TIMER_USER);
-	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, tcp_flight(t) ? now_ns + tcp_rto(t) : TCP_NEVER);
+	tcp_rearm(t, now_ns);
+}
+
+/* Nothing of what is in flight has been SACKed or lost: records in front of `ack` just go. */
+static inline void drop_records(struct tcp *t, uint32_t ack, uint64_t now_ns)
+{
+	uint32_t head = t->scoreboard.head, tail = t->scoreboard.tail;
+	const struct tcp_record *oldest = &t->records[head & (TCP_RECORDS - 1)], *r = oldest, *newest = NULL;
+	while (head != tail && seq_le(r->end, ack)) {
+		newest = r;
+		r = &t->records[++head & (TCP_RECORDS - 1)];
+	}
+	t->scoreboard.head = head;
+	if (newest && !((oldest->flags | newest->flags) & TCP_AGAIN))
+		tcp_rtt_on_ack(t, ack, oldest->at_ns, newest->at_ns, now_ns);
 }
 
 /* `octets` of stream data (`acked` counts our FIN as well) have been acknowledged up to s->ack. */
@@ -36,8 +50,6 @@ static inline void take_acknowledged(struct tcp *t, const struct tcp_segment *s,
 	uint32_t flight = tcp_flight(t);
 	t->snd_una = s->ack;
 	extents_pop(t->tx, t->tx->start + octets);
-	if (t->rtt_timing || t->rtt_spoilt)
-		tcp_rtt_on_ack(t, s, now_ns);
 	if (t->recovery.phase != TCP_PHASE_RECOVERY)
 		tcp_congestion_on_ack(t, acked, flight);
 }
@@ -81,6 +93,7 @@ static inline void input_predicted(struct tcp *t, const struct tcp_segment *s, u
 	if (window > t->snd_wnd_max)
 		t->snd_wnd_max = window;
 	if (acked) {
+		drop_records(t, s->ack, now_ns);
 		take_acknowledged(t, s, acked, acked, now_ns);
 		restart_retransmit(t, now_ns);
 	}
@@ -175,6 +188,7 @@ static bool complete_open(struct tcp *t, const struct tcp_segment *s, uint64_t n
 		tcp_reset_answer(t, s);
 		return false;
 	}
+	tcp_scoreboard_on_ack(t, s, now_ns);
 	t->snd_una = s->ack;
 	t->snd_wnd = segment_window(t, s);
 	t->snd_wnd_max = t->snd_wnd;
@@ -254,13 +268,19 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	uint32_t acked = s->ack - t->snd_una;
 	bool fin_acked = t->fin_sent && acked && s->ack == t->fin_seq + 1;
 	if (acked) {
+		tcp_scoreboard_on_ack(t, s, now_ns);
 		take_acknowledged(t, s, acked, acked - fin_acked, now_ns);
 		tcp_recovery_on_ack(t, acked);
 		restart_retransmit(t, now_ns);
 	}
 	update_send_window(t, s, now_ns);
-	uint32_t newly_sacked = t->sack_permitted ? tcp_scoreboard_update(t, s) : 0;
-	tcp_recovery_detect(t, duplicate, newly_sacked);
+	if (t->sack_permitted && tcp_scoreboard_is_dsack(t, s)) {
+		t->counters.dsack_received++;
+		tcp_rack_on_dsack(t);
+	}
+	uint32_t newly_sacked = t->sack_permitted ? tcp_scoreboard_on_sack(t, s, now_ns) : 0;
+	tcp_recovery_detect(t, duplicate, newly_sacked, now_ns);
+	tcp_arm_wake(t);
 	if (fin_acked)
 		finish_sending(t, now_ns);
 	return t->state != TCP_CLOSED;
@@ -401,15 +421,16 @@ static __attribute__((noinline)) void input_slow(struct tcp *t, const struct tcp
 	tcp_update_permission(t);
 }
 
-void tcp_input(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
+bool tcp_input(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 {
 	t->counters.segments_received++;
 	if (__builtin_expect(t->predicted, 1)) {
 		uint32_t acked = s->ack - t->snd_una, window = (uint32_t)s->window << t->snd_scale;
 		if (__builtin_expect(predicted(t, s, acked, window), 1)) {
 			input_predicted(t, s, acked, window, now_ns);
-			return;
+			return false;
 		}
 	}
 	input_slow(t, s, now_ns);
+	return true;
 }

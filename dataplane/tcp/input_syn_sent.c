@@ -15,9 +15,9 @@ static void learn(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 
 static void establish(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 {
+	tcp_scoreboard_on_ack(t, s, now_ns);
 	t->snd_una = s->ack;
-	tcp_rtt_on_ack(t, s, now_ns);
-	if (!t->rtt_valid) /* the SYN was lost, and nothing tells which one was answered */
+	if (!t->rtt.valid) /* the SYN was lost, and nothing tells which one was answered */
 		t->rto_ns = TCP_RTO_AFTER_SYN_LOSS;
 	t->backoff = 0;
 	tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
@@ -32,7 +32,6 @@ static void establish(struct tcp *t, const struct tcp_segment *s, uint64_t now_n
 static void cross(struct tcp *t, uint64_t now_ns)
 {
 	t->syn_due = true;
-	t->rtt_timing = false;
 	tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
 	tcp_set_state(t, TCP_SYN_RECEIVED);
 }

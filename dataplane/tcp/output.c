@@ -32,12 +32,6 @@ uint64_t tcp_may_push(const struct tcp *t)
 	return t->push_limit > end ? t->push_limit - end : 0;
 }
 
-void tcp_pushed(struct tcp *t)
-{
-	assert(!t->fin_queued || t->tx->end == t->fin_offset);
-	tcp_set_fast_until(t);
-}
-
 /* Options that only some segments carry take room from their data (RFC 6691). */
 static uint32_t payload_max(const struct tcp *t)
 {
@@ -62,10 +56,6 @@ static size_t send_range(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t 
 	if (out.len && out.offset + out.len == t->tx->end)
 		out.flags |= TCP_PSH;
 	t->counters.octets_sent += out.len;
-	if (!tcp_timer_armed(t, TCP_TIMER_RETRANSMIT)) {
-		tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
-		t->progress_ns = now_ns;
-	}
 	return tcp_build(t, packet, &out, now_ns);
 }
 
@@ -79,18 +69,15 @@ static size_t send_new(struct tcp *t, uint8_t *packet, uint32_t len, bool fin, u
 		t->fin_sent = true;
 		t->fin_seq = t->snd_nxt - 1;
 	}
-	if (!t->rtt_timing) {
-		t->rtt_timing = true;
-		t->rtt_seq = t->snd_nxt;
-		t->rtt_start_ns = now_ns;
-	}
+	tcp_record_sent(t, now_ns);
+	tcp_arm_after_new(t, now_ns);
 	return send_range(t, packet, seq, len, now_ns);
 }
 
 static size_t resend(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, uint64_t now_ns)
 {
-	t->rtt_timing = false; /* Karn */
-	t->rtt_spoilt = true;
+	tcp_scoreboard_resent(t, seq, len, now_ns);
+	tcp_arm_if_unarmed(t, now_ns);
 	t->counters.octets_retransmitted += len;
 	return send_range(t, packet, seq, len, now_ns);
 }
@@ -103,13 +90,11 @@ static size_t output_syn(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 			out.flags |= TCP_ACK;
 		t->syn_due = false;
 		t->snd_nxt = t->isn + 1;
-		if (!t->syn_retransmitted) {
-			t->rtt_timing = true;
-			t->rtt_seq = t->snd_nxt;
-			t->rtt_start_ns = now_ns;
-		}
-		if (!tcp_timer_armed(t, TCP_TIMER_RETRANSMIT))
-			tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
+		if (tcp_record_count(t) == 0)
+			tcp_record_sent(t, now_ns);
+		else
+			tcp_scoreboard_resent(t, t->isn, 1, now_ns);
+		tcp_arm_if_unarmed(t, now_ns);
 		return tcp_build(t, packet, &out, now_ns);
 	}
 	return 0;
@@ -120,7 +105,7 @@ static size_t output_lost(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
 	struct tcp_recovery *r = &t->recovery;
 	uint32_t seq, len, max = payload_max(t);
-	if (!tcp_recovery_next(t, &seq, &len) || seq - t->snd_una >= t->snd_wnd)
+	if (!tcp_scoreboard_first_lost(t, &seq, &len) || seq - t->snd_una >= t->snd_wnd)
 		return 0;
 	if (len > max)
 		len = max;
@@ -136,7 +121,6 @@ static size_t output_lost(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 			tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
 	}
 	r->force = false;
-	r->high_rxt = seq + len;
 	return resend(t, packet, seq, len, now_ns);
 }
 
@@ -168,8 +152,7 @@ static bool reaches_fin(const struct tcp *t, uint32_t len)
 /* What was lost and waits for the congestion window keeps its place: small messages would pass it for ever. */
 static size_t output_new(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
-	uint32_t lost_seq, lost_len;
-	if (tcp_recovery_next(t, &lost_seq, &lost_len))
+	if (t->scoreboard.lost_octets)
 		return 0;
 	uint32_t len = new_data_len(t, pending_octets(t));
 	return len ? send_new(t, packet, len, reaches_fin(t, len), now_ns) : 0;
@@ -230,6 +213,13 @@ bool tcp_output_due(const struct tcp *t)
 {
 	/* In the plain case everything pushed is out and no ACK is owed; else the slow path has to be asked. */
 	return !t->plain || t->ack_due || t->nxt_offset != t->tx->end;
+}
+
+bool tcp_pushed(struct tcp *t)
+{
+	assert(!t->fin_queued || t->tx->end == t->fin_offset);
+	tcp_set_fast_until(t);
+	return t->nxt_offset < t->fast_until || tcp_output_due(t);
 }
 
 size_t tcp_output(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns)

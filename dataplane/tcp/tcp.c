@@ -77,6 +77,8 @@ static void reset(struct tcp *t, const struct tcp_tuple *tuple, uint32_t isn, st
 	tcp_set_mss(t);
 	tcp_build_template(t);
 	tcp_rtt_init(t);
+	tcp_scoreboard_init(t);
+	tcp_rack_init(t);
 	tcp_recovery_init(t);
 }
 
@@ -242,8 +244,9 @@ void tcp_info_get(const struct tcp *t, struct tcp_info *info)
 {
 	*info = (struct tcp_info){
 		.state = t->state,
-		.srtt_ns = t->srtt_ns,
-		.rttvar_ns = t->rttvar_ns,
+		.srtt_ns = t->rtt.srtt_ns,
+		.rttvar_ns = t->rtt.rttvar_ns,
+		.min_rtt_ns = t->rtt.valid ? tcp_rtt_min(t) : 0,
 		.rto_ns = tcp_rto(t),
 		.cwnd = t->congestion.cwnd,
 		.ssthresh = t->congestion.ssthresh,

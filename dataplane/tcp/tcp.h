@@ -101,6 +101,8 @@ struct tcp_counters {
 	uint64_t segments_sent, segments_received;
 	uint64_t octets_sent, octets_retransmitted;
 	uint64_t retransmits_fast, retransmits_rto, rto_fired, persist_probes;
+	uint64_t rack_losses;    /* times that RACK found something lost */
+	uint64_t dsack_received; /* reports that something we sent again had arrived before */
 	uint64_t duplicate_acks, sack_blocks, out_of_window, out_of_order, challenge_acks, resets_ignored;
 };
 
@@ -122,8 +124,11 @@ int tcp_open(struct tcp *t, const struct tcp_tuple *tuple, uint32_t isn, struct 
 /* RFC 6528: a clock of 4 us plus a keyed hash of the tuple. */
 uint32_t tcp_initial_sequence(const uint8_t secret[16], const struct tcp_tuple *tuple, uint64_t now_ns);
 
-/* A segment for this connection's tuple has arrived. Answers, if any, become due for tcp_output. */
-void tcp_input(struct tcp *t, const struct tcp_segment *segment, uint64_t now_ns);
+/*
+ * A segment for this connection's tuple has arrived. Answers, if any, become due for tcp_output. False: it was data in
+ * order or an ACK, and neither the state nor tcp_error nor tcp_peer_finished has changed.
+ */
+bool tcp_input(struct tcp *t, const struct tcp_segment *segment, uint64_t now_ns);
 
 /* Runs whatever timers are due. Harmless when none is. */
 void tcp_timer(struct tcp *t, uint64_t now_ns);
@@ -147,8 +152,8 @@ bool tcp_output_due(const struct tcp *t);
  */
 uint64_t tcp_may_push(const struct tcp *t);
 
-/* The owner has pushed: new octets may be due. O(1); call after extents_push. */
-void tcp_pushed(struct tcp *t);
+/* The owner has pushed: new octets may be due. O(1); call after extents_push. Returns tcp_output_due. */
+bool tcp_pushed(struct tcp *t);
 
 /* Stream offsets: octets ever sent (high-water mark), and acknowledged. tx->start == acked after every tcp_input. */
 uint64_t tcp_sent(const struct tcp *t);
@@ -180,6 +185,7 @@ bool tcp_peer_finished(const struct tcp *t);
 struct tcp_info {
 	enum tcp_state state;
 	uint64_t srtt_ns, rttvar_ns, rto_ns;
+	uint64_t min_rtt_ns; /* of the last one or two minutes; 0: nothing measured yet */
 	uint32_t cwnd, ssthresh, peer_window, receive_window, in_flight, mss;
 	struct tcp_counters counters;
 };

@@ -6,7 +6,8 @@
  *     input.c       RFC 9293, 3.10.7, step by step                     input_syn_sent.c  its SYN-SENT part
  *     receive.c     what has arrived: ring, out-of-order ranges, our window, our SACK blocks
  *     output.c      what is due next                                   build.c    its octets
- *     recovery.c    what is deemed lost (RFC 6675, 6582)               scoreboard.c  what the peer has beyond a gap
+ *     scoreboard.c  what is in flight, when it was sent, what of it has arrived
+ *     rack.c        what of it is lost (RFC 8985)                      recovery.c    and what is done about that
  *     congestion.c  how much may be in flight                          rtt.c      how long an answer takes
  *     timers.c      what happens when none comes                       icmp.c     what routers say
  *     isn.c         where sequence numbers start
@@ -55,35 +56,73 @@ enum tcp_phase {
 	TCP_PHASE_LOSS,     /* after a retransmission timeout */
 };
 
-/* Octets the peer has beyond a gap. `segments`: how many segments that was at least, for IsLost with small ones. */
-struct tcp_range {
-	uint32_t left, right;
-	uint32_t segments;
+/*
+ * What is in flight, [snd_una, snd_nxt), as records: each begins where the one before it ends, the first at snd_una,
+ * and the last ends at snd_nxt. A new segment is a new record. Records are cut where the peer's SACK blocks or our
+ * retransmissions (cut anew at today's MSS) end inside one, joined where neighbours have been SACKed, and joined in
+ * pairs when there are too many: a joined record counts as sent when its later part was, which delays the detection of
+ * a loss and never invents one.
+ *
+ *     snd_una                                                          snd_nxt
+ *        | LOST | AGAIN | SACKED          |      |      | SACKED |     |
+ */
+struct tcp_record {
+	uint64_t at_ns; /* last sent */
+	uint32_t end;
+	uint16_t segments; /* how many it was at least */
+	uint16_t flags;    /* TCP_SACKED ... */
 };
 
-#define TCP_SACKED_MAX 64u /* ranges; more are forgotten, which costs needless retransmissions only */
+#define TCP_SACKED 1u /* the peer has it beyond a gap */
+#define TCP_LOST   2u /* deemed lost, to be sent again */
+#define TCP_AGAIN  4u /* has been sent again at least once */
 
-/*
- * Everything between una and nxt, as cursors over sequence space. Which segments it was once cut into is not
- * remembered: retransmissions are cut anew.
- *
- *     snd_una          high_rxt           lost_end           snd_nxt
- *        |  retransmitted  |   lost, to send   |  in flight      |
- *             [sacked]         [sacked] [sacked]     [sacked]
- */
+#define TCP_RECORDS 256u /* a power of two */
+
+struct tcp_scoreboard {
+	uint32_t head, tail; /* of struct tcp's records, free-running; head: oldest */
+	uint32_t sacked_octets, lost_octets;
+};
+
+/* RFC 8985, 6: the segment sent most recently of those that have arrived, and what reordering there has been. */
+struct tcp_rack {
+	uint64_t at_ns;       /* RACK.xmit_ts */
+	uint64_t rtt_ns;      /* RACK.rtt; 0: nothing measured yet */
+	uint64_t wake_ns;     /* when a record in doubt turns out lost; TCP_NEVER: none is */
+	uint32_t end;         /* RACK.end_seq */
+	uint32_t fack;        /* RACK.fack: the highest sequence number that has arrived */
+	uint32_t dsack_round; /* RACK.dsack_round; valid when in_dsack_round */
+	bool in_dsack_round;
+	bool reordering_seen;
+	uint8_t window_mult, window_persist;
+};
+
 struct tcp_recovery {
 	enum tcp_phase phase;
-	uint32_t high_rxt;       /* everything before it that is not SACKed has been retransmitted in this phase */
-	uint32_t lost_end;       /* everything before it that is not SACKed is deemed lost */
 	uint32_t recovery_point; /* the phase ends when this is acknowledged */
 	uint32_t dup_acks;
 	uint64_t duplicates_from; /* stream offset: below it, duplicate ACKs answer our own retransmissions */
+	uint64_t reduced_ns;      /* when the congestion window was last reduced for a loss */
 	uint32_t reno_left;       /* without SACK: octets that duplicate ACKs say have left the network */
 	bool force;               /* the first retransmission does not ask the congestion window (RFC 6675, 5, 4.3) */
-	uint32_t sacked_count;
-	uint32_t sacked_octets;
-	struct tcp_range sacked[TCP_SACKED_MAX]; /* ascending, apart from each other, inside (snd_una, snd_nxt] */
 };
+
+/* ---- round trips ---- */
+
+/*
+ * How long an answer takes. The two extremes are those of the current period and of the one before, so that what was
+ * once is forgotten in time.
+ */
+struct tcp_rtt {
+	uint64_t srtt_ns, rttvar_ns;
+	uint64_t min_ns, min_before_ns;   /* the path alone: of the newest segment an ACK covered */
+	uint64_t most_ns, most_before_ns; /* the path and the peer's delay: of the oldest */
+	uint64_t turn_ns;                 /* when the next period begins */
+	uint32_t next_seq;                /* one sample a round trip: when something beyond it is acknowledged */
+	bool valid;
+};
+
+#define TCP_RTT_PERIOD_NS 60000000000ull
 
 /* ---- congestion ---- */
 
@@ -95,6 +134,10 @@ struct tcp_congestion {
 /* ---- receiving ---- */
 
 #define TCP_OUT_OF_ORDER_MAX 8u
+
+struct tcp_range {
+	uint32_t left, right;
+};
 
 /*
  * The receive ring holds sequence number s at (s - receive_origin) & mask; segments beyond a gap are stored in place.
@@ -125,8 +168,9 @@ struct tcp {
 	uint64_t nxt_offset; /* stream offset of snd_nxt */
 	uint64_t send_limit; /* stream offset up to which both windows allow new data */
 	uint64_t push_limit; /* send_limit, or one octet more to probe a closed window with */
-	uint64_t rtt_start_ns;
-	uint32_t rtt_seq; /* timed segment's end (RFC 6298, 3); valid when rtt_timing */
+	uint64_t rto_at_ns; /* when the retransmission timeout would be, whatever its timer waits for; valid while armed
+			     */
+	struct tcp_scoreboard scoreboard;
 	uint32_t snd_una, snd_nxt;
 	uint32_t rcv_nxt;
 	uint32_t ts_recent;
@@ -134,10 +178,8 @@ struct tcp {
 	uint32_t mss;           /* octets of data per segment, options allowed for */
 	uint32_t header_len;    /* of a data segment: IPv4, TCP, timestamps */
 	uint16_t window_wire;   /* our window as the header carries it */
-	bool rtt_timing;
-	bool rtt_spoilt; /* a retransmission ended the timing (Karn): the next ACK's timestamp serves instead */
-	bool plain;      /* established, nothing lost, nothing out of order: fast_until may be set */
-	bool predicted;  /* plain, and input may be predicted as well */
+	bool plain;             /* established, nothing lost, nothing out of order: fast_until may be set */
+	bool predicted;         /* plain, and input may be predicted as well */
 	bool timestamps;
 	bool ack_due;
 	uint32_t ack_pending_octets, ack_pending_segments; /* received since the last ACK */
@@ -152,8 +194,7 @@ struct tcp {
 	uint8_t snd_scale, rcv_scale;
 	uint8_t backoff; /* RTOs or probes in a row, unanswered */
 	uint64_t rto_ns; /* without back-off */
-	uint64_t srtt_ns, rttvar_ns;
-	bool rtt_valid;
+	struct tcp_rtt rtt;
 	uint64_t progress_ns; /* when the peer last acknowledged something, or we began to wait for it */
 	uint64_t ts_recent_ns;
 	struct tcp_congestion congestion;
@@ -182,7 +223,9 @@ struct tcp {
 	uint64_t challenge_window_ns; /* start of the current period of RFC 5961, 7 */
 	uint32_t challenge_count;
 	struct tcp_recovery recovery;
+	struct tcp_rack rack;
 	struct tcp_receive receive;
+	struct tcp_record records[TCP_RECORDS];
 };
 
 /* ---- tcp.c ---- */
@@ -275,6 +318,13 @@ static inline uint32_t tcp_receive_window(const struct tcp *t)
 	return t->receive.edge - t->rcv_nxt;
 }
 
+/* The timeout with back-off (RFC 6298, 5.5) and the configured ceiling. */
+static inline uint64_t tcp_rto(const struct tcp *t)
+{
+	uint64_t rto_ns = t->rto_ns << t->backoff;
+	return rto_ns < t->config.rto_max_ns ? rto_ns : t->config.rto_max_ns;
+}
+
 /* ---- timers.c ---- */
 
 static inline void tcp_timer_set(struct tcp *t, enum tcp_timer_kind kind, uint64_t at_ns)
@@ -285,6 +335,39 @@ static inline void tcp_timer_set(struct tcp *t, enum tcp_timer_kind kind, uint64
 static inline void tcp_timer_clear(struct tcp *t, enum tcp_timer_kind kind)
 {
 	t->timers[kind] = TCP_NEVER;
+}
+
+/* New data is on its way: the timeout runs from the first of it. */
+static inline void tcp_arm_if_unarmed(struct tcp *t, uint64_t now_ns)
+{
+	if (t->timers[TCP_TIMER_RETRANSMIT] != TCP_NEVER)
+		return;
+	t->progress_ns = now_ns;
+	t->rto_at_ns = now_ns + tcp_rto(t);
+	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
+}
+
+static inline void tcp_arm_after_new(struct tcp *t, uint64_t now_ns)
+{
+	tcp_arm_if_unarmed(t, now_ns);
+}
+
+/* The timeout begins anew (RFC 6298, 5.2 and 5.3), or ends where nothing is in flight. */
+static inline void tcp_rearm(struct tcp *t, uint64_t now_ns)
+{
+	if (tcp_flight(t) == 0) {
+		tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
+		return;
+	}
+	t->rto_at_ns = now_ns + tcp_rto(t);
+	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
+}
+
+/* What is in doubt turns out lost at rack.wake_ns: before the timeout, whose timer serves for both. */
+static inline void tcp_arm_wake(struct tcp *t)
+{
+	if (t->rack.wake_ns < t->timers[TCP_TIMER_RETRANSMIT])
+		tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rack.wake_ns);
 }
 
 static inline bool tcp_timer_armed(const struct tcp *t, enum tcp_timer_kind kind)
@@ -301,15 +384,14 @@ void tcp_arm_persist(struct tcp *t, uint64_t now_ns);
 /* ---- rtt.c ---- */
 
 void tcp_rtt_init(struct tcp *t);
-void tcp_rtt_sample(struct tcp *t, uint64_t rtt_ns);
-/* The timed segment, or failing that the echoed timestamp, says how long this ACK took. */
-void tcp_rtt_on_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns);
+/* `ack` covers segments sent once only, the oldest and the newest of them at these times. */
+void tcp_rtt_on_ack(struct tcp *t, uint32_t ack, uint64_t oldest_ns, uint64_t newest_ns, uint64_t now_ns);
+/* The oldest one has been sent again: the echoed timestamp says which one was answered. */
+void tcp_rtt_on_echo(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns);
 
-/* The timeout with back-off (RFC 6298, 5.5) and the configured ceiling. */
-static inline uint64_t tcp_rto(const struct tcp *t)
+static inline uint64_t tcp_rtt_min(const struct tcp *t)
 {
-	uint64_t rto_ns = t->rto_ns << t->backoff;
-	return rto_ns < t->config.rto_max_ns ? rto_ns : t->config.rto_max_ns;
+	return t->rtt.min_ns < t->rtt.min_before_ns ? t->rtt.min_ns : t->rtt.min_before_ns;
 }
 
 /* ---- congestion.c ---- */
@@ -322,17 +404,68 @@ void tcp_congestion_on_timeout(struct tcp *t);
 
 /* ---- scoreboard.c ---- */
 
+void tcp_scoreboard_init(struct tcp *t);
+/* Too many records: joins them in pairs. */
+void tcp_scoreboard_squeeze(struct tcp *t);
+/* snd_una has moved to s->ack: what it covers has arrived. Round trips are measured and RACK is told. */
+void tcp_scoreboard_on_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns);
 /* Takes the segment's SACK blocks in; returns octets newly known to have arrived. */
-uint32_t tcp_scoreboard_update(struct tcp *t, const struct tcp_segment *s);
-/* snd_una has moved. */
-void tcp_scoreboard_trim(struct tcp *t);
-void tcp_scoreboard_clear(struct tcp *t);
-/* The first octet at or after `seq` that is not SACKed; *end: where the next SACKed range begins, or snd_nxt. */
-uint32_t tcp_scoreboard_next_hole(const struct tcp *t, uint32_t seq, uint32_t *end);
-/* SACKed octets within [left, right). */
-uint32_t tcp_scoreboard_octets_in(const struct tcp *t, uint32_t left, uint32_t right);
-/* RFC 6675, 4, IsLost(): the sequence number below which every octet not SACKed is lost; snd_una: none. */
-uint32_t tcp_scoreboard_lost_end(const struct tcp *t);
+uint32_t tcp_scoreboard_on_sack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns);
+/*
+ * Whether the segment reports (RFC 2883) octets that came twice because we sent them twice. More reports than we sent
+ * anything again are the network's duplicates.
+ */
+bool tcp_scoreboard_is_dsack(const struct tcp *t, const struct tcp_segment *s);
+/* Whether there are SACKed segments, three or more of them. */
+bool tcp_scoreboard_three_sacked(const struct tcp *t);
+/* Deems record `i` lost, or every octet of [left, right) that is not SACKed. */
+void tcp_scoreboard_lose(struct tcp *t, uint32_t i);
+void tcp_scoreboard_lose_range(struct tcp *t, uint32_t left, uint32_t right);
+/* RFC 2018, 8: nothing the peer said about octets beyond a gap is believed any more. */
+void tcp_scoreboard_forget_sacks(struct tcp *t);
+/* [seq, seq + len) is sent again. */
+void tcp_scoreboard_resent(struct tcp *t, uint32_t seq, uint32_t len, uint64_t now_ns);
+/* The first run of lost octets; false: none is lost. */
+bool tcp_scoreboard_first_lost(const struct tcp *t, uint32_t *seq, uint32_t *len);
+
+static inline uint32_t tcp_record_count(const struct tcp *t)
+{
+	return t->scoreboard.tail - t->scoreboard.head;
+}
+
+/* Record `i` of them, oldest first. */
+static inline struct tcp_record *tcp_record_at(const struct tcp *t, uint32_t i)
+{
+	return (struct tcp_record *)&t->records[(t->scoreboard.head + i) & (TCP_RECORDS - 1)];
+}
+
+static inline uint32_t tcp_record_start(const struct tcp *t, uint32_t i)
+{
+	return i ? tcp_record_at(t, i - 1)->end : t->snd_una;
+}
+
+/* A new segment, up to snd_nxt, goes out now. */
+static inline void tcp_record_sent(struct tcp *t, uint64_t now_ns)
+{
+	if (__builtin_expect(tcp_record_count(t) == TCP_RECORDS, 0))
+		tcp_scoreboard_squeeze(t);
+	t->records[t->scoreboard.tail++ & (TCP_RECORDS - 1)] =
+		(struct tcp_record){.at_ns = now_ns, .end = t->snd_nxt, .segments = 1};
+}
+
+/* ---- rack.c ---- */
+
+void tcp_rack_init(struct tcp *t);
+/* `r`, which ends beyond everything that `s` is an answer to, or with it, has arrived (RFC 8985, 6.2, steps 1 to 3). */
+void tcp_rack_arrived(struct tcp *t, const struct tcp_record *r, const struct tcp_segment *s, uint64_t now_ns);
+/* A D-SACK block has come (RFC 8985, 6.2, step 4): our window for reordering is too short. */
+void tcp_rack_on_dsack(struct tcp *t);
+/* A recovery has ended. */
+void tcp_rack_on_recovered(struct tcp *t);
+/* Step 5: deems lost what is; returns how many octets that is. Sets rack.wake_ns for what is in doubt. */
+uint32_t tcp_rack_detect(struct tcp *t, uint64_t now_ns);
+/* How long after its due time a record is lost. */
+uint64_t tcp_rack_window(const struct tcp *t);
 
 /* ---- recovery.c ---- */
 
@@ -340,20 +473,20 @@ void tcp_recovery_init(struct tcp *t);
 /* An ACK that moved snd_una by `acked`. */
 void tcp_recovery_on_ack(struct tcp *t, uint32_t acked);
 /* Any acceptable ACK, afterwards: duplicates are counted and losses detected. `duplicate` as RFC 5681, 2 defines it. */
-void tcp_recovery_detect(struct tcp *t, bool duplicate, uint32_t newly_sacked);
-void tcp_recovery_on_timeout(struct tcp *t);
+void tcp_recovery_detect(struct tcp *t, bool duplicate, uint32_t newly_sacked, uint64_t now_ns);
+/* rack.wake_ns has come. */
+void tcp_recovery_on_wake(struct tcp *t, uint64_t now_ns);
+void tcp_recovery_on_timeout(struct tcp *t, uint64_t now_ns);
 /* Everything in flight was too large for the path: again, in smaller pieces, and no sign of congestion. */
 void tcp_recovery_recut(struct tcp *t);
 /* RFC 6675, 4, Pipe: octets thought to be in the network. */
 uint32_t tcp_recovery_pipe(const struct tcp *t);
-/* The next range to retransmit: its start, and its length through `len`; false when there is none. */
-bool tcp_recovery_next(const struct tcp *t, uint32_t *seq, uint32_t *len);
 
-/* Nothing lost, nothing SACKed, no duplicate ACK: the case in which cursors need no upkeep. */
+/* Nothing lost, nothing SACKed, no duplicate ACK: the case in which ACKs need no thought. */
 static inline bool tcp_recovery_quiet(const struct tcp *t)
 {
 	const struct tcp_recovery *r = &t->recovery;
-	return r->phase == TCP_PHASE_OPEN && r->sacked_count == 0 && r->dup_acks == 0;
+	return r->phase == TCP_PHASE_OPEN && t->scoreboard.sacked_octets == 0 && r->dup_acks == 0;
 }
 
 #endif

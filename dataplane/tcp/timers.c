@@ -92,11 +92,8 @@ static void probe(struct tcp *t, uint64_t now_ns)
 }
 
 /* RFC 6298, 5.4 to 5.6. Behind a closed window a retransmission is a probe: nothing has been lost. */
-static void on_retransmit(struct tcp *t, uint64_t now_ns)
+static void on_timeout(struct tcp *t, uint64_t now_ns)
 {
-	tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
-	t->rtt_spoilt = true;
-	t->rtt_timing = false;
 	if (!tcp_synchronized(t)) {
 		t->syn_due = t->syn_retransmitted = true;
 		t->counters.rto_fired++;
@@ -105,11 +102,22 @@ static void on_retransmit(struct tcp *t, uint64_t now_ns)
 		probe(t, now_ns);
 	} else {
 		t->counters.rto_fired++;
-		tcp_recovery_on_timeout(t);
+		tcp_recovery_on_timeout(t, now_ns);
 		back_off(t);
 		watch_user_timeout(t);
 	}
-	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
+	t->rto_at_ns = now_ns + tcp_rto(t);
+}
+
+/* One timer for what comes first (RFC 8985, 8): the end of RACK's patience, or the timeout. */
+static void on_retransmit(struct tcp *t, uint64_t now_ns)
+{
+	if (t->rack.wake_ns <= now_ns)
+		tcp_recovery_on_wake(t, now_ns);
+	else if (t->rto_at_ns <= now_ns)
+		on_timeout(t, now_ns);
+	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
+	tcp_arm_wake(t);
 }
 
 static void on_persist(struct tcp *t, uint64_t now_ns)

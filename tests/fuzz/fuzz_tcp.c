@@ -49,21 +49,24 @@ static uint32_t take(struct script *s, uint32_t octets)
 
 static void check_scoreboard(const struct tcp *t)
 {
-	const struct tcp_recovery *r = &t->recovery;
-	uint32_t octets = 0;
-	for (uint32_t i = 0; i < r->sacked_count; i++) {
-		REQUIRE(seq_lt(r->sacked[i].left, r->sacked[i].right));
-		REQUIRE(seq_ge(r->sacked[i].left, t->snd_una) && seq_le(r->sacked[i].right, t->snd_nxt));
-		REQUIRE(i == 0 || seq_lt(r->sacked[i - 1].right, r->sacked[i].left));
-		octets += r->sacked[i].right - r->sacked[i].left;
+	uint32_t sacked = 0, lost = 0, start = t->snd_una;
+	REQUIRE(tcp_record_count(t) <= TCP_RECORDS);
+	for (uint32_t i = 0; i < tcp_record_count(t); i++) {
+		const struct tcp_record *r = tcp_record_at(t, i);
+		REQUIRE(seq_lt(start, r->end) && r->segments > 0);
+		REQUIRE((r->flags & (TCP_SACKED | TCP_LOST)) != (TCP_SACKED | TCP_LOST));
+		sacked += r->flags & TCP_SACKED ? r->end - start : 0;
+		lost += r->flags & TCP_LOST ? r->end - start : 0;
+		start = r->end;
 	}
-	REQUIRE(octets == r->sacked_octets);
+	REQUIRE(start == t->snd_nxt);
+	REQUIRE(sacked == t->scoreboard.sacked_octets && lost == t->scoreboard.lost_octets);
+	REQUIRE(sacked + lost <= tcp_flight(t));
 	REQUIRE(tcp_recovery_pipe(t) <= tcp_flight(t));
-	if (r->phase != TCP_PHASE_OPEN) {
-		REQUIRE(seq_between(t->snd_una, r->high_rxt, t->snd_nxt));
-		REQUIRE(seq_between(t->snd_una, r->lost_end, t->snd_nxt));
-		REQUIRE(seq_between(t->snd_una, r->recovery_point, t->snd_nxt));
-	}
+	if (t->recovery.phase != TCP_PHASE_OPEN)
+		REQUIRE(seq_between(t->snd_una, t->recovery.recovery_point, t->snd_nxt));
+	else
+		REQUIRE(lost == 0);
 }
 
 static void check_receive(const struct tcp *t)

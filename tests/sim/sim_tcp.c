@@ -92,6 +92,27 @@ static void world_init(struct world *w, uint64_t seed)
 		fail(w, "tcp_open");
 }
 
+/* Records cover exactly what is in flight, in order; what they say adds up. */
+static void check_scoreboard(struct world *w)
+{
+	const struct tcp *t = w->t;
+	uint32_t sacked = 0, lost = 0, start = t->snd_una, count = tcp_record_count(t);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct tcp_record *r = tcp_record_at(t, i);
+		if (!seq_lt(start, r->end) || r->at_ns > w->now_ns)
+			fail(w, "a record is empty or of the future");
+		if ((r->flags & (TCP_SACKED | TCP_LOST)) == (TCP_SACKED | TCP_LOST))
+			fail(w, "a record is both SACKed and lost");
+		sacked += r->flags & TCP_SACKED ? r->end - start : 0;
+		lost += r->flags & TCP_LOST ? r->end - start : 0;
+		start = r->end;
+	}
+	if (t->state != TCP_CLOSED && (start != t->snd_nxt || count > TCP_RECORDS))
+		fail(w, "the records do not cover what is in flight");
+	if (sacked != t->scoreboard.sacked_octets || lost != t->scoreboard.lost_octets)
+		fail(w, "the scoreboard does not add up");
+}
+
 static void check(struct world *w)
 {
 	const struct tcp *t = w->t;
@@ -107,15 +128,7 @@ static void check(struct world *w)
 			   (t->snd_una != t->snd_nxt || w->tx.end > tcp_sent(t) || t->state == TCP_SYN_SENT);
 	if (outstanding && tcp_deadline(t) == TCP_NEVER)
 		fail(w, "data is outstanding and no timer runs");
-	uint32_t sacked = 0;
-	for (uint32_t i = 0; i < t->recovery.sacked_count; i++) {
-		const struct tcp_range *r = &t->recovery.sacked[i];
-		sacked += r->right - r->left;
-		if (!seq_lt(r->left, r->right) || (i && !seq_lt(r[-1].right, r->left)) || seq_gt(r->right, t->snd_nxt))
-			fail(w, "the scoreboard is not sorted");
-	}
-	if (sacked != t->recovery.sacked_octets)
-		fail(w, "the scoreboard does not add up");
+	check_scoreboard(w);
 	if (t->state == TCP_CLOSED && tcp_error(t))
 		fail(w, "the connection was lost");
 }
@@ -245,7 +258,7 @@ static bool run(struct world *w)
 
 struct summary {
 	uint64_t hits[6];
-	uint64_t fast, rto, probes, out_of_order, sacks, octets;
+	uint64_t fast, rto, probes, out_of_order, sacks, octets, rack;
 };
 
 static void add_up(struct summary *s, const struct world *w)
@@ -259,6 +272,7 @@ static void add_up(struct summary *s, const struct world *w)
 	s->out_of_order += c->out_of_order;
 	s->sacks += c->sack_blocks;
 	s->octets += w->total;
+	s->rack += c->rack_losses;
 }
 
 static uint64_t argument(int argc, char **argv, const char *name, uint64_t otherwise)
@@ -293,7 +307,7 @@ int main(int argc, char **argv)
 	       ", duplicated %" PRIu64 ", reordered %" PRIu64 ", flipped %" PRIu64 ", cut %" PRIu64 "\n",
 	       seeds, from, s.octets, s.hits[0], s.hits[1], s.hits[2], s.hits[3], s.hits[4], s.hits[5]);
 	printf("fast retransmits %" PRIu64 ", timeouts %" PRIu64 ", probes %" PRIu64 ", out of order %" PRIu64
-	       ", SACK blocks %" PRIu64 "\n",
-	       s.fast, s.rto, s.probes, s.out_of_order, s.sacks);
+	       ", SACK blocks %" PRIu64 ", losses found by RACK %" PRIu64 "\n",
+	       s.fast, s.rto, s.probes, s.out_of_order, s.sacks, s.rack);
 	return 0;
 }

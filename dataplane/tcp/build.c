@@ -43,11 +43,13 @@ void tcp_build_template(struct tcp *t)
 	put_be16(p + AT_TCP, t->tuple.local_port);
 	put_be16(p + AT_TCP + 2, t->tuple.remote_port);
 	t->ip_sum = checksum_partial(p, IPV4_HEADER_BYTES);
-	t->header_sum = checksum_pseudo(t->tuple.local_ip, t->tuple.remote_ip, IPV4_PROTOCOL_TCP) +
-			checksum_partial(p + AT_TCP, 4);
+	t->pseudo_sum = checksum_pseudo(t->tuple.local_ip, t->tuple.remote_ip, IPV4_PROTOCOL_TCP);
+	t->header_sum = t->pseudo_sum + checksum_partial(p + AT_TCP, 4);
 	p[AT_DATA_OFFSET] = (uint8_t)((t->header_len - AT_TCP) / 4 << 4);
-	if (t->timestamps)
+	if (t->timestamps) {
 		put_be32(p + AT_OPTIONS, 0x0101080au);
+		t->header_sum += checksum_partial(p + AT_OPTIONS, 4);
+	}
 }
 
 static inline void put_checksum(uint8_t *p, uint16_t checksum)
@@ -104,23 +106,20 @@ size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_
 	put_be32(packet + AT_ACK, t->rcv_nxt);
 	packet[AT_FLAGS] = last ? TCP_ACK | TCP_PSH : TCP_ACK;
 	put_be16(packet + AT_WINDOW, t->window_wire);
-	uint64_t sum = t->header_sum + checksum_be16((uint16_t)(total - AT_TCP));
+	uint64_t sum = checksum_be16((uint16_t)(total - AT_TCP)), timestamps = 0;
 	if (__builtin_expect(t->timestamps, 1)) {
 		put_be32(packet + AT_TS_VALUE, timestamp);
 		put_be32(packet + AT_TS_ECHO, t->ts_recent);
+		timestamps = checksum_be32(timestamp) + checksum_be32(t->ts_recent);
 	}
 	uint64_t payload = copy_payload(t, t->nxt_offset, packet + header, len);
 	if (__builtin_expect(t->config.fill_checksum, 1)) {
 		uint32_t changing;
 		memcpy(&changing, packet + AT_DATA_OFFSET, sizeof changing);
-		sum += payload + checksum_be32(t->snd_nxt) + checksum_be32(t->rcv_nxt) + changing;
-		if (t->timestamps)
-			sum += checksum_be32(0x0101080au) + checksum_be32(timestamp) + checksum_be32(t->ts_recent);
-		put_checksum(packet + AT_CHECKSUM, checksum_finish(sum));
+		sum += t->header_sum + payload + checksum_be32(t->snd_nxt) + checksum_be32(t->rcv_nxt) + changing;
+		put_checksum(packet + AT_CHECKSUM, checksum_finish(sum + timestamps));
 	} else {
-		put_checksum(
-			packet + AT_CHECKSUM,
-			checksum_fold(sum - checksum_partial(t->header + AT_TCP, 4))); /* ports are no pseudo header */
+		put_checksum(packet + AT_CHECKSUM, checksum_fold(sum + t->pseudo_sum));
 	}
 	finish_ip(t, packet, total);
 
@@ -138,8 +137,7 @@ size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_
 static void finish(const struct tcp *t, uint8_t *packet, uint32_t header, uint32_t len, uint64_t payload_sum)
 {
 	uint32_t total = header + len;
-	uint64_t sum = checksum_pseudo(t->tuple.local_ip, t->tuple.remote_ip, IPV4_PROTOCOL_TCP) +
-		       checksum_be16((uint16_t)(total - AT_TCP));
+	uint64_t sum = t->pseudo_sum + checksum_be16((uint16_t)(total - AT_TCP));
 	packet[AT_DATA_OFFSET] = (uint8_t)((header - AT_TCP) / 4 << 4);
 	if (t->config.fill_checksum)
 		put_checksum(packet + AT_CHECKSUM,

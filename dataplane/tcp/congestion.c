@@ -51,15 +51,15 @@ void tcp_congestion_on_ack(struct tcp *t, uint32_t acked, uint32_t flight)
 }
 
 /* RFC 5681, equation 4. */
-static uint32_t half_of_flight(const struct tcp *t)
+static uint32_t half_of(const struct tcp *t, uint32_t flight)
 {
-	uint32_t half = tcp_flight(t) / 2;
+	uint32_t half = flight / 2;
 	return half > 2 * t->mss ? half : 2 * t->mss;
 }
 
-void tcp_congestion_on_loss(struct tcp *t)
+void tcp_congestion_on_loss(struct tcp *t, uint32_t flight)
 {
-	t->congestion.ssthresh = half_of_flight(t);
+	t->congestion.ssthresh = half_of(t, flight);
 	t->congestion.cwnd = t->congestion.ssthresh;
 	t->congestion.acked = 0;
 }
@@ -68,7 +68,7 @@ void tcp_congestion_on_loss(struct tcp *t)
 void tcp_congestion_on_timeout(struct tcp *t)
 {
 	if (t->recovery.phase != TCP_PHASE_LOSS)
-		t->congestion.ssthresh = half_of_flight(t);
+		t->congestion.ssthresh = half_of(t, tcp_flight(t));
 	t->congestion.cwnd = t->mss;
 	t->congestion.acked = 0;
 }

@@ -194,7 +194,7 @@ static bool complete_open(struct tcp *t, const struct tcp_segment *s, uint64_t n
 	t->snd_wnd_max = t->snd_wnd;
 	t->snd_wl1 = s->seq;
 	t->snd_wl2 = s->ack;
-	t->backoff = 0;
+	t->rto_ns = t->rto_base_ns;
 	t->syn_due = false;
 	t->ack_due = true;
 	restart_retransmit(t, now_ns);
@@ -224,7 +224,7 @@ static void update_send_window(struct tcp *t, const struct tcp_segment *s, uint6
 	if (before == 0) {
 		/* what went into the closed window was dropped: again, now that there is room, with timeouts as usual
 		 */
-		t->backoff = 0;
+		t->rto_ns = t->rto_base_ns;
 		if (tcp_flight(t)) {
 			tcp_recovery_recut(t);
 			restart_retransmit(t, now_ns);
@@ -274,13 +274,15 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 		restart_retransmit(t, now_ns);
 	}
 	update_send_window(t, s, now_ns);
-	if (t->sack_permitted && tcp_scoreboard_is_dsack(t, s)) {
+	bool dsack = t->sack_permitted && tcp_scoreboard_is_dsack(t, s);
+	if (dsack) {
 		t->counters.dsack_received++;
-		tcp_rack_on_dsack(t);
+		tcp_rack_on_dsack(t, s, now_ns);
 	}
+	tcp_tlp_on_ack(t, s, duplicate, dsack);
 	uint32_t newly_sacked = t->sack_permitted ? tcp_scoreboard_on_sack(t, s, now_ns) : 0;
 	tcp_recovery_detect(t, duplicate, newly_sacked, now_ns);
-	tcp_arm_wake(t);
+	tcp_settle_retransmit(t);
 	if (fin_acked)
 		finish_sending(t, now_ns);
 	return t->state != TCP_CLOSED;

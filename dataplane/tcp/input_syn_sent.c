@@ -18,8 +18,9 @@ static void establish(struct tcp *t, const struct tcp_segment *s, uint64_t now_n
 	tcp_scoreboard_on_ack(t, s, now_ns);
 	t->snd_una = s->ack;
 	if (!t->rtt.valid) /* the SYN was lost, and nothing tells which one was answered */
-		t->rto_ns = TCP_RTO_AFTER_SYN_LOSS;
-	t->backoff = 0;
+		t->rto_base_ns =
+			TCP_RTO_AFTER_SYN_LOSS < t->config.rto_max_ns ? TCP_RTO_AFTER_SYN_LOSS : t->config.rto_max_ns;
+	t->rto_ns = t->rto_base_ns;
 	tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
 	tcp_timer_clear(t, TCP_TIMER_USER);
 	t->syn_due = false;

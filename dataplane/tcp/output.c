@@ -71,6 +71,7 @@ static size_t send_new(struct tcp *t, uint8_t *packet, uint32_t len, bool fin, u
 	}
 	tcp_record_sent(t, now_ns);
 	tcp_arm_after_new(t, now_ns);
+	tcp_settle_retransmit(t);
 	return send_range(t, packet, seq, len, now_ns);
 }
 
@@ -128,14 +129,20 @@ static size_t output_lost(struct tcp *t, uint8_t *packet, uint64_t now_ns)
  * RFC 9293, 3.8.6.2.1, without Nagle: whole segments and whole rests go out; a piece cut off by the peer's window only
  * when it is half of the largest window seen. A piece cut off by the congestion window waits for ACKs, which will come.
  */
-static uint32_t new_data_len(const struct tcp *t, uint64_t pending)
+static uint32_t new_data_fitting(const struct tcp *t, uint64_t pending)
 {
-	uint32_t flight = tcp_flight(t), pipe = tcp_recovery_pipe(t), max = payload_max(t);
+	uint32_t flight = tcp_flight(t), max = payload_max(t);
 	uint32_t window = t->snd_wnd > flight ? t->snd_wnd - flight : 0;
 	uint32_t len = pending < max ? (uint32_t)pending : max;
 	if (len > window)
 		len = window && window >= t->snd_wnd_max / 2 ? window : 0;
-	return pipe + len <= t->congestion.cwnd ? len : 0;
+	return len;
+}
+
+static uint32_t new_data_len(const struct tcp *t, uint64_t pending)
+{
+	uint32_t len = new_data_fitting(t, pending);
+	return tcp_recovery_pipe(t) + len <= t->congestion.cwnd ? len : 0;
 }
 
 static uint64_t pending_octets(const struct tcp *t)
@@ -176,6 +183,24 @@ static size_t output_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	return len ? send_new(t, packet, len, reaches_fin(t, len), now_ns) : 0;
 }
 
+/* RFC 8985, 7.3: new data if there is any, whatever the congestion window says; else the last segment once more. */
+static size_t output_tail_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	bool wanted = t->tlp_due;
+	t->tlp_due = false;
+	if (!wanted || !tcp_tlp_allowed(t)) /* an ACK may have come meanwhile */
+		return 0;
+	uint32_t fresh = new_data_fitting(t, pending_octets(t)), max = payload_max(t);
+	uint32_t last = t->snd_nxt - tcp_record_start(t, tcp_record_count(t) - 1);
+	last = last < max ? last : max;
+	size_t len = fresh ? send_new(t, packet, fresh, reaches_fin(t, fresh), now_ns)
+			   : resend(t, packet, t->snd_nxt - last, last, now_ns);
+	tcp_tlp_note(t, fresh == 0);
+	t->counters.tlp_probes++;
+	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
+	return len;
+}
+
 static size_t output_ack(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
 	struct tcp_outgoing out = {.seq = t->snd_nxt, .flags = TCP_ACK};
@@ -188,6 +213,7 @@ static size_t output_synchronized(struct tcp *t, uint8_t *packet, uint64_t now_n
 	if (tcp_may_send_data(t)) {
 		len = output_lost(t, packet, now_ns);
 		len = len ? len : output_probe(t, packet, now_ns);
+		len = len ? len : output_tail_probe(t, packet, now_ns);
 		len = len ? len : output_new(t, packet, now_ns);
 	}
 	len = len ? len : output_ack(t, packet, now_ns);

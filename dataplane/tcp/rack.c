@@ -39,19 +39,25 @@ static bool ambiguous(const struct tcp *t, const struct tcp_record *r, const str
 	return now_ns - r->at_ns < tcp_rtt_min(t);
 }
 
-void tcp_rack_arrived(struct tcp *t, const struct tcp_record *r, const struct tcp_segment *s, uint64_t now_ns)
+static void advance(struct tcp *t, const struct tcp_record *r, uint64_t now_ns)
 {
 	struct tcp_rack *k = &t->rack;
-	watch_order(t, r);
-	if (ambiguous(t, r, s, now_ns) || !sent_after(r->at_ns, r->end, k->at_ns, k->end))
+	if (!sent_after(r->at_ns, r->end, k->at_ns, k->end))
 		return;
 	k->at_ns = r->at_ns;
 	k->end = r->end;
 	k->rtt_ns = now_ns - r->at_ns;
 }
 
+void tcp_rack_arrived(struct tcp *t, const struct tcp_record *r, const struct tcp_segment *s, uint64_t now_ns)
+{
+	watch_order(t, r);
+	if (!ambiguous(t, r, s, now_ns))
+		advance(t, r, now_ns);
+}
+
 /* Step 4, RACK_update_reo_wnd(): once per round trip. */
-void tcp_rack_on_dsack(struct tcp *t)
+static void widen_window(struct tcp *t)
 {
 	struct tcp_rack *k = &t->rack;
 	if (k->in_dsack_round && k->dsack_round - t->snd_una - 1 < tcp_flight(t))
@@ -60,6 +66,16 @@ void tcp_rack_on_dsack(struct tcp *t)
 	k->dsack_round = t->snd_nxt;
 	k->window_mult += k->window_mult < UINT8_MAX;
 	k->window_persist = DSACK_FREE_RECOVERIES;
+}
+
+void tcp_rack_on_dsack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
+{
+	widen_window(t);
+	if (s->sack[0].left - t->snd_una >= tcp_flight(t))
+		return;
+	const struct tcp_record *r = tcp_scoreboard_find(t, s->sack[0].left);
+	if (r->flags & TCP_SACKED)
+		advance(t, r, now_ns);
 }
 
 void tcp_rack_on_recovered(struct tcp *t)

@@ -56,7 +56,7 @@ void tcp_recovery_on_ack(struct tcp *t, uint32_t acked)
 
 static void reduce(struct tcp *t, uint64_t now_ns)
 {
-	tcp_congestion_on_loss(t);
+	tcp_congestion_on_loss(t, tcp_flight(t));
 	t->recovery.reduced_ns = now_ns;
 }
 
@@ -66,6 +66,7 @@ static void enter(struct tcp *t, uint64_t now_ns)
 	reduce(t, now_ns);
 	r->phase = TCP_PHASE_RECOVERY;
 	set_recovery_point(t);
+	t->tlp.open = false;
 	r->force = true;
 }
 
@@ -134,6 +135,7 @@ static void enter_loss(struct tcp *t)
 	r->phase = TCP_PHASE_LOSS;
 	set_recovery_point(t);
 	t->rack.wake_ns = TCP_NEVER;
+	t->tlp.open = t->tlp_due = false;
 	r->dup_acks = 0;
 	r->reno_left = 0;
 	r->force = false;

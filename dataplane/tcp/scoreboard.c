@@ -44,6 +44,11 @@ static uint32_t find(const struct tcp *t, uint32_t seq)
 	return low;
 }
 
+const struct tcp_record *tcp_scoreboard_find(const struct tcp *t, uint32_t seq)
+{
+	return tcp_record_at(t, find(t, seq));
+}
+
 /* ---- joining ---- */
 
 /* Of records joined, SACKed wins only over SACKed (to forget costs a needless retransmission), lost over in flight. */
@@ -266,7 +271,7 @@ uint32_t tcp_scoreboard_on_sack(struct tcp *t, const struct tcp_segment *s, uint
 bool tcp_scoreboard_is_dsack(const struct tcp *t, const struct tcp_segment *s)
 {
 	const struct tcp_counters *c = &t->counters;
-	if (s->sack_count == 0 || c->dsack_received >= c->retransmits_fast + c->retransmits_rto)
+	if (s->sack_count == 0 || c->dsack_received >= c->retransmits_fast + c->retransmits_rto + c->tlp_probes)
 		return false;
 	const struct tcp_sack_block *b = s->sack;
 	uint32_t len = b[0].right - b[0].left;

@@ -101,7 +101,9 @@ struct tcp_counters {
 	uint64_t segments_sent, segments_received;
 	uint64_t octets_sent, octets_retransmitted;
 	uint64_t retransmits_fast, retransmits_rto, rto_fired, persist_probes;
-	uint64_t rack_losses;    /* times that RACK found something lost */
+	uint64_t rack_losses; /* times that RACK found something lost */
+	uint64_t tlp_probes;  /* tail loss probes; that repaired a loss; that came twice */
+	uint64_t tlp_recovered, tlp_needless;
 	uint64_t dsack_received; /* reports that something we sent again had arrived before */
 	uint64_t duplicate_acks, sack_blocks, out_of_window, out_of_order, challenge_acks, resets_ignored;
 };
@@ -185,7 +187,8 @@ bool tcp_peer_finished(const struct tcp *t);
 struct tcp_info {
 	enum tcp_state state;
 	uint64_t srtt_ns, rttvar_ns, rto_ns;
-	uint64_t min_rtt_ns; /* of the last one or two minutes; 0: nothing measured yet */
+	uint64_t min_rtt_ns;   /* of the last one or two minutes; 0: nothing measured yet */
+	uint64_t ack_delay_ns; /* how long the peer has kept back an ACK in that time */
 	uint32_t cwnd, ssthresh, peer_window, receive_window, in_flight, mss;
 	struct tcp_counters counters;
 };

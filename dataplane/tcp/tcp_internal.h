@@ -9,7 +9,8 @@
  *     scoreboard.c  what is in flight, when it was sent, what of it has arrived
  *     rack.c        what of it is lost (RFC 8985)                      recovery.c    and what is done about that
  *     congestion.c  how much may be in flight                          rtt.c      how long an answer takes
- *     timers.c      what happens when none comes                       icmp.c     what routers say
+ *     tlp.c         the probe that is sent when no answer comes (8985)
+ *     timers.c      what happens when none comes at all                       icmp.c     what routers say
  *     isn.c         where sequence numbers start
  */
 #ifndef HAREWIRE_TCP_INTERNAL_H
@@ -97,6 +98,16 @@ struct tcp_rack {
 	uint8_t window_mult, window_persist;
 };
 
+/* RFC 8985, 7: a probe whose fate is not known yet. */
+struct tcp_tlp {
+	bool open;
+	bool again;      /* TLP.is_retrans: it was sent before, not new data */
+	uint32_t end;    /* TLP.end_seq */
+	uint32_t flight; /* octets in flight when it was sent */
+};
+
+#define TCP_PTO_NONE (1ull << 62) /* later than any timeout, and no overflow when added to a time */
+
 struct tcp_recovery {
 	enum tcp_phase phase;
 	uint32_t recovery_point; /* the phase ends when this is acknowledged */
@@ -117,12 +128,18 @@ struct tcp_rtt {
 	uint64_t srtt_ns, rttvar_ns;
 	uint64_t min_ns, min_before_ns;   /* the path alone: of the newest segment an ACK covered */
 	uint64_t most_ns, most_before_ns; /* the path and the peer's delay: of the oldest */
+	uint64_t delay_ns;                /* how long the peer has been seen to keep back an ACK: most - min */
+	uint64_t assumed_ns;              /* ... or assumed, before it is known */
+	uint64_t floor_ns;                /* no timeout below: the configured floor, or what the peer may take */
 	uint64_t turn_ns;                 /* when the next period begins */
 	uint32_t next_seq;                /* one sample a round trip: when something beyond it is acknowledged */
 	bool valid;
 };
 
 #define TCP_RTT_PERIOD_NS 60000000000ull
+
+/* Until the first period has passed: Linux delays ACKs by so much, once a connection is some segments old. */
+#define TCP_ACK_DELAY_ASSUMED_NS 40000000ull
 
 /* ---- congestion ---- */
 
@@ -168,8 +185,11 @@ struct tcp {
 	uint64_t nxt_offset; /* stream offset of snd_nxt */
 	uint64_t send_limit; /* stream offset up to which both windows allow new data */
 	uint64_t push_limit; /* send_limit, or one octet more to probe a closed window with */
+	uint64_t rto_ns;     /* the timeout, doubled for each that went unanswered (RFC 6298, 5.5) */
 	uint64_t rto_at_ns; /* when the retransmission timeout would be, whatever its timer waits for; valid while armed
 			     */
+	uint64_t pto_ns;    /* after so long without an answer the tail is probed; TCP_PTO_NONE: it is not */
+	uint64_t pto_lone_ns; /* where one segment is in flight, whose ACK the peer may delay */
 	struct tcp_scoreboard scoreboard;
 	uint32_t snd_una, snd_nxt;
 	uint32_t rcv_nxt;
@@ -182,9 +202,11 @@ struct tcp {
 	bool predicted;         /* plain, and input may be predicted as well */
 	bool timestamps;
 	bool ack_due;
+	bool tlp_due;                                      /* a tail loss probe */
 	uint32_t ack_pending_octets, ack_pending_segments; /* received since the last ACK */
 	uint64_t timers[TCP_TIMERS];
-	uint64_t header_sum; /* partial checksum of what never changes in the TCP header, and of the pseudo header */
+	uint64_t pseudo_sum; /* partial checksum of the pseudo header without its length */
+	uint64_t header_sum; /* and of what never changes in the TCP header */
 	uint64_t ip_sum;     /* the same of the IPv4 header */
 	uint8_t header[64];  /* template: IPv4, TCP, timestamps */
 
@@ -192,8 +214,7 @@ struct tcp {
 	uint32_t snd_wnd, snd_wl1, snd_wl2; /* RFC 9293, 3.3.1; snd_wnd in octets */
 	uint32_t snd_wnd_max;
 	uint8_t snd_scale, rcv_scale;
-	uint8_t backoff; /* RTOs or probes in a row, unanswered */
-	uint64_t rto_ns; /* without back-off */
+	uint64_t rto_base_ns; /* rto_ns without back-off */
 	struct tcp_rtt rtt;
 	uint64_t progress_ns; /* when the peer last acknowledged something, or we began to wait for it */
 	uint64_t ts_recent_ns;
@@ -224,6 +245,7 @@ struct tcp {
 	uint32_t challenge_count;
 	struct tcp_recovery recovery;
 	struct tcp_rack rack;
+	struct tcp_tlp tlp;
 	struct tcp_receive receive;
 	struct tcp_record records[TCP_RECORDS];
 };
@@ -251,6 +273,11 @@ static inline bool tcp_may_send_data(const struct tcp *t)
 static inline uint32_t tcp_flight(const struct tcp *t)
 {
 	return t->snd_nxt - t->snd_una;
+}
+
+static inline uint32_t tcp_record_count(const struct tcp *t)
+{
+	return t->scoreboard.tail - t->scoreboard.head;
 }
 
 static inline uint32_t tcp_timestamp(uint64_t now_ns)
@@ -318,13 +345,6 @@ static inline uint32_t tcp_receive_window(const struct tcp *t)
 	return t->receive.edge - t->rcv_nxt;
 }
 
-/* The timeout with back-off (RFC 6298, 5.5) and the configured ceiling. */
-static inline uint64_t tcp_rto(const struct tcp *t)
-{
-	uint64_t rto_ns = t->rto_ns << t->backoff;
-	return rto_ns < t->config.rto_max_ns ? rto_ns : t->config.rto_max_ns;
-}
-
 /* ---- timers.c ---- */
 
 static inline void tcp_timer_set(struct tcp *t, enum tcp_timer_kind kind, uint64_t at_ns)
@@ -343,31 +363,32 @@ static inline void tcp_arm_if_unarmed(struct tcp *t, uint64_t now_ns)
 	if (t->timers[TCP_TIMER_RETRANSMIT] != TCP_NEVER)
 		return;
 	t->progress_ns = now_ns;
-	t->rto_at_ns = now_ns + tcp_rto(t);
+	t->rto_at_ns = now_ns + t->rto_ns;
 	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
 }
 
+/* And a probe of the tail from the last of it (RFC 8985, 7.2). */
 static inline void tcp_arm_after_new(struct tcp *t, uint64_t now_ns)
 {
-	tcp_arm_if_unarmed(t, now_ns);
+	uint64_t pto_at_ns = now_ns + t->pto_ns;
+	if (t->timers[TCP_TIMER_RETRANSMIT] == TCP_NEVER) {
+		pto_at_ns = now_ns + t->pto_lone_ns;
+		t->progress_ns = now_ns;
+		t->rto_at_ns = now_ns + t->rto_ns;
+	}
+	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, pto_at_ns < t->rto_at_ns ? pto_at_ns : t->rto_at_ns);
 }
 
-/* The timeout begins anew (RFC 6298, 5.2 and 5.3), or ends where nothing is in flight. */
+/* Timeout and probe begin anew (RFC 6298, 5.2 and 5.3), or ends where nothing is in flight. */
 static inline void tcp_rearm(struct tcp *t, uint64_t now_ns)
 {
 	if (tcp_flight(t) == 0) {
 		tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
 		return;
 	}
-	t->rto_at_ns = now_ns + tcp_rto(t);
-	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
-}
-
-/* What is in doubt turns out lost at rack.wake_ns: before the timeout, whose timer serves for both. */
-static inline void tcp_arm_wake(struct tcp *t)
-{
-	if (t->rack.wake_ns < t->timers[TCP_TIMER_RETRANSMIT])
-		tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rack.wake_ns);
+	uint64_t pto_at_ns = now_ns + (tcp_record_count(t) == 1 ? t->pto_lone_ns : t->pto_ns);
+	t->rto_at_ns = now_ns + t->rto_ns;
+	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, pto_at_ns < t->rto_at_ns ? pto_at_ns : t->rto_at_ns);
 }
 
 static inline bool tcp_timer_armed(const struct tcp *t, enum tcp_timer_kind kind)
@@ -376,6 +397,8 @@ static inline bool tcp_timer_armed(const struct tcp *t, enum tcp_timer_kind kind
 }
 
 void tcp_timers_clear(struct tcp *t);
+/* The armed retransmission timer waits for no probe that is not allowed, and for rack.wake_ns before all else. */
+void tcp_settle_retransmit(struct tcp *t);
 /* Data has come and is not acked yet: at once or later, as RFC 5681, 4.2 and the configuration say. */
 void tcp_ack_later(struct tcp *t, uint32_t octets, uint64_t now_ns);
 /* Nothing is in flight but the window holds data back: probe it, or the lost update would be waited for in vain. */
@@ -399,7 +422,8 @@ static inline uint64_t tcp_rtt_min(const struct tcp *t)
 void tcp_congestion_init(struct tcp *t);
 /* `acked` octets have been acknowledged; `flight` were in flight before. Not during fast recovery. */
 void tcp_congestion_on_ack(struct tcp *t, uint32_t acked, uint32_t flight);
-void tcp_congestion_on_loss(struct tcp *t);
+/* With `flight` octets in flight, some were lost. */
+void tcp_congestion_on_loss(struct tcp *t, uint32_t flight);
 void tcp_congestion_on_timeout(struct tcp *t);
 
 /* ---- scoreboard.c ---- */
@@ -425,13 +449,10 @@ void tcp_scoreboard_lose_range(struct tcp *t, uint32_t left, uint32_t right);
 void tcp_scoreboard_forget_sacks(struct tcp *t);
 /* [seq, seq + len) is sent again. */
 void tcp_scoreboard_resent(struct tcp *t, uint32_t seq, uint32_t len, uint64_t now_ns);
+/* The record that holds `seq`, which is in flight. */
+const struct tcp_record *tcp_scoreboard_find(const struct tcp *t, uint32_t seq);
 /* The first run of lost octets; false: none is lost. */
 bool tcp_scoreboard_first_lost(const struct tcp *t, uint32_t *seq, uint32_t *len);
-
-static inline uint32_t tcp_record_count(const struct tcp *t)
-{
-	return t->scoreboard.tail - t->scoreboard.head;
-}
 
 /* Record `i` of them, oldest first. */
 static inline struct tcp_record *tcp_record_at(const struct tcp *t, uint32_t i)
@@ -458,14 +479,22 @@ static inline void tcp_record_sent(struct tcp *t, uint64_t now_ns)
 void tcp_rack_init(struct tcp *t);
 /* `r`, which ends beyond everything that `s` is an answer to, or with it, has arrived (RFC 8985, 6.2, steps 1 to 3). */
 void tcp_rack_arrived(struct tcp *t, const struct tcp_record *r, const struct tcp_segment *s, uint64_t now_ns);
-/* A D-SACK block has come (RFC 8985, 6.2, step 4): our window for reordering is too short. */
-void tcp_rack_on_dsack(struct tcp *t);
+/* A D-SACK block has come (RFC 8985, 6.2, step 4): our window for reordering is too short. And what it names has now
+ * arrived as it was last sent, which an ACK between two transmissions could not tell. */
+void tcp_rack_on_dsack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns);
 /* A recovery has ended. */
 void tcp_rack_on_recovered(struct tcp *t);
 /* Step 5: deems lost what is; returns how many octets that is. Sets rack.wake_ns for what is in doubt. */
 uint32_t tcp_rack_detect(struct tcp *t, uint64_t now_ns);
 /* How long after its due time a record is lost. */
 uint64_t tcp_rack_window(const struct tcp *t);
+
+/* ---- tlp.c ---- */
+
+bool tcp_tlp_allowed(const struct tcp *t);
+/* A probe is out, new data or something sent before; snd_nxt counts it. */
+void tcp_tlp_note(struct tcp *t, bool again);
+void tcp_tlp_on_ack(struct tcp *t, const struct tcp_segment *s, bool duplicate, bool dsack);
 
 /* ---- recovery.c ---- */
 
@@ -486,7 +515,8 @@ uint32_t tcp_recovery_pipe(const struct tcp *t);
 static inline bool tcp_recovery_quiet(const struct tcp *t)
 {
 	const struct tcp_recovery *r = &t->recovery;
-	return r->phase == TCP_PHASE_OPEN && t->scoreboard.sacked_octets == 0 && r->dup_acks == 0;
+	return r->phase == TCP_PHASE_OPEN && t->scoreboard.sacked_octets == 0 && r->dup_acks == 0 && !t->tlp.open &&
+	       !t->tlp_due;
 }
 
 #endif

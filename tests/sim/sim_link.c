@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-enum { LOSS, BURST, DUPLICATE, REORDER, FLIP, TRUNCATE };
+#include "tests/lib/tcp_peer.h"
+
+enum { LOSS, BURST, DUPLICATE, REORDER, FLIP, TRUNCATE, TAIL };
 
 static bool hits(struct sim_link *l, uint32_t chance, int which)
 {
@@ -43,9 +45,25 @@ static void enqueue(struct sim_link *l, const uint8_t *packet, size_t len, uint6
 		p->len = (uint32_t)prng_below(l->random, len);
 }
 
+/* The end of what was pushed carries PSH, and data that this link has not seen. */
+static bool tail_lost(struct sim_link *l, const uint8_t *packet, size_t len)
+{
+	struct wire_segment s;
+	if (l->faults.tail == 0 || !wire_parse(packet, len, &s))
+		return false;
+	uint32_t end = s.seq + s.len;
+	bool fresh = s.len && (int32_t)(end - l->highest) > 0;
+	if (s.flags & WIRE_SYN || fresh)
+		l->highest = end;
+	if (!fresh || !(s.flags & WIRE_PSH))
+		return false;
+	l->tail_spared = !l->tail_spared && hits(l, l->faults.tail, TAIL);
+	return l->tail_spared;
+}
+
 void sim_link_send(struct sim_link *l, const uint8_t *packet, size_t len, uint64_t now_ns)
 {
-	if (lost(l))
+	if (lost(l) || tail_lost(l, packet, len))
 		return;
 	enqueue(l, packet, len, now_ns);
 	if (hits(l, l->faults.duplicate, DUPLICATE))

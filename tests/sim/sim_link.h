@@ -17,9 +17,10 @@ struct sim_packet {
 	uint8_t bytes[LINK_PACKET_BYTES];
 };
 
-/* Chances in 1000. */
+/* Chances in 1000. `tail`: that the end of what was pushed is lost when it is sent for the
+ * first time, but never that of two pushes in a row: the second may be what probes for the first. */
 struct sim_faults {
-	uint32_t loss, burst_loss, duplicate, reorder, flip, truncate;
+	uint32_t loss, burst_loss, duplicate, reorder, flip, truncate, tail;
 };
 
 struct sim_link {
@@ -29,7 +30,9 @@ struct sim_link {
 	uint32_t burst_left; /* packets still to be lost */
 	uint32_t count;
 	struct sim_packet packets[LINK_PACKETS];
-	uint64_t hits[6]; /* in the order of struct sim_faults */
+	uint32_t highest; /* sequence number that has come, for `tail` */
+	bool tail_spared;
+	uint64_t hits[7]; /* in the order of struct sim_faults */
 };
 
 void sim_link_send(struct sim_link *l, const uint8_t *packet, size_t len, uint64_t now_ns);

@@ -27,7 +27,8 @@ void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *lin
 	p->window = 2000u << prng_below(random, p->scale < 0 ? 6 : 8);
 	if (p->window > PEER_WINDOW_MAX)
 		p->window = PEER_WINDOW_MAX;
-	p->ack_delay_ns = prng_once_in(random, 2) ? 0 : 40 * MS;
+	p->dsack = p->sack && !prng_once_in(random, 3);
+	p->ack_delay_ns = prng_once_in(random, 2) ? 0 : (5 * MS) << prng_below(random, 4);
 	p->read_every_ns = MS << prng_below(random, 4);
 	p->read_octets = 500u << prng_below(random, 8);
 	p->send_total = prng_below(random, 40000);
@@ -76,10 +77,13 @@ static bool run_at(const struct sim_peer *p, uint64_t offset, uint64_t *left, ui
 	return true;
 }
 
-/* The most recent run first, then the others from the lowest. */
-static void add_blocks(const struct sim_peer *p, struct wire_segment *s)
+/* What came twice (RFC 2883), the most recent run, then the others from the lowest. */
+static void add_blocks(struct sim_peer *p, struct wire_segment *s)
 {
 	uint64_t left, right, first = 0, max = s->timestamps ? 3 : 4;
+	if (p->twice != p->twice_end)
+		s->block[s->blocks++] = (struct wire_block){seq_of(p, p->twice), seq_of(p, p->twice_end)};
+	p->twice = p->twice_end = 0;
 	if (run_at(p, p->recent, &left, &right)) {
 		s->block[s->blocks++] = (struct wire_block){seq_of(p, left), seq_of(p, right)};
 		first = left;
@@ -139,10 +143,22 @@ static void send_stream(struct sim_peer *p, uint64_t now_ns)
 		p->retransmit_at_ns = now_ns + RETRANSMIT_NS;
 }
 
+static void note_twice(struct sim_peer *p, uint64_t offset, uint32_t len)
+{
+	if (!p->dsack || len == 0 || (int64_t)offset < 0 || offset + len > p->edge)
+		return;
+	for (uint64_t at = offset; at < offset + len; at++)
+		if (at >= p->received && !have(p, at))
+			return;
+	p->twice = offset;
+	p->twice_end = offset + len;
+}
+
 static void take_data(struct sim_peer *p, const struct wire_segment *s, uint64_t now_ns)
 {
 	uint64_t offset = p->received + (uint64_t)(int64_t)(int32_t)(s->seq - seq_of(p, p->received));
 	bool in_order = offset == p->received;
+	note_twice(p, offset, s->len);
 	for (uint32_t i = 0; i < s->len; i++) {
 		uint64_t at = offset + i;
 		if ((int64_t)at < (int64_t)p->received || at >= p->edge)
@@ -151,6 +167,7 @@ static void take_data(struct sim_peer *p, const struct wire_segment *s, uint64_t
 		p->have[at % PEER_WINDOW_MAX] = 1;
 		p->recent = at;
 	}
+	uint64_t end = offset + s->len;
 	while (p->received < p->edge && have(p, p->received)) {
 		p->have[p->received % PEER_WINDOW_MAX] = 0;
 		p->received++;
@@ -159,6 +176,7 @@ static void take_data(struct sim_peer *p, const struct wire_segment *s, uint64_t
 		p->fin_seen = true;
 		p->fin_offset = offset + s->len;
 	}
+	in_order &= p->received == end; /* RFC 5681, 4.2: what fills a gap is acknowledged at once, too */
 	bool now = !in_order || p->ack_delay_ns == 0 || ++p->unacked_segments >= 2 || s->flags & WIRE_FIN;
 	if (now)
 		send(p, WIRE_ACK, p->next, 0, now_ns);

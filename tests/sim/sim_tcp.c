@@ -22,7 +22,9 @@ struct world {
 	struct extent_queue tx;
 	struct sim_link out, in; /* ours to theirs, theirs to ours */
 	struct sim_peer peer;
-	uint64_t read; /* octets of the peer's stream taken */
+	uint64_t read;       /* octets of the peer's stream taken */
+	uint64_t push_at_ns; /* a feed: bursts of messages, with pauses; 0: as much as TCP takes */
+	bool feed, tails_only;
 	bool healed, closed;
 	bool verbose;
 	const char *failure;
@@ -39,7 +41,7 @@ static void fail(struct world *w, const char *why)
 
 static struct sim_faults draw_faults(struct prng *r)
 {
-	struct sim_faults f = {0};
+	struct sim_faults f = {.tail = prng_once_in(r, 4) ? (uint32_t)prng_below(r, 300) : 0};
 	if (prng_once_in(r, 8))
 		return f;
 	f.loss = (uint32_t)prng_below(r, prng_once_in(r, 4) ? 200 : 30);
@@ -61,19 +63,35 @@ static void link_init(struct world *w, struct sim_link *l)
 	l->jitter_ns = prng_once_in(&w->random, 2) ? 0 : l->delay_ns / 4;
 }
 
+/* A feed whose bursts lose nothing but their ends, to a peer that speaks SACK and reads: no timeout may be needed. */
+static void lose_tails_only(struct world *w)
+{
+	w->tails_only = true;
+	w->in.faults = (struct sim_faults){0};
+	w->out.faults = (struct sim_faults){.tail = 200};
+	w->in.jitter_ns = w->out.jitter_ns = 0;
+	w->peer.sack = true;
+	w->peer.window = 65535;
+	w->peer.read_octets = 1u << 20;
+}
+
 static void world_init(struct world *w, uint64_t seed)
 {
 	memset(w, 0, offsetof(struct world, out));
 	w->read = 0;
-	w->healed = w->closed = w->verbose = false;
+	w->healed = w->closed = w->verbose = w->tails_only = false;
+	w->push_at_ns = 0;
 	w->failure = NULL;
 	w->seed = seed;
 	w->random.state = seed;
 	w->now_ns = w->started_ns = prng_below(&w->random, 1ull << 52);
-	w->total = 65536 + prng_below(&w->random, PUSH_MAX - 65536);
+	w->feed = prng_once_in(&w->random, 3);
+	w->total = 65536 + (w->feed ? 0 : prng_below(&w->random, PUSH_MAX - 65536));
 	link_init(w, &w->out);
 	link_init(w, &w->in);
 	sim_peer_init(&w->peer, &w->random, &w->in);
+	if (w->feed && prng_once_in(&w->random, 4))
+		lose_tails_only(w);
 	struct tcp_config config;
 	tcp_config_init(&config);
 	config.mtu = prng_once_in(&w->random, 4) ? 576 : 1500;
@@ -136,9 +154,17 @@ static void check(struct world *w)
 /* The application: pushes what TCP may send, in pieces of any size, and closes when all is pushed. */
 static void push(struct world *w)
 {
-	while (w->tx.end < w->total && tcp_may_push(w->t) > 0) {
+	uint64_t burst_end = w->total;
+	if (w->feed && w->now_ns >= w->push_at_ns && tcp_synchronized(w->t)) {
+		w->push_at_ns = w->now_ns + 10000 + prng_below(&w->random, (10 * MS) << prng_below(&w->random, 4));
+		burst_end = w->tx.end + 1 + prng_below(&w->random, 2000);
+	} else if (w->feed) {
+		burst_end = 0;
+	}
+	burst_end = burst_end < w->total ? burst_end : w->total;
+	while (w->tx.end < burst_end && tcp_may_push(w->t) > 0) {
 		uint64_t n = 1 + prng_below(&w->random, prng_once_in(&w->random, 2) ? 300 : 5000);
-		n = n < w->total - w->tx.end ? n : w->total - w->tx.end;
+		n = n < burst_end - w->tx.end ? n : burst_end - w->tx.end;
 		if (!extents_push(&w->tx, stream + w->tx.end, n, prng_once_in(&w->random, 3)))
 			break;
 		tcp_pushed(w->t);
@@ -176,9 +202,10 @@ static void output(struct world *w)
 			return;
 		}
 		if (w->verbose)
-			printf("%12.6f > seq %u len %u ack %u win %u flags %02x\n",
+			printf("%12.6f > seq %u len %u ack %u win %u flags %02x cwnd %u timeouts %u probes %u\n",
 			       (double)(w->now_ns - w->started_ns) / 1e9, s.seq - w->t->isn, s.len, s.ack - w->peer.isn,
-			       s.window, s.flags);
+			       s.window, s.flags, w->t->congestion.cwnd, (unsigned)w->t->counters.rto_fired,
+			       (unsigned)w->t->counters.tlp_probes);
 		sim_link_send(&w->out, packet, len, w->now_ns);
 	}
 }
@@ -243,6 +270,8 @@ static bool run(struct world *w)
 		tcp_readable(w->t, &readable);
 		if (readable)
 			next = min64(next, w->now_ns + MS);
+		if (w->feed && w->tx.end < w->total && tcp_synchronized(w->t))
+			next = min64(next, w->push_at_ns);
 		if (next == UINT64_MAX && !finished(w))
 			fail(w, "nothing will ever happen again");
 		w->now_ns = next > w->now_ns ? next : w->now_ns;
@@ -251,20 +280,22 @@ static bool run(struct world *w)
 		if (w->now_ns - w->started_ns > DRAIN_WITHIN)
 			fail(w, "not finished in time");
 	}
+	if (w->tails_only && w->t->counters.rto_fired)
+		fail(w, "a lost tail took a timeout");
 	if (!w->failure && (w->peer.received != w->total || w->read != w->peer.send_total))
 		fail(w, "ended before everything was delivered");
 	return !w->failure;
 }
 
 struct summary {
-	uint64_t hits[6];
-	uint64_t fast, rto, probes, out_of_order, sacks, octets, rack;
+	uint64_t hits[7];
+	uint64_t fast, rto, probes, out_of_order, sacks, octets, rack, dsacks, tlp, tlp_recovered, tlp_needless;
 };
 
 static void add_up(struct summary *s, const struct world *w)
 {
 	const struct tcp_counters *c = &w->t->counters;
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 7; i++)
 		s->hits[i] += w->out.hits[i] + w->in.hits[i];
 	s->fast += c->retransmits_fast;
 	s->rto += c->rto_fired;
@@ -273,6 +304,10 @@ static void add_up(struct summary *s, const struct world *w)
 	s->sacks += c->sack_blocks;
 	s->octets += w->total;
 	s->rack += c->rack_losses;
+	s->dsacks += c->dsack_received;
+	s->tlp += c->tlp_probes;
+	s->tlp_recovered += c->tlp_recovered;
+	s->tlp_needless += c->tlp_needless;
 }
 
 static uint64_t argument(int argc, char **argv, const char *name, uint64_t otherwise)
@@ -304,10 +339,13 @@ int main(int argc, char **argv)
 		add_up(&s, &w);
 	}
 	printf("%" PRIu64 " seeds from %" PRIu64 ", %" PRIu64 " octets: lost %" PRIu64 ", bursts %" PRIu64
-	       ", duplicated %" PRIu64 ", reordered %" PRIu64 ", flipped %" PRIu64 ", cut %" PRIu64 "\n",
-	       seeds, from, s.octets, s.hits[0], s.hits[1], s.hits[2], s.hits[3], s.hits[4], s.hits[5]);
+	       ", duplicated %" PRIu64 ", reordered %" PRIu64 ", flipped %" PRIu64 ", cut %" PRIu64
+	       ", tails lost %" PRIu64 "\n",
+	       seeds, from, s.octets, s.hits[0], s.hits[1], s.hits[2], s.hits[3], s.hits[4], s.hits[5], s.hits[6]);
 	printf("fast retransmits %" PRIu64 ", timeouts %" PRIu64 ", probes %" PRIu64 ", out of order %" PRIu64
 	       ", SACK blocks %" PRIu64 ", losses found by RACK %" PRIu64 "\n",
 	       s.fast, s.rto, s.probes, s.out_of_order, s.sacks, s.rack);
+	printf("D-SACKs %" PRIu64 ", tail probes %" PRIu64 " (recovered %" PRIu64 ", needless %" PRIu64 ")\n", s.dsacks,
+	       s.tlp, s.tlp_recovered, s.tlp_needless);
 	return 0;
 }

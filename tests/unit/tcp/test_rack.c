@@ -131,20 +131,36 @@ static void what_was_sent_just_before_a_timeout_is_not_lost_by_it(void **state)
 	struct fixture *f = *state;
 	establish_with_sack(f);
 	send_segments(f, 1);
-	uint64_t timeout_ns = f->now + 50 * MS;
+	f->now = tcp_deadline(f->t);
+	tcp_timer(f->t, f->now);
+	expect_data(f, 0, MSS); /* the probe of the tail */
+	uint64_t timeout_ns = tcp_deadline(f->t);
 	f->now = timeout_ns - MS / 2;
 	push(f, 100);
 	drain(f);
-	while (f->t->counters.rto_fired == 0) {
-		f->now = tcp_deadline(f->t);
-		tcp_timer(f->t, f->now);
-	}
-	assert_int_equal(f->now, timeout_ns);
+	f->now = timeout_ns;
+	tcp_timer(f->t, f->now);
+	assert_int_equal(f->t->counters.rto_fired, 1);
 	expect_data(f, 0, MSS);
 	assert_int_equal(f->t->scoreboard.lost_octets, 0);
 	f->now += MS;
 	ack(f, MSS + 100);
-	assert_int_equal(f->t->counters.octets_retransmitted, MSS);
+	assert_int_equal(f->t->counters.octets_retransmitted, 2 * MSS);
+}
+
+/* The peer is answering: a timeout that would come a moment before RACK decides waits for that. */
+static void no_timeout_while_an_arrival_is_weighed(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_sack(f);
+	send_segments(f, 2);
+	f->t->rto_at_ns = f->now + MS + MS / 10;
+	f->now += MS;
+	sack_one(f, 0, MSS, 2 * MSS);
+	f->now = tcp_deadline(f->t);
+	tcp_timer(f->t, f->now);
+	expect_data(f, 0, MSS);
+	assert_int_equal(f->t->counters.rto_fired, 0);
 }
 
 /* Segment 0 was late, not lost: the ACK that tells it echoes the first transmission. */
@@ -268,6 +284,7 @@ int main(void)
 		BOTH(blocks_told_newest_first_are_no_reordering),
 		BOTH(a_lost_retransmission_is_found_without_a_timeout),
 		BOTH(what_was_sent_just_before_a_timeout_is_not_lost_by_it),
+		BOTH(no_timeout_while_an_arrival_is_weighed),
 		BOTH(an_answer_to_the_first_transmission_does_not_stand_for_the_second),
 		BOTH(a_dsack_widens_the_window_and_sixteen_recoveries_without_narrow_it),
 		BOTH(several_dsacks_of_one_round_trip_count_once),

@@ -122,21 +122,42 @@ static void timestamps_measure_retransmissions(void **state)
 	f->now += 20ull << TCP_TIMESTAMP_SHIFT;
 	input(f, &s);
 	assert_int_equal(f->t->rtt.srtt_ns, MS - MS / 8 + (20ull << TCP_TIMESTAMP_SHIFT) / 8);
-	assert_int_equal(f->t->backoff, 0);
+	assert_int_equal(f->t->rto_ns, f->t->rto_base_ns);
 }
 
 static void rto_follows_rfc_6298(void **state)
 {
 	struct fixture *f = *state;
 	f->config.rto_min_ns = 0;
-	establish(f); /* first sample: 1 ms */
-	assert_int_equal(f->t->rto_ns, 3 * MS);
+	establish(f);                                 /* first sample: 1 ms */
+	assert_int_equal(f->t->rto_ns, MS + 45 * MS); /* and the peer may delay its ACKs by 40 ms, or a little more */
 	push(f, 1);
 	drain(f);
-	f->now += 9 * MS;
+	f->now += 81 * MS;
 	ack(f, 1);
-	assert_int_equal(f->t->rtt.rttvar_ns, 375000 + 2 * MS);
-	assert_int_equal(f->t->rtt.srtt_ns, 2 * MS);
+	assert_int_equal(f->t->rtt.rttvar_ns, 375000 + 20 * MS);
+	assert_int_equal(f->t->rtt.srtt_ns, 11 * MS);
+	assert_int_equal(f->t->rto_ns, 11 * MS + 4 * (375000 + 20 * MS));
+}
+
+/* What a peer has been seen to take is waited for, and forgotten after one to two minutes. */
+static void the_timeout_is_above_the_delay_seen_of_the_peer(void **state)
+{
+	struct fixture *f = *state;
+	f->config.rto_min_ns = 5 * MS;
+	establish(f);
+	uint32_t total = 0;
+	for (int period = 0; period < 6; period++) {
+		for (int i = 0; i < 40; i++) {
+			push(f, 1);
+			drain(f);
+			f->now += period == 3 && i == 0 ? 25 * MS : MS;
+			ack(f, ++total);
+		}
+		uint64_t expected_ns = period < 1 ? 46 * MS : period == 3 || period == 4 ? 28 * MS : 5 * MS;
+		assert_int_equal(f->t->rto_ns, expected_ns);
+		f->now += TCP_RTT_PERIOD_NS;
+	}
 }
 
 static void each_ack_of_new_data_restarts_the_timer(void **state)
@@ -441,6 +462,7 @@ int main(void)
 		BOTH(ambiguous_ack_keeps_back_off_and_the_next_sample_ends_it),
 		BOTH(timestamps_measure_retransmissions),
 		BOTH(rto_follows_rfc_6298),
+		BOTH(the_timeout_is_above_the_delay_seen_of_the_peer),
 		BOTH(each_ack_of_new_data_restarts_the_timer),
 		BOTH(after_a_timeout_all_is_sent_again_in_slow_start),
 		BOTH(third_duplicate_ack_retransmits_without_sack),

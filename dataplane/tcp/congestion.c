@@ -64,6 +64,34 @@ void tcp_congestion_on_loss(struct tcp *t, uint32_t flight)
 	t->congestion.acked = 0;
 }
 
+void tcp_congestion_on_recovery(struct tcp *t, uint32_t flight)
+{
+	tcp_congestion_on_loss(t, flight);
+	t->congestion.recover_flight = flight;
+	t->congestion.delivered = t->congestion.sent = 0;
+}
+
+/*
+ * Proportional rate reduction (RFC 6937, 3.1) with its slow-start reduction bound: what leaves follows what arrives, so
+ * that the window comes down to ssthresh over the round trip instead of in one silence, and is not undershot by losses.
+ */
+void tcp_congestion_pace_recovery(struct tcp *t, uint32_t delivered)
+{
+	struct tcp_congestion *c = &t->congestion;
+	uint32_t pipe = tcp_recovery_pipe(t);
+	c->delivered += delivered;
+	int64_t owed = (int64_t)c->delivered - c->sent, may;
+	if (pipe > c->ssthresh) {
+		uint64_t share = (uint64_t)c->delivered * c->ssthresh + c->recover_flight - 1;
+		may = (int64_t)(share / c->recover_flight) - c->sent;
+	} else {
+		int64_t limit = (owed > (int64_t)delivered ? owed : (int64_t)delivered) + t->mss;
+		may = c->ssthresh - pipe;
+		may = may < limit ? may : limit;
+	}
+	c->cwnd = capped(pipe + (uint64_t)(may > 0 ? may : 0));
+}
+
 /* RFC 5681, 3.1: ssthresh is halved by the first timeout only, not by every retransmission of the same data. */
 void tcp_congestion_on_timeout(struct tcp *t)
 {

@@ -265,7 +265,7 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	if (seq_lt(s->ack, t->snd_una))
 		return true;
 	bool duplicate = is_duplicate(t, s);
-	uint32_t acked = s->ack - t->snd_una;
+	uint32_t acked = s->ack - t->snd_una, sacked_before = t->scoreboard.sacked_octets;
 	bool fin_acked = t->fin_sent && acked && s->ack == t->fin_seq + 1;
 	if (acked) {
 		tcp_scoreboard_on_ack(t, s, now_ns);
@@ -282,6 +282,7 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	tcp_tlp_on_ack(t, s, duplicate, dsack);
 	uint32_t newly_sacked = t->sack_permitted ? tcp_scoreboard_on_sack(t, s, now_ns) : 0;
 	tcp_recovery_detect(t, duplicate, newly_sacked, now_ns);
+	tcp_recovery_pace(t, acked + t->scoreboard.sacked_octets - sacked_before);
 	tcp_settle_retransmit(t);
 	if (fin_acked)
 		finish_sending(t, now_ns);

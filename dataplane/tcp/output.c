@@ -56,6 +56,7 @@ static size_t send_range(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t 
 	if (out.len && out.offset + out.len == t->tx->end)
 		out.flags |= TCP_PSH;
 	t->counters.octets_sent += out.len;
+	t->congestion.sent += len;
 	return tcp_build(t, packet, &out, now_ns);
 }
 

@@ -56,7 +56,7 @@ void tcp_recovery_on_ack(struct tcp *t, uint32_t acked)
 
 static void reduce(struct tcp *t, uint64_t now_ns)
 {
-	tcp_congestion_on_loss(t, tcp_flight(t));
+	tcp_congestion_on_recovery(t, tcp_flight(t));
 	t->recovery.reduced_ns = now_ns;
 }
 
@@ -127,6 +127,13 @@ void tcp_recovery_detect(struct tcp *t, bool duplicate, uint32_t newly_sacked, u
 void tcp_recovery_on_wake(struct tcp *t, uint64_t now_ns)
 {
 	detect_rack(t, now_ns);
+	tcp_recovery_pace(t, 0);
+}
+
+void tcp_recovery_pace(struct tcp *t, uint32_t delivered)
+{
+	if (t->recovery.phase == TCP_PHASE_RECOVERY && t->sack_permitted)
+		tcp_congestion_pace_recovery(t, delivered);
 }
 
 static void enter_loss(struct tcp *t)

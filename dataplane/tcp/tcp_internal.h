@@ -146,6 +146,8 @@ struct tcp_rtt {
 struct tcp_congestion {
 	uint32_t cwnd, ssthresh; /* octets */
 	uint32_t acked;          /* octets acked towards the next step of congestion avoidance */
+	/* RFC 6937: RecoverFS, prr_delivered and prr_out; valid during fast recovery with SACK */
+	uint32_t recover_flight, delivered, sent;
 };
 
 /* ---- receiving ---- */
@@ -425,6 +427,10 @@ void tcp_congestion_on_ack(struct tcp *t, uint32_t acked, uint32_t flight);
 /* With `flight` octets in flight, some were lost. */
 void tcp_congestion_on_loss(struct tcp *t, uint32_t flight);
 void tcp_congestion_on_timeout(struct tcp *t);
+/* Fast recovery begins, or begins anew: with `flight` octets in flight, some were lost. */
+void tcp_congestion_on_recovery(struct tcp *t, uint32_t flight);
+/* An ACK during fast recovery with SACK says that so many octets more have arrived. */
+void tcp_congestion_pace_recovery(struct tcp *t, uint32_t delivered);
 
 /* ---- scoreboard.c ---- */
 
@@ -506,6 +512,8 @@ void tcp_recovery_detect(struct tcp *t, bool duplicate, uint32_t newly_sacked, u
 /* rack.wake_ns has come. */
 void tcp_recovery_on_wake(struct tcp *t, uint64_t now_ns);
 void tcp_recovery_on_timeout(struct tcp *t, uint64_t now_ns);
+/* Any acceptable ACK, last: `delivered` octets more have arrived. */
+void tcp_recovery_pace(struct tcp *t, uint32_t delivered);
 /* Everything in flight was too large for the path: again, in smaller pieces, and no sign of congestion. */
 void tcp_recovery_recut(struct tcp *t);
 /* RFC 6675, 4, Pipe: octets thought to be in the network. */

@@ -28,6 +28,7 @@ void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *lin
 	if (p->window > PEER_WINDOW_MAX)
 		p->window = PEER_WINDOW_MAX;
 	p->dsack = p->sack && !prng_once_in(random, 3);
+	p->reneges = p->sack && prng_once_in(random, 6);
 	p->ack_delay_ns = prng_once_in(random, 2) ? 0 : (5 * MS) << prng_below(random, 4);
 	p->read_every_ns = MS << prng_below(random, 4);
 	p->read_octets = 500u << prng_below(random, 8);
@@ -158,6 +159,10 @@ static void take_data(struct sim_peer *p, const struct wire_segment *s, uint64_t
 {
 	uint64_t offset = p->received + (uint64_t)(int64_t)(int32_t)(s->seq - seq_of(p, p->received));
 	bool in_order = offset == p->received;
+	if (p->reneges && !in_order && prng_once_in(p->random, 50)) { /* RFC 2018, 8: it may */
+		memset(p->have, 0, sizeof p->have);
+		p->reneged++;
+	}
 	note_twice(p, offset, s->len);
 	for (uint32_t i = 0; i < s->len; i++) {
 		uint64_t at = offset + i;

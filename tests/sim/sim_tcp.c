@@ -71,6 +71,7 @@ static void lose_tails_only(struct world *w)
 	w->out.faults = (struct sim_faults){.tail = 200};
 	w->in.jitter_ns = w->out.jitter_ns = 0;
 	w->peer.sack = true;
+	w->peer.reneges = false;
 	w->peer.window = 65535;
 	w->peer.read_octets = 1u << 20;
 }
@@ -289,7 +290,8 @@ static bool run(struct world *w)
 
 struct summary {
 	uint64_t hits[7];
-	uint64_t fast, rto, probes, out_of_order, sacks, octets, rack, dsacks, tlp, tlp_recovered, tlp_needless;
+	uint64_t fast, rto, probes, out_of_order, sacks, octets, rack, dsacks, tlp, tlp_recovered, tlp_needless,
+		reneged;
 };
 
 static void add_up(struct summary *s, const struct world *w)
@@ -305,6 +307,7 @@ static void add_up(struct summary *s, const struct world *w)
 	s->octets += w->total;
 	s->rack += c->rack_losses;
 	s->dsacks += c->dsack_received;
+	s->reneged += w->peer.reneged;
 	s->tlp += c->tlp_probes;
 	s->tlp_recovered += c->tlp_recovered;
 	s->tlp_needless += c->tlp_needless;
@@ -345,7 +348,8 @@ int main(int argc, char **argv)
 	printf("fast retransmits %" PRIu64 ", timeouts %" PRIu64 ", probes %" PRIu64 ", out of order %" PRIu64
 	       ", SACK blocks %" PRIu64 ", losses found by RACK %" PRIu64 "\n",
 	       s.fast, s.rto, s.probes, s.out_of_order, s.sacks, s.rack);
-	printf("D-SACKs %" PRIu64 ", tail probes %" PRIu64 " (recovered %" PRIu64 ", needless %" PRIu64 ")\n", s.dsacks,
-	       s.tlp, s.tlp_recovered, s.tlp_needless);
+	printf("D-SACKs %" PRIu64 ", tail probes %" PRIu64 " (recovered %" PRIu64 ", needless %" PRIu64
+	       "), reneged %" PRIu64 "\n",
+	       s.dsacks, s.tlp, s.tlp_recovered, s.tlp_needless, s.reneged);
 	return 0;
 }

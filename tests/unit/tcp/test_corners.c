@@ -20,6 +20,7 @@ static void new_data_waits_behind_lost_segments(void **state)
 	establish(f);
 	push(f, 10 * MSS);
 	drain(f);
+	f->now += MS;
 	sack_one(f, 3 * MSS, 6 * MSS);
 	expect_data(f, 0, MSS); /* asks no congestion window; the next lost segment has to */
 	bool resent = false;

@@ -301,6 +301,80 @@ static void sack_recovers_several_holes_in_one_go(void **state)
 	assert_int_equal(f->t->counters.rto_fired, 0);
 }
 
+/* RFC 3042: the first two duplicate ACKs let new data out, which brings the third. */
+static void duplicate_acks_let_new_data_out(void **state)
+{
+	struct fixture *f = *state;
+	establish(f);
+	push(f, 20 * MSS);
+	assert_int_equal(drain(f), 10);
+	for (uint32_t i = 0; i < 2; i++) {
+		ack(f, 0);
+		expect_data(f, (10 + i) * MSS, MSS);
+		expect_silence(f);
+	}
+}
+
+static void sacked_segments_let_new_data_out(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_sack = true;
+	establish(f);
+	push(f, 20 * MSS);
+	assert_int_equal(drain(f), 10);
+	f->now += MS;
+	for (uint32_t i = 0; i < 2; i++) {
+		sack_one(f, 0, MSS, (2 + i) * MSS);
+		expect_data(f, (10 + i) * MSS, MSS);
+		expect_silence(f);
+	}
+}
+
+/* RFC 6937: one segment out for every two in, while more is in flight than ssthresh. */
+static void recovery_sends_in_proportion_to_what_arrives(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_sack = true;
+	establish(f);
+	f->t->congestion.cwnd = 20 * MSS;
+	push(f, 40 * MSS);
+	assert_int_equal(drain(f), 20);
+	f->now += MS;
+	sack_one(f, 0, MSS, 4 * MSS);
+	expect_data(f, 0, MSS);
+	uint32_t out = drain(f), most = 0;
+	for (uint32_t i = 5; i <= 20; i++) {
+		sack_one(f, 0, MSS, i * MSS);
+		uint32_t now_out = drain(f);
+		most = now_out > most ? now_out : most;
+		out += now_out;
+	}
+	assert_int_equal(most, 1);
+	assert_int_equal(out + 1, 10); /* ssthresh: half of the twenty */
+	f->now += MS;
+	ack(f, 20 * MSS);
+	assert_int_equal(f->t->congestion.cwnd, 10 * MSS);
+}
+
+/* Most of the window lost: the window is not sent as one burst, but doubled like in slow start. */
+static void recovery_from_heavy_losses_grows_from_what_arrives(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_sack = true;
+	establish(f);
+	f->t->congestion.cwnd = 20 * MSS;
+	push(f, 20 * MSS);
+	assert_int_equal(drain(f), 20);
+	f->now += MS;
+	sack_one(f, 0, 17 * MSS, 20 * MSS);
+	assert_int_equal(drain(f), 4); /* three have arrived, and one */
+	f->now += MS;
+	ack(f, 2 * MSS);
+	assert_int_equal(drain(f), 3);
+	ack(f, 4 * MSS);
+	assert_int_equal(drain(f), 3);
+}
+
 static void lost_ranges_are_cut_at_todays_mss(void **state)
 {
 	struct fixture *f = *state;
@@ -471,6 +545,10 @@ int main(void)
 		BOTH(partial_ack_retransmits_the_next_hole),
 		BOTH(duplicates_after_a_timeout_start_no_fast_retransmit),
 		BOTH(sack_recovers_several_holes_in_one_go),
+		BOTH(duplicate_acks_let_new_data_out),
+		BOTH(sacked_segments_let_new_data_out),
+		BOTH(recovery_sends_in_proportion_to_what_arrives),
+		BOTH(recovery_from_heavy_losses_grows_from_what_arrives),
 		BOTH(lost_ranges_are_cut_at_todays_mss),
 		BOTH(small_messages_are_recovered_by_counting_segments),
 		BOTH(sack_blocks_that_lie_are_ignored),

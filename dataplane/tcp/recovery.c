@@ -29,6 +29,8 @@ static void leave(struct tcp *t)
 	r->phase = TCP_PHASE_OPEN;
 	r->force = false;
 	r->reno_left = 0;
+	if (!t->sack_permitted) /* a guess that reached beyond the recovery point */
+		tcp_scoreboard_find_all(t);
 	tcp_rack_on_recovered(t);
 }
 
@@ -105,11 +107,13 @@ static bool retransmission_lost(const struct tcp *t)
 
 static void detect_rack(struct tcp *t, uint64_t now_ns)
 {
-	if (tcp_rack_detect(t, now_ns) == 0)
+	uint32_t lost = tcp_rack_detect(t, now_ns);
+	if (t->recovery.phase == TCP_PHASE_OPEN) {
+		if (t->scoreboard.lost_octets) /* just now, or during a recovery that ended before them */
+			enter(t, now_ns);
 		return;
-	if (t->recovery.phase == TCP_PHASE_OPEN)
-		enter(t, now_ns);
-	else if (retransmission_lost(t)) /* RFC 5681, 4.3: to be taken as another indication of congestion */
+	}
+	if (lost && retransmission_lost(t)) /* RFC 5681, 4.3: to be taken as another indication of congestion */
 		reduce(t, now_ns);
 }
 

@@ -129,6 +129,8 @@ static void check_scoreboard(struct world *w)
 	}
 	if (t->state != TCP_CLOSED && (start != t->snd_nxt || count > TCP_RECORDS))
 		fail(w, "the records do not cover what is in flight");
+	if (lost && t->recovery.phase == TCP_PHASE_OPEN)
+		fail(w, "something is lost and nobody recovers it");
 	if (sacked != t->scoreboard.sacked_octets || lost != t->scoreboard.lost_octets)
 		fail(w, "the scoreboard does not add up");
 }
@@ -229,6 +231,7 @@ static void receive(struct world *w)
 				       segment.payload_len, segment.ack - w->t->isn, segment.window, segment.flags,
 				       segment.sack_count);
 			tcp_input(w->t, &segment, w->now_ns);
+			check_scoreboard(w);
 		}
 		free(copy);
 	}

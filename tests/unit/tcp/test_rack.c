@@ -185,6 +185,33 @@ static void an_answer_to_the_first_transmission_does_not_stand_for_the_second(vo
 	assert_int_equal(f->t->rack.at_ns, before);
 }
 
+/* Lost while the first loss was being repaired: found then, and a recovery of its own. */
+static void what_is_lost_behind_the_recovery_point_is_recovered_next(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_sack(f);
+	send_segments(f, 10);
+	f->now += MS;
+	sack_one(f, 0, MSS, 6 * MSS);
+	expect_data(f, 0, MSS);
+	drain(f);
+	push(f, 3 * MSS);
+	sack_one(f, 0, MSS, 10 * MSS);
+	assert_int_equal(drain(f), 3);
+	f->now += MS / 2;
+	sack_one(f, 0, MSS, 10 * MSS);
+	f->now += MS / 2;
+	sack_one(f, 0, 12 * MSS, 13 * MSS); /* 10 and 11 are found lost, and there is no room to send them */
+	f->t->congestion.cwnd = 0;
+	expect_silence(f);
+	ack(f, 11 * MSS); /* 10 was only late, and the recovery is over */
+	expect_data(f, 11 * MSS, MSS);
+	assert_int_equal(f->t->recovery.phase, TCP_PHASE_RECOVERY);
+	f->now += MS;
+	ack(f, 13 * MSS);
+	assert_int_equal(f->t->recovery.phase, TCP_PHASE_OPEN);
+}
+
 /* One recovery: the second of two segments is lost for us, arrives late, and its retransmission is reported. */
 static void needless_recovery(struct fixture *f)
 {
@@ -286,6 +313,7 @@ int main(void)
 		BOTH(what_was_sent_just_before_a_timeout_is_not_lost_by_it),
 		BOTH(no_timeout_while_an_arrival_is_weighed),
 		BOTH(an_answer_to_the_first_transmission_does_not_stand_for_the_second),
+		BOTH(what_is_lost_behind_the_recovery_point_is_recovered_next),
 		BOTH(a_dsack_widens_the_window_and_sixteen_recoveries_without_narrow_it),
 		BOTH(several_dsacks_of_one_round_trip_count_once),
 		BOTH(a_dsack_inside_the_next_block_counts),

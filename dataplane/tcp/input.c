@@ -51,7 +51,7 @@ static inline void take_acknowledged(struct tcp *t, const struct tcp_segment *s,
 	t->snd_una = s->ack;
 	extents_pop(t->tx, t->tx->start + octets);
 	if (t->recovery.phase != TCP_PHASE_RECOVERY)
-		tcp_congestion_on_ack(t, acked, flight);
+		tcp_congestion_on_ack(t, acked, flight, now_ns);
 }
 
 /* RFC 7323, 4.3: only what reaches our last ACK may update, so that delayed ACKs are measured in full. */

@@ -25,7 +25,7 @@ static void leave(struct tcp *t)
 {
 	struct tcp_recovery *r = &t->recovery;
 	if (r->phase == TCP_PHASE_RECOVERY)
-		t->congestion.cwnd = t->congestion.ssthresh;
+		tcp_congestion_on_recovered(t);
 	r->phase = TCP_PHASE_OPEN;
 	r->force = false;
 	r->reno_left = 0;

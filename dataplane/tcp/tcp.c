@@ -26,6 +26,9 @@ void tcp_config_init(struct tcp_config *config)
 		.user_timeout_ns = 30000 * MS,
 		.time_wait_ns = 60000 * MS,
 		.delayed_ack_ns = 1 * MS,
+		.control = TCP_CUBIC,
+		.cwnd_max_bytes = 1u << 30,
+		.restart_after_idle = false, /* feeds pause, and the network is not another one after it */
 		.ttl = 64,
 		.verify_checksum = true,
 		.fill_checksum = true,
@@ -46,6 +49,7 @@ struct tcp *tcp_init(void *memory, const struct tcp_config *config)
 {
 	assert(((uintptr_t)memory & 63) == 0);
 	assert(config->mtu >= TCP_MTU_MIN);
+	assert(config->cwnd_max_bytes >= 2u * config->mtu && config->cwnd_max_bytes <= 1u << 30);
 	assert(config->receive_bytes >= 4096 && config->receive_bytes <= 1u << 20);
 	assert((config->receive_bytes & (config->receive_bytes - 1)) == 0);
 	struct tcp *t = memory;

@@ -43,6 +43,13 @@ struct tcp_tuple {
 	uint16_t local_port, remote_port;
 };
 
+/* Who decides how much may be in flight, besides the peer's window. */
+enum tcp_control {
+	TCP_CUBIC,
+	TCP_RENO,
+	TCP_NO_CONTROL, /* nobody: for a LAN provisioned for it. Losses are repaired, and answered by nothing else */
+};
+
 struct tcp_config {
 	uint16_t mtu;           /* octets of an IPv4 packet, 576..65535; our MSS is mtu - 40 */
 	uint32_t receive_bytes; /* size of the receive ring, a power of two, 4096..2^20 */
@@ -52,6 +59,9 @@ struct tcp_config {
 	uint64_t user_timeout_ns;    /* data unacked for so long (persist aside): HW_ERR_CONN_LOST; 0: never */
 	uint64_t time_wait_ns;       /* 2 MSL */
 	uint64_t delayed_ack_ns;     /* 0: ack at once */
+	enum tcp_control control;
+	uint32_t cwnd_max_bytes; /* the congestion window is never larger, 2 MSS..2^30; TCP_NO_CONTROL: it is this */
+	bool restart_after_idle; /* RFC 5681, 4.1: after a silence of a timeout, from the first window again */
 	uint8_t ttl;
 	bool verify_checksum; /* false where the device or the link (veth) vouches for it */
 	bool fill_checksum;   /* false: leave the pseudo-header sum for the device to finish */

@@ -8,7 +8,8 @@
  *     output.c      what is due next                                   build.c    its octets
  *     scoreboard.c  what is in flight, when it was sent, what of it has arrived
  *     rack.c        what of it is lost (RFC 8985)                      recovery.c    and what is done about that
- *     congestion.c  how much may be in flight                          rtt.c      how long an answer takes
+ *     congestion.c  how much may be in flight                          cubic.c    how that grows (RFC 9438)
+ *     rtt.c         how long an answer takes
  *     tlp.c         the probe that is sent when no answer comes (8985)
  *     undo.c        and what is taken back when it was not lost (3522, 4015)
  *     timers.c      what happens when no answer comes at all                       icmp.c     what routers say
@@ -144,11 +145,22 @@ struct tcp_rtt {
 
 /* ---- congestion ---- */
 
+/* RFC 9438, 4.1.2, in segments and seconds. */
+struct tcp_cubic {
+	double w_max, w_est, cwnd_prior, k_s;
+	uint64_t elapsed_ns; /* t: since growth began, as far as the window was used */
+	uint64_t last_ns;    /* when it was used last; 0: not by the last ACK */
+	bool growing;        /* k_s, w_est and elapsed_ns are valid */
+};
+
+#define TCP_CUBIC_BETA 0.7
+
 struct tcp_congestion {
 	uint32_t cwnd, ssthresh; /* octets */
 	uint32_t acked;          /* octets acked towards the next step of congestion avoidance */
 	/* RFC 6937: RecoverFS, prr_delivered and prr_out; valid during fast recovery with SACK */
 	uint32_t recover_flight, delivered, sent;
+	struct tcp_cubic cubic;
 };
 
 /* What a recovery or a timeout may turn out to have done needlessly. */
@@ -382,12 +394,17 @@ static inline void tcp_arm_if_unarmed(struct tcp *t, uint64_t now_ns)
 	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
 }
 
+/* Something goes out, and nothing was in flight since `since_ns` (congestion.c). */
+void tcp_congestion_after_idle(struct tcp *t, uint64_t since_ns, uint64_t now_ns);
+
 /* And a probe of the tail from the last of it (RFC 8985, 7.2). */
 static inline void tcp_arm_after_new(struct tcp *t, uint64_t now_ns)
 {
 	uint64_t pto_at_ns = now_ns + t->pto_ns;
 	if (t->timers[TCP_TIMER_RETRANSMIT] == TCP_NEVER) {
 		pto_at_ns = now_ns + t->pto_lone_ns;
+		if (__builtin_expect(t->config.restart_after_idle, 0))
+			tcp_congestion_after_idle(t, t->progress_ns, now_ns);
 		t->progress_ns = now_ns;
 		t->rto_at_ns = now_ns + t->rto_ns;
 	}
@@ -436,14 +453,25 @@ static inline uint64_t tcp_rtt_min(const struct tcp *t)
 
 void tcp_congestion_init(struct tcp *t);
 /* `acked` octets have been acknowledged; `flight` were in flight before. Not during fast recovery. */
-void tcp_congestion_on_ack(struct tcp *t, uint32_t acked, uint32_t flight);
+void tcp_congestion_on_ack(struct tcp *t, uint32_t acked, uint32_t flight, uint64_t now_ns);
 /* With `flight` octets in flight, some were lost. */
 void tcp_congestion_on_loss(struct tcp *t, uint32_t flight);
 void tcp_congestion_on_timeout(struct tcp *t);
+/* Fast recovery has ended. */
+void tcp_congestion_on_recovered(struct tcp *t);
+/* The window, within the configured limit. */
+void tcp_congestion_set(struct tcp *t, uint64_t cwnd);
 /* Fast recovery begins, or begins anew: with `flight` octets in flight, some were lost. */
 void tcp_congestion_on_recovery(struct tcp *t, uint32_t flight);
 /* An ACK during fast recovery with SACK says that so many octets more have arrived. */
 void tcp_congestion_pace_recovery(struct tcp *t, uint32_t delivered);
+
+/* ---- cubic.c ---- */
+
+/* Before cwnd and ssthresh are reduced. */
+void tcp_cubic_on_loss(struct tcp *t);
+/* Congestion avoidance: sets cwnd. */
+void tcp_cubic_on_ack(struct tcp *t, uint32_t acked, uint64_t now_ns);
 
 /* ---- scoreboard.c ---- */
 

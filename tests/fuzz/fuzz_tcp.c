@@ -123,6 +123,9 @@ static void open_connection(struct world *w, struct script *s)
 	w->config.receive_bytes = choice & 2 ? 4096 : 65536;
 	w->config.delayed_ack_ns = choice & 4 ? 0 : w->config.delayed_ack_ns;
 	w->config.user_timeout_ns = choice & 8 ? 0 : w->config.user_timeout_ns;
+	w->config.control = (enum tcp_control)(take(s, 1) % 3);
+	w->config.cwnd_max_bytes = 1u << 16;
+	w->config.restart_after_idle = choice & 1;
 	w->isn = choice & 16 ? 0xfffffff0u : 1000;
 	w->t = tcp_init(memory, &w->config);
 	extents_init(&w->tx);

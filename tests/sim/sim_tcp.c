@@ -102,6 +102,9 @@ static void world_init(struct world *w, uint64_t seed)
 	config.rto_max_ns = 2000 * MS;
 	config.time_wait_ns = 1000 * MS;
 	config.delayed_ack_ns = prng_once_in(&w->random, 2) ? 0 : MS;
+	config.control = (enum tcp_control)prng_below(&w->random, 3);
+	config.cwnd_max_bytes = 65536u << prng_below(&w->random, 6);
+	config.restart_after_idle = prng_once_in(&w->random, 4);
 	w->t = tcp_init(tcp_memory, &config);
 	extents_init(&w->tx);
 	struct tcp_tuple tuple = {1, 2, 40000, 5672};
@@ -146,6 +149,11 @@ static void check(struct world *w)
 		fail(w, "cursors out of order");
 	if (tcp_synchronized(t) && tcp_flight(t) > t->snd_wnd_max + 1)
 		fail(w, "more in flight than any window allowed");
+	if (tcp_synchronized(t) && t->congestion.cwnd > t->config.cwnd_max_bytes)
+		fail(w, "the congestion window is beyond its limit");
+	if (tcp_synchronized(t) && t->config.control == TCP_NO_CONTROL &&
+	    t->congestion.cwnd != t->config.cwnd_max_bytes)
+		fail(w, "a window that nobody controls has moved");
 	bool outstanding = t->state != TCP_CLOSED &&
 			   (t->snd_una != t->snd_nxt || w->tx.end > tcp_sent(t) || t->state == TCP_SYN_SENT);
 	if (outstanding && tcp_deadline(t) == TCP_NEVER)

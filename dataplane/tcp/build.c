@@ -12,6 +12,7 @@
 
 /* Offsets in a packet without IPv4 options. */
 enum {
+	AT_TOS = 1,
 	AT_TOTAL_LENGTH = 2,
 	AT_IP_CHECKSUM = 10,
 	AT_TCP = 20,
@@ -43,6 +44,8 @@ void tcp_build_template(struct tcp *t)
 	put_be16(p + AT_TCP, t->tuple.local_port);
 	put_be16(p + AT_TCP + 2, t->tuple.remote_port);
 	t->ip_sum = checksum_partial(p, IPV4_HEADER_BYTES);
+	p[AT_TOS] = t->ecn.on ? IPV4_ECN_ECT0 : 0;
+	t->ip_sum_data = checksum_partial(p, IPV4_HEADER_BYTES);
 	t->pseudo_sum = checksum_pseudo(t->tuple.local_ip, t->tuple.remote_ip, IPV4_PROTOCOL_TCP);
 	t->header_sum = t->pseudo_sum + checksum_partial(p + AT_TCP, 4);
 	p[AT_DATA_OFFSET] = (uint8_t)((t->header_len - AT_TCP) / 4 << 4);
@@ -57,10 +60,10 @@ static inline void put_checksum(uint8_t *p, uint16_t checksum)
 	memcpy(p, &checksum, sizeof checksum);
 }
 
-static inline void finish_ip(const struct tcp *t, uint8_t *packet, uint32_t total)
+static inline void finish_ip(uint8_t *packet, uint64_t ip_sum, uint32_t total)
 {
 	put_be16(packet + AT_TOTAL_LENGTH, (uint16_t)total);
-	put_checksum(packet + AT_IP_CHECKSUM, checksum_finish(t->ip_sum + checksum_be16((uint16_t)total)));
+	put_checksum(packet + AT_IP_CHECKSUM, checksum_finish(ip_sum + checksum_be16((uint16_t)total)));
 }
 
 /* The payload lies in several extents: their sums are joined, whatever offset each starts at. */
@@ -121,7 +124,7 @@ size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_
 	} else {
 		put_checksum(packet + AT_CHECKSUM, checksum_fold(sum + t->pseudo_sum));
 	}
-	finish_ip(t, packet, total);
+	finish_ip(packet, t->ip_sum_data, total);
 
 	t->snd_nxt += len;
 	t->nxt_offset += len;
@@ -144,7 +147,7 @@ static void finish(const struct tcp *t, uint8_t *packet, uint32_t header, uint32
 			     checksum_finish(sum + payload_sum + checksum_partial(packet + AT_TCP, header - AT_TCP)));
 	else
 		put_checksum(packet + AT_CHECKSUM, checksum_fold(sum));
-	finish_ip(t, packet, total);
+	finish_ip(packet, packet[AT_TOS] ? t->ip_sum_data : t->ip_sum, total);
 }
 
 /* Any segment but a reset. Books only that it carries our ACK; what of the stream it carries is output.c's to book. */
@@ -154,7 +157,8 @@ size_t tcp_build(struct tcp *t, uint8_t *packet, const struct tcp_outgoing *out,
 	memcpy(packet, t->header, TCP_HEADERS_BYTES);
 	put_be32(packet + AT_SEQ, out->seq);
 	put_be32(packet + AT_ACK, out->flags & TCP_ACK ? t->rcv_nxt : 0);
-	packet[AT_FLAGS] = out->flags;
+	packet[AT_FLAGS] = out->flags | (t->ecn.echo ? TCP_ECE : 0);
+	packet[AT_TOS] = out->fresh ? packet[AT_TOS] : 0;
 	uint32_t unscaled = tcp_receive_window(t) < UINT16_MAX ? tcp_receive_window(t) : UINT16_MAX;
 	put_be16(packet + AT_WINDOW, syn ? (uint16_t)unscaled : t->window_wire);
 	uint32_t options = syn ? tcp_options_build_syn(t, packet + AT_OPTIONS, now_ns)
@@ -172,6 +176,7 @@ size_t tcp_build_reset(struct tcp *t, uint8_t *packet)
 {
 	t->reset_due = false;
 	memcpy(packet, t->header, TCP_HEADERS_BYTES);
+	packet[AT_TOS] = 0;
 	put_be32(packet + AT_SEQ, t->reset_seq);
 	put_be32(packet + AT_ACK, t->reset_has_ack ? t->reset_ack : 0);
 	packet[AT_FLAGS] = t->reset_has_ack ? TCP_RST | TCP_ACK : TCP_RST;

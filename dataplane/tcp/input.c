@@ -71,9 +71,10 @@ static inline void take_timestamp(struct tcp *t, const struct tcp_segment *s, ui
  */
 static inline bool predicted(const struct tcp *t, const struct tcp_segment *s, uint32_t acked, uint32_t window)
 {
-	if ((s->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_URG | TCP_ACK)) != TCP_ACK || s->seq != t->rcv_nxt)
+	if ((s->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_URG | TCP_ACK | TCP_ECE | TCP_CWR)) != TCP_ACK ||
+	    s->seq != t->rcv_nxt)
 		return false;
-	if (s->has_timestamps != t->timestamps || s->sack_count || window == 0 || acked > tcp_flight(t))
+	if (s->has_timestamps != t->timestamps || s->sack_count || s->ecn_ce || window == 0 || acked > tcp_flight(t))
 		return false;
 	if (t->timestamps && seq_lt(s->ts_value, t->ts_recent))
 		return false;
@@ -267,6 +268,7 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	bool duplicate = is_duplicate(t, s);
 	uint32_t acked = s->ack - t->snd_una, sacked_before = t->scoreboard.sacked_octets;
 	bool fin_acked = t->fin_sent && acked && s->ack == t->fin_seq + 1;
+	tcp_ecn_on_ack(t, s);
 	if (acked) {
 		tcp_scoreboard_on_ack(t, s, now_ns);
 		take_acknowledged(t, s, acked, acked - fin_acked, now_ns);
@@ -359,8 +361,10 @@ void tcp_input_data(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 			t->ack_due = true;
 		return;
 	}
-	if (s->payload_len)
+	if (s->payload_len) {
 		take_payload(t, s, now_ns);
+		tcp_ecn_on_data(t, s);
+	}
 	uint32_t fin_seq = s->seq + s->payload_len;
 	if (s->flags & TCP_FIN && !r->fin_known && fin_plausible(t, fin_seq)) {
 		r->fin_known = true;

@@ -10,7 +10,7 @@ void tcp_update_permission(struct tcp *t)
 {
 	bool sending = t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT;
 	t->plain = sending && !t->fin_queued && !t->probe_due && !t->reset_due && tcp_recovery_quiet(t) &&
-		   t->receive.out_of_order_count == 0;
+		   t->receive.out_of_order_count == 0 && !t->ecn.echo && !t->ecn.cwr_due;
 	t->predicted = t->plain && t->state == TCP_ESTABLISHED && !t->receive.fin_known && t->snd_wnd > 0 &&
 		       !tcp_timer_armed(t, TCP_TIMER_PERSIST);
 	t->send_limit = t->push_limit = t->fast_until = 0;
@@ -47,10 +47,14 @@ static uint64_t offset_of(const struct tcp *t, uint32_t seq)
 }
 
 /* Sends stream octets [seq, seq + len); the last of them may be our FIN. */
-static size_t send_range(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, uint64_t now_ns)
+static size_t send_range(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, bool fresh, uint64_t now_ns)
 {
 	bool fin = t->fin_sent && seq + len == t->fin_seq + 1;
-	struct tcp_outgoing out = {.seq = seq, .len = len - fin, .offset = offset_of(t, seq), .flags = TCP_ACK};
+	struct tcp_outgoing out = {
+		.seq = seq, .len = len - fin, .offset = offset_of(t, seq), .flags = TCP_ACK, .fresh = fresh};
+	if (fresh && t->ecn.cwr_due)
+		out.flags |= TCP_CWR;
+	t->ecn.cwr_due &= !fresh;
 	if (fin)
 		out.flags |= TCP_FIN;
 	if (out.len && out.offset + out.len == t->tx->end)
@@ -73,7 +77,7 @@ static size_t send_new(struct tcp *t, uint8_t *packet, uint32_t len, bool fin, u
 	tcp_record_sent(t, now_ns);
 	tcp_arm_after_new(t, now_ns);
 	tcp_settle_retransmit(t);
-	return send_range(t, packet, seq, len, now_ns);
+	return send_range(t, packet, seq, len, t->snd_wnd > 0, now_ns);
 }
 
 static size_t resend(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, uint64_t now_ns)
@@ -82,7 +86,7 @@ static size_t resend(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len,
 	tcp_undo_on_resend(t, len, now_ns);
 	tcp_arm_if_unarmed(t, now_ns);
 	t->counters.octets_retransmitted += len;
-	return send_range(t, packet, seq, len, now_ns);
+	return send_range(t, packet, seq, len, false, now_ns);
 }
 
 static size_t output_syn(struct tcp *t, uint8_t *packet, uint64_t now_ns)
@@ -90,7 +94,9 @@ static size_t output_syn(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	if (t->syn_due) {
 		struct tcp_outgoing out = {.seq = t->isn, .flags = TCP_SYN};
 		if (t->state == TCP_SYN_RECEIVED)
-			out.flags |= TCP_ACK;
+			out.flags |= TCP_ACK | (t->ecn.on ? TCP_ECE : 0);
+		else if (t->config.ecn && !t->syn_retransmitted)
+			out.flags |= TCP_ECE | TCP_CWR;
 		t->syn_due = false;
 		t->snd_nxt = t->isn + 1;
 		if (tcp_record_count(t) == 0)

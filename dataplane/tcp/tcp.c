@@ -164,6 +164,7 @@ void tcp_negotiate(struct tcp *t, const struct tcp_segment *syn, uint64_t now_ns
 	t->scaling = syn->has_window_scale;
 	t->snd_scale = t->scaling ? syn->window_scale : 0;
 	t->rcv_scale = t->scaling ? tcp_window_scale_wanted(&t->config) : 0;
+	tcp_ecn_negotiate(t, syn);
 	tcp_set_mss(t);
 	tcp_build_template(t);
 	tcp_congestion_init(t);
@@ -250,6 +251,7 @@ void tcp_info_get(const struct tcp *t, struct tcp_info *info)
 		.state = t->state,
 		.srtt_ns = t->rtt.srtt_ns,
 		.rttvar_ns = t->rtt.rttvar_ns,
+		.ecn = t->ecn.on,
 		.min_rtt_ns = t->rtt.valid ? tcp_rtt_min(t) : 0,
 		.ack_delay_ns = t->rtt.delay_ns,
 		.rto_ns = t->rto_ns,

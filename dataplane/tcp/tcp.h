@@ -61,6 +61,7 @@ struct tcp_config {
 	uint64_t delayed_ack_ns;     /* 0: ack at once */
 	enum tcp_control control;
 	uint32_t cwnd_max_bytes; /* the congestion window is never larger, 2 MSS..2^30; TCP_NO_CONTROL: it is this */
+	bool ecn;                /* RFC 3168: ask for it */
 	bool restart_after_idle; /* RFC 5681, 4.1: after a silence of a timeout, from the first window again */
 	uint8_t ttl;
 	bool verify_checksum; /* false where the device or the link (veth) vouches for it */
@@ -114,8 +115,9 @@ struct tcp_counters {
 	uint64_t rack_losses; /* times that RACK found something lost */
 	uint64_t tlp_probes;  /* tail loss probes; that repaired a loss; that came twice */
 	uint64_t tlp_recovered, tlp_needless;
-	uint64_t undo, spurious_rto; /* recoveries taken back, and those of them that a timeout had begun */
-	uint64_t dsack_received;     /* reports that something we sent again had arrived before */
+	uint64_t ecn_ce, ecn_reductions; /* marks received; windows reduced because the peer received some */
+	uint64_t undo, spurious_rto;     /* recoveries taken back, and those of them that a timeout had begun */
+	uint64_t dsack_received;         /* reports that something we sent again had arrived before */
 	uint64_t duplicate_acks, sack_blocks, out_of_window, out_of_order, challenge_acks, resets_ignored;
 };
 
@@ -198,6 +200,7 @@ bool tcp_peer_finished(const struct tcp *t);
 struct tcp_info {
 	enum tcp_state state;
 	uint64_t srtt_ns, rttvar_ns, rto_ns;
+	bool ecn;              /* negotiated */
 	uint64_t min_rtt_ns;   /* of the last one or two minutes; 0: nothing measured yet */
 	uint64_t ack_delay_ns; /* how long the peer has kept back an ACK in that time */
 	uint32_t cwnd, ssthresh, peer_window, receive_window, in_flight, mss;

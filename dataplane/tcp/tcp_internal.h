@@ -11,6 +11,7 @@
  *     congestion.c  how much may be in flight                          cubic.c    how that grows (RFC 9438)
  *     rtt.c         how long an answer takes
  *     tlp.c         the probe that is sent when no answer comes (8985)
+ *     ecn.c         marks instead of losses (3168)
  *     undo.c        and what is taken back when it was not lost (3522, 4015)
  *     timers.c      what happens when no answer comes at all                       icmp.c     what routers say
  *     isn.c         where sequence numbers start
@@ -163,6 +164,14 @@ struct tcp_congestion {
 	struct tcp_cubic cubic;
 };
 
+struct tcp_ecn {
+	bool on;        /* negotiated */
+	bool echo;      /* marked data has come, and no CWR since */
+	bool cwr_due;   /* our next new data says that we have slowed down */
+	bool waiting;   /* the window was reduced, and `until` has not been acknowledged */
+	uint32_t until; /* snd_nxt then */
+};
+
 /* What a recovery or a timeout may turn out to have done needlessly. */
 struct tcp_undo {
 	bool valid;
@@ -231,10 +240,11 @@ struct tcp {
 	bool tlp_due;                                      /* a tail loss probe */
 	uint32_t ack_pending_octets, ack_pending_segments; /* received since the last ACK */
 	uint64_t timers[TCP_TIMERS];
-	uint64_t pseudo_sum; /* partial checksum of the pseudo header without its length */
-	uint64_t header_sum; /* and of what never changes in the TCP header */
-	uint64_t ip_sum;     /* the same of the IPv4 header */
-	uint8_t header[64];  /* template: IPv4, TCP, timestamps */
+	uint64_t pseudo_sum;  /* partial checksum of the pseudo header without its length */
+	uint64_t header_sum;  /* and of what never changes in the TCP header */
+	uint64_t ip_sum;      /* the same of the IPv4 header, without ECT */
+	uint64_t ip_sum_data; /* and with it, where ECN is on: as new data has it */
+	uint8_t header[64];   /* template: IPv4, TCP, timestamps */
 
 	/* acknowledgements, written per received segment */
 	uint32_t snd_wnd, snd_wl1, snd_wl2; /* RFC 9293, 3.3.1; snd_wnd in octets */
@@ -273,6 +283,7 @@ struct tcp {
 	struct tcp_rack rack;
 	struct tcp_tlp tlp;
 	struct tcp_undo undo;
+	struct tcp_ecn ecn;
 	struct tcp_receive receive;
 	struct tcp_record records[TCP_RECORDS];
 };
@@ -327,6 +338,7 @@ struct tcp_outgoing {
 	uint32_t len; /* octets of stream data at `offset` */
 	uint64_t offset;
 	uint8_t flags;
+	bool fresh; /* new data, and no probe of a closed window: what RFC 3168, 6.1.5 and 6.1.6 allow to be ECT */
 };
 
 void tcp_build_template(struct tcp *t);
@@ -544,6 +556,14 @@ bool tcp_tlp_allowed(const struct tcp *t);
 /* A probe is out, new data or something sent before; snd_nxt counts it. */
 void tcp_tlp_note(struct tcp *t, bool again);
 void tcp_tlp_on_ack(struct tcp *t, const struct tcp_segment *s, bool duplicate, bool dsack);
+
+/* ---- ecn.c ---- */
+
+void tcp_ecn_negotiate(struct tcp *t, const struct tcp_segment *syn);
+/* A segment with data or a FIN has been taken. */
+void tcp_ecn_on_data(struct tcp *t, const struct tcp_segment *s);
+/* An acceptable ACK, before it moves anything. */
+void tcp_ecn_on_ack(struct tcp *t, const struct tcp_segment *s);
 
 /* ---- undo.c ---- */
 

@@ -126,6 +126,7 @@ static void open_connection(struct world *w, struct script *s)
 	w->config.control = (enum tcp_control)(take(s, 1) % 3);
 	w->config.cwnd_max_bytes = 1u << 16;
 	w->config.restart_after_idle = choice & 1;
+	w->config.ecn = choice & 2;
 	w->isn = choice & 16 ? 0xfffffff0u : 1000;
 	w->t = tcp_init(memory, &w->config);
 	extents_init(&w->tx);
@@ -133,7 +134,7 @@ static void open_connection(struct world *w, struct script *s)
 	if (choice & 32)
 		return;
 	struct tcp_segment syn = {.tuple = tuple, .seq = choice & 64 ? 0xfffffff8u : 5000, .ack = w->isn + 1};
-	syn.flags = TCP_SYN | TCP_ACK;
+	syn.flags = TCP_SYN | TCP_ACK | TCP_ECE;
 	syn.window = (uint16_t)take(s, 2);
 	uint32_t offers = take(s, 1);
 	syn.mss = offers & 1 ? 1460 : (uint16_t)take(s, 2);
@@ -169,6 +170,7 @@ static void segment(struct world *w, struct script *s)
 	in.seq = near(s, t->rcv_nxt, t->receive.edge);
 	in.ack = near(s, t->snd_una, t->snd_nxt);
 	in.window = shape & 8 ? 65535 : (uint16_t)take(s, 2);
+	in.ecn_ce = shape & 64;
 	in.has_timestamps = t->timestamps != ((shape & 0xc0) == 0xc0);
 	in.ts_value = near(s, t->ts_recent, 0);
 	in.ts_echo = tcp_timestamp(w->now_ns);

@@ -4,7 +4,7 @@
 
 #include "tests/lib/tcp_peer.h"
 
-enum { LOSS, BURST, DUPLICATE, REORDER, FLIP, TRUNCATE, TAIL, SPIKE };
+enum { LOSS, BURST, DUPLICATE, REORDER, FLIP, TRUNCATE, TAIL, SPIKE, MARK };
 
 static bool hits(struct sim_link *l, uint32_t chance, int which)
 {
@@ -41,6 +41,10 @@ static void enqueue(struct sim_link *l, const uint8_t *packet, size_t len, uint6
 		p->at_ns = l->stalled_until_ns;
 	p->len = (uint32_t)len;
 	memcpy(p->bytes, packet, len);
+	if (p->bytes[1] == 2 && hits(l, l->faults.mark, MARK)) {
+		p->bytes[1] = 3;
+		wire_repair(p->bytes, len);
+	}
 	if (hits(l, l->faults.flip, FLIP)) {
 		uint64_t bit = prng_below(l->random, len * 8);
 		p->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);

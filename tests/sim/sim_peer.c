@@ -28,6 +28,7 @@ void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *lin
 	if (p->window > PEER_WINDOW_MAX)
 		p->window = PEER_WINDOW_MAX;
 	p->dsack = p->sack && !prng_once_in(random, 3);
+	p->ecn = prng_once_in(random, 2);
 	p->reneges = p->sack && prng_once_in(random, 6);
 	p->ack_delay_ns = prng_once_in(random, 2) ? 0 : (5 * MS) << prng_below(random, 4);
 	p->read_every_ns = MS << prng_below(random, 4);
@@ -103,7 +104,9 @@ static void send(struct sim_peer *p, uint8_t flags, uint64_t offset, uint32_t le
 	uint8_t packet[2000], payload[SEND_BLOCK_OCTETS];
 	bool syn = flags & WIRE_SYN;
 	struct wire_segment s = {.source_ip = 2, .destination_ip = 1, .source_port = 5672, .destination_port = 40000};
-	s.flags = flags;
+	s.flags = flags | (p->echo || (syn && p->ecn) ? WIRE_ECE : 0) | (p->slowed && len ? WIRE_CWR : 0);
+	s.ecn = p->ecn && len ? 2 : 0;
+	p->slowed &= len == 0;
 	s.seq = p->isn + !syn + (uint32_t)offset;
 	s.ack = expected_seq(p);
 	s.window = window_field(p, syn);
@@ -213,6 +216,7 @@ static void take_syn(struct sim_peer *p, const struct wire_segment *s, uint64_t 
 {
 	p->syn_seen = true;
 	p->their_isn = s->seq;
+	p->ecn &= (s->flags & (WIRE_ECE | WIRE_CWR)) == (WIRE_ECE | WIRE_CWR);
 	p->their_mss = s->mss ? s->mss : 536;
 	if (s->scale < 0)
 		p->scale = -1;
@@ -233,6 +237,11 @@ void sim_peer_input(struct sim_peer *p, const struct sim_packet *packet, uint64_
 	if (!p->syn_seen || s.flags & WIRE_RST)
 		return;
 	p->established = true;
+	if (p->ecn && s.len) {
+		p->echo &= !(s.flags & WIRE_CWR);
+		p->echo |= s.ecn == 3;
+	}
+	p->slowed |= p->ecn && s.flags & WIRE_ECE;
 	take_ack(p, &s);
 	if (s.len || s.flags & WIRE_FIN || s.seq != expected_seq(p))
 		take_data(p, &s, now_ns);

@@ -25,6 +25,7 @@ struct world {
 	uint64_t read;       /* octets of the peer's stream taken */
 	uint64_t push_at_ns; /* a feed: bursts of messages, with pauses; 0: as much as TCP takes */
 	bool feed, tails_only;
+	uint32_t highest; /* sequence number that has left */
 	bool healed, closed;
 	bool verbose;
 	const char *failure;
@@ -44,6 +45,7 @@ static struct sim_faults draw_faults(struct prng *r)
 	struct sim_faults f = {.tail = prng_once_in(r, 4) ? (uint32_t)prng_below(r, 300) : 0};
 	if (prng_once_in(r, 8))
 		return f;
+	f.mark = prng_once_in(r, 2) ? (uint32_t)prng_below(r, 100) : 0;
 	f.spike = prng_once_in(r, 3) ? (uint32_t)prng_below(r, 10) : 0;
 	f.loss = (uint32_t)prng_below(r, prng_once_in(r, 4) ? 200 : 30);
 	f.burst_loss = prng_once_in(r, 3) ? (uint32_t)prng_below(r, 10) : 0;
@@ -104,6 +106,7 @@ static void world_init(struct world *w, uint64_t seed)
 	config.delayed_ack_ns = prng_once_in(&w->random, 2) ? 0 : MS;
 	config.control = (enum tcp_control)prng_below(&w->random, 3);
 	config.cwnd_max_bytes = 65536u << prng_below(&w->random, 6);
+	config.ecn = !prng_once_in(&w->random, 3);
 	config.restart_after_idle = prng_once_in(&w->random, 4);
 	w->t = tcp_init(tcp_memory, &config);
 	extents_init(&w->tx);
@@ -111,6 +114,7 @@ static void world_init(struct world *w, uint64_t seed)
 	uint32_t isn = (uint32_t)prng_next(&w->random);
 	if (prng_once_in(&w->random, 2))
 		isn = UINT32_MAX - (uint32_t)prng_below(&w->random, 60000);
+	w->highest = isn;
 	if (tcp_open(w->t, &tuple, isn, &w->tx, w->now_ns))
 		fail(w, "tcp_open");
 }
@@ -200,6 +204,17 @@ static void take(struct world *w)
 	}
 }
 
+/* RFC 3168, 6.1: new data alone is ECT, but for probes of a closed window. */
+static void check_ect(struct world *w, const struct wire_segment *s)
+{
+	bool fresh = s->len && seq_gt(s->seq + s->len, w->highest);
+	w->highest = fresh ? s->seq + s->len : w->highest;
+	if (s->ecn && (!fresh || !w->t->ecn.on))
+		fail(w, "a segment is ECT and should not be");
+	if (!s->ecn && fresh && w->t->ecn.on && w->t->snd_wnd > 0)
+		fail(w, "new data is not ECT");
+}
+
 static void output(struct world *w)
 {
 	uint8_t packet[LINK_PACKET_BYTES];
@@ -209,6 +224,7 @@ static void output(struct world *w)
 		struct wire_segment s;
 		if (!wire_parse(packet, len, &s))
 			fail(w, "a segment of ours is malformed");
+		check_ect(w, &s);
 		if (++n > 2000) {
 			fail(w, "output never ends");
 			return;
@@ -301,15 +317,15 @@ static bool run(struct world *w)
 }
 
 struct summary {
-	uint64_t hits[8];
+	uint64_t hits[9];
 	uint64_t fast, rto, probes, out_of_order, sacks, octets, rack, dsacks, tlp, tlp_recovered, tlp_needless,
-		reneged, undo, spurious;
+		reneged, undo, spurious, ce, slowed;
 };
 
 static void add_up(struct summary *s, const struct world *w)
 {
 	const struct tcp_counters *c = &w->t->counters;
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 9; i++)
 		s->hits[i] += w->out.hits[i] + w->in.hits[i];
 	s->fast += c->retransmits_fast;
 	s->rto += c->rto_fired;
@@ -319,6 +335,8 @@ static void add_up(struct summary *s, const struct world *w)
 	s->octets += w->total;
 	s->rack += c->rack_losses;
 	s->dsacks += c->dsack_received;
+	s->ce += c->ecn_ce;
+	s->slowed += c->ecn_reductions;
 	s->undo += c->undo;
 	s->spurious += c->spurious_rto;
 	s->reneged += w->peer.reneged;
@@ -357,14 +375,15 @@ int main(int argc, char **argv)
 	}
 	printf("%" PRIu64 " seeds from %" PRIu64 ", %" PRIu64 " octets: lost %" PRIu64 ", bursts %" PRIu64
 	       ", duplicated %" PRIu64 ", reordered %" PRIu64 ", flipped %" PRIu64 ", cut %" PRIu64
-	       ", tails lost %" PRIu64 ", spikes %" PRIu64 "\n",
+	       ", tails lost %" PRIu64 ", spikes %" PRIu64 ", marks %" PRIu64 "\n",
 	       seeds, from, s.octets, s.hits[0], s.hits[1], s.hits[2], s.hits[3], s.hits[4], s.hits[5], s.hits[6],
-	       s.hits[7]);
+	       s.hits[7], s.hits[8]);
 	printf("fast retransmits %" PRIu64 ", timeouts %" PRIu64 ", probes %" PRIu64 ", out of order %" PRIu64
 	       ", SACK blocks %" PRIu64 ", losses found by RACK %" PRIu64 "\n",
 	       s.fast, s.rto, s.probes, s.out_of_order, s.sacks, s.rack);
 	printf("D-SACKs %" PRIu64 ", tail probes %" PRIu64 " (recovered %" PRIu64 ", needless %" PRIu64
-	       "), reneged %" PRIu64 ", undone %" PRIu64 " (timeouts %" PRIu64 ")\n",
-	       s.dsacks, s.tlp, s.tlp_recovered, s.tlp_needless, s.reneged, s.undo, s.spurious);
+	       "), reneged %" PRIu64 ", undone %" PRIu64 " (timeouts %" PRIu64 "), CE %" PRIu64 ", slowed %" PRIu64
+	       "\n",
+	       s.dsacks, s.tlp, s.tlp_recovered, s.tlp_needless, s.reneged, s.undo, s.spurious, s.ce, s.slowed);
 	return 0;
 }

@@ -50,11 +50,11 @@ static uint64_t offset_of(const struct tcp *t, uint32_t seq)
 static size_t send_range(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, bool fresh, uint64_t now_ns)
 {
 	bool fin = t->fin_sent && seq + len == t->fin_seq + 1;
-	struct tcp_outgoing out = {
-		.seq = seq, .len = len - fin, .offset = offset_of(t, seq), .flags = TCP_ACK, .fresh = fresh};
-	if (fresh && t->ecn.cwr_due)
+	struct tcp_outgoing out = {.seq = seq, .len = len - fin, .offset = offset_of(t, seq), .flags = TCP_ACK};
+	out.fresh = fresh && out.len;
+	if (out.fresh && t->ecn.cwr_due)
 		out.flags |= TCP_CWR;
-	t->ecn.cwr_due &= !fresh;
+	t->ecn.cwr_due &= !out.fresh;
 	if (fin)
 		out.flags |= TCP_FIN;
 	if (out.len && out.offset + out.len == t->tx->end)

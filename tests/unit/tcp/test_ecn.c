@@ -42,6 +42,11 @@ static void new_data_is_ect_and_nothing_else(void **state)
 	tcp_timer(f->t, f->now);
 	expect_data(f, 0, MSS);
 	assert_int_equal(f->out.ecn, 0);
+	ack(f, 2 * MSS + 100);
+	tcp_close(f->t, f->now);
+	assert_true(output(f));
+	assert_true(f->out.flags & WIRE_FIN);
+	assert_int_equal(f->out.ecn, 0);
 	tcp_abort(f->t, f->now);
 	assert_true(output(f));
 	assert_int_equal(f->out.ecn, 0);

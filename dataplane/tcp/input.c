@@ -151,7 +151,7 @@ static void answer_unacceptable(struct tcp *t, const struct tcp_segment *s, uint
 	else
 		tcp_challenge(t, now_ns);
 	if (t->state == TCP_TIME_WAIT && s->flags & TCP_FIN)
-		tcp_timer_set(t, TCP_TIMER_TIME_WAIT, now_ns + t->config.time_wait_ns);
+		tcp_timer_set(t, TCP_TIMER_IDLE, now_ns + t->config.time_wait_ns);
 }
 
 /* Second step, as RFC 5961, 3.2 has it: only a reset that names exactly the next octet is believed. */
@@ -199,6 +199,7 @@ static bool complete_open(struct tcp *t, const struct tcp_segment *s, uint64_t n
 	t->syn_due = false;
 	t->ack_due = true;
 	restart_retransmit(t, now_ns);
+	tcp_keepalive_start(t, now_ns);
 	tcp_set_state(t, TCP_ESTABLISHED);
 	return true;
 }
@@ -433,6 +434,7 @@ static __attribute__((noinline)) void input_slow(struct tcp *t, const struct tcp
 bool tcp_input(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 {
 	t->counters.segments_received++;
+	t->heard_ns = now_ns;
 	if (__builtin_expect(t->predicted, 1)) {
 		uint32_t acked = s->ack - t->snd_una, window = (uint32_t)s->window << t->snd_scale;
 		if (__builtin_expect(predicted(t, s, acked, window), 1)) {

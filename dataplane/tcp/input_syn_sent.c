@@ -26,6 +26,7 @@ static void establish(struct tcp *t, const struct tcp_segment *s, uint64_t now_n
 	t->syn_due = false;
 	t->ack_due = true;
 	t->progress_ns = now_ns;
+	tcp_keepalive_start(t, now_ns);
 	tcp_set_state(t, TCP_ESTABLISHED);
 }
 

@@ -9,8 +9,8 @@
 void tcp_update_permission(struct tcp *t)
 {
 	bool sending = t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT;
-	t->plain = sending && !t->fin_queued && !t->probe_due && !t->reset_due && tcp_recovery_quiet(t) &&
-		   t->receive.out_of_order_count == 0 && !t->ecn.echo && !t->ecn.cwr_due;
+	t->plain = sending && !t->fin_queued && !t->probe_due && !t->keepalive.due && !t->reset_due &&
+		   tcp_recovery_quiet(t) && t->receive.out_of_order_count == 0 && !t->ecn.echo && !t->ecn.cwr_due;
 	t->predicted = t->plain && t->state == TCP_ESTABLISHED && !t->receive.fin_known && t->snd_wnd > 0 &&
 		       !tcp_timer_armed(t, TCP_TIMER_PERSIST);
 	t->send_limit = t->push_limit = t->fast_until = 0;
@@ -209,6 +209,15 @@ static size_t output_tail_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	return len;
 }
 
+/* RFC 1122, 4.2.3.6: the sequence number before the next one, no data; the answer is an ACK (RFC 9293, 3.10.7.4). */
+static size_t output_keepalive(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	struct tcp_outgoing out = {.seq = t->snd_nxt - 1, .flags = TCP_ACK};
+	bool due = t->keepalive.due;
+	t->keepalive.due = false;
+	return due && tcp_flight(t) == 0 ? tcp_build(t, packet, &out, now_ns) : 0;
+}
+
 static size_t output_ack(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
 	struct tcp_outgoing out = {.seq = t->snd_nxt, .flags = TCP_ACK};
@@ -224,6 +233,7 @@ static size_t output_synchronized(struct tcp *t, uint8_t *packet, uint64_t now_n
 		len = len ? len : output_tail_probe(t, packet, now_ns);
 		len = len ? len : output_new(t, packet, now_ns);
 	}
+	len = len ? len : output_keepalive(t, packet, now_ns);
 	len = len ? len : output_ack(t, packet, now_ns);
 	if (len == 0 && tcp_may_send_data(t))
 		tcp_arm_persist(t, now_ns);

@@ -25,6 +25,9 @@ void tcp_config_init(struct tcp_config *config)
 		.connect_timeout_ns = 10000 * MS,
 		.user_timeout_ns = 30000 * MS,
 		.time_wait_ns = 60000 * MS,
+		.keepalive_idle_ns = 0, /* AMQP's heartbeats do it better */
+		.keepalive_interval_ns = 1000 * MS,
+		.keepalive_probes = 5,
 		.delayed_ack_ns = 1 * MS,
 		.control = TCP_CUBIC,
 		.cwnd_max_bytes = 1u << 30,
@@ -128,7 +131,7 @@ void tcp_set_state(struct tcp *t, enum tcp_state state)
 void tcp_enter_closed(struct tcp *t, int error)
 {
 	t->error = error;
-	t->syn_due = t->ack_due = t->probe_due = false;
+	t->syn_due = t->ack_due = t->probe_due = t->keepalive.due = false;
 	tcp_timers_clear(t);
 	tcp_set_state(t, TCP_CLOSED);
 }
@@ -139,7 +142,7 @@ void tcp_enter_time_wait(struct tcp *t, uint64_t now_ns)
 	tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
 	tcp_timer_clear(t, TCP_TIMER_PERSIST);
 	tcp_timer_clear(t, TCP_TIMER_USER);
-	tcp_timer_set(t, TCP_TIMER_TIME_WAIT, now_ns + t->config.time_wait_ns);
+	tcp_timer_set(t, TCP_TIMER_IDLE, now_ns + t->config.time_wait_ns);
 }
 
 /* RFC 9293, 3.7.1: the smaller of the peer's and the path's, less what options take of every segment. */

@@ -55,10 +55,13 @@ struct tcp_config {
 	uint32_t receive_bytes; /* size of the receive ring, a power of two, 4096..2^20 */
 	uint64_t rto_min_ns;    /* floor of the retransmission timeout */
 	uint64_t rto_max_ns;
-	uint64_t connect_timeout_ns; /* SYN unanswered for so long: HW_ERR_CONN_TIMEOUT */
-	uint64_t user_timeout_ns;    /* data unacked for so long (persist aside): HW_ERR_CONN_LOST; 0: never */
-	uint64_t time_wait_ns;       /* 2 MSL */
-	uint64_t delayed_ack_ns;     /* 0: ack at once */
+	uint64_t connect_timeout_ns;    /* SYN unanswered for so long: HW_ERR_CONN_TIMEOUT */
+	uint64_t user_timeout_ns;       /* data unacked for so long (persist aside): HW_ERR_CONN_LOST; 0: never */
+	uint64_t time_wait_ns;          /* 2 MSL */
+	uint64_t keepalive_idle_ns;     /* nothing heard and nothing to send for so long: a probe; 0: never */
+	uint64_t keepalive_interval_ns; /* then one every so often */
+	uint32_t keepalive_probes;      /* so many of them unanswered: HW_ERR_CONN_LOST */
+	uint64_t delayed_ack_ns;        /* 0: ack at once */
 	enum tcp_control control;
 	uint32_t cwnd_max_bytes; /* the congestion window is never larger, 2 MSS..2^30; TCP_NO_CONTROL: it is this */
 	bool ecn;                /* RFC 3168: ask for it */
@@ -115,6 +118,7 @@ struct tcp_counters {
 	uint64_t rack_losses; /* times that RACK found something lost */
 	uint64_t tlp_probes;  /* tail loss probes; that repaired a loss; that came twice */
 	uint64_t tlp_recovered, tlp_needless;
+	uint64_t keepalive_probes;
 	uint64_t ecn_ce, ecn_reductions; /* marks received; windows reduced because the peer received some */
 	uint64_t undo, spurious_rto;     /* recoveries taken back, and those of them that a timeout had begun */
 	uint64_t dsack_received;         /* reports that something we sent again had arrived before */

@@ -11,6 +11,7 @@
  *     congestion.c  how much may be in flight                          cubic.c    how that grows (RFC 9438)
  *     rtt.c         how long an answer takes
  *     tlp.c         the probe that is sent when no answer comes (8985)
+ *     keepalive.c   whether the peer is still there (1122)
  *     ecn.c         marks instead of losses (3168)
  *     undo.c        and what is taken back when it was not lost (3522, 4015)
  *     timers.c      what happens when no answer comes at all                       icmp.c     what routers say
@@ -48,7 +49,7 @@ enum tcp_timer_kind {
 	TCP_TIMER_PERSIST,
 	TCP_TIMER_DELAYED_ACK,
 	TCP_TIMER_USER, /* connect timeout in SYN-SENT and SYN-RECEIVED, then the user timeout */
-	TCP_TIMER_TIME_WAIT,
+	TCP_TIMER_IDLE, /* the end of TIME-WAIT; before, the next look whether the peer is still there */
 	TCP_TIMERS,
 };
 
@@ -164,6 +165,11 @@ struct tcp_congestion {
 	struct tcp_cubic cubic;
 };
 
+struct tcp_keepalive {
+	bool due;
+	uint32_t unanswered;
+};
+
 struct tcp_ecn {
 	bool on;        /* negotiated */
 	bool echo;      /* marked data has come, and no CWR since */
@@ -254,6 +260,7 @@ struct tcp {
 	struct tcp_rtt rtt;
 	uint64_t progress_ns; /* when the peer last acknowledged something, or we began to wait for it */
 	uint64_t ts_recent_ns;
+	uint64_t heard_ns; /* when the last segment came */
 	struct tcp_congestion congestion;
 	struct tcp_counters counters;
 
@@ -284,6 +291,7 @@ struct tcp {
 	struct tcp_tlp tlp;
 	struct tcp_undo undo;
 	struct tcp_ecn ecn;
+	struct tcp_keepalive keepalive;
 	struct tcp_receive receive;
 	struct tcp_record records[TCP_RECORDS];
 };
@@ -556,6 +564,12 @@ bool tcp_tlp_allowed(const struct tcp *t);
 /* A probe is out, new data or something sent before; snd_nxt counts it. */
 void tcp_tlp_note(struct tcp *t, bool again);
 void tcp_tlp_on_ack(struct tcp *t, const struct tcp_segment *s, bool duplicate, bool dsack);
+
+/* ---- keepalive.c ---- */
+
+/* The connection is established. */
+void tcp_keepalive_start(struct tcp *t, uint64_t now_ns);
+void tcp_keepalive_on_timer(struct tcp *t, uint64_t now_ns);
 
 /* ---- ecn.c ---- */
 

@@ -158,14 +158,22 @@ static void on_delayed_ack(struct tcp *t)
 	t->ack_due = true;
 }
 
+static void on_idle(struct tcp *t, uint64_t now_ns)
+{
+	if (t->state == TCP_TIME_WAIT)
+		tcp_enter_closed(t, 0);
+	else
+		tcp_keepalive_on_timer(t, now_ns);
+}
+
 void tcp_timer(struct tcp *t, uint64_t now_ns)
 {
 	if (tcp_deadline(t) > now_ns)
 		return;
 	if (t->timers[TCP_TIMER_USER] <= now_ns)
 		on_user(t, now_ns);
-	if (t->timers[TCP_TIMER_TIME_WAIT] <= now_ns)
-		tcp_enter_closed(t, 0);
+	if (t->timers[TCP_TIMER_IDLE] <= now_ns)
+		on_idle(t, now_ns);
 	if (t->timers[TCP_TIMER_RETRANSMIT] <= now_ns)
 		on_retransmit(t, now_ns);
 	if (t->timers[TCP_TIMER_PERSIST] <= now_ns)

@@ -126,6 +126,7 @@ static void open_connection(struct world *w, struct script *s)
 	w->config.control = (enum tcp_control)(take(s, 1) % 3);
 	w->config.cwnd_max_bytes = 1u << 16;
 	w->config.restart_after_idle = choice & 1;
+	w->config.keepalive_idle_ns = choice & 4 ? 1000000000u : 0;
 	w->config.ecn = choice & 2;
 	w->isn = choice & 16 ? 0xfffffff0u : 1000;
 	w->t = tcp_init(memory, &w->config);

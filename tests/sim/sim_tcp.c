@@ -106,6 +106,9 @@ static void world_init(struct world *w, uint64_t seed)
 	config.delayed_ack_ns = prng_once_in(&w->random, 2) ? 0 : MS;
 	config.control = (enum tcp_control)prng_below(&w->random, 3);
 	config.cwnd_max_bytes = 65536u << prng_below(&w->random, 6);
+	config.keepalive_idle_ns = prng_once_in(&w->random, 3) ? 50 * MS : 0;
+	config.keepalive_interval_ns = 20 * MS;
+	config.keepalive_probes = 100000;
 	config.ecn = !prng_once_in(&w->random, 3);
 	config.restart_after_idle = prng_once_in(&w->random, 4);
 	w->t = tcp_init(tcp_memory, &config);
@@ -319,7 +322,7 @@ static bool run(struct world *w)
 struct summary {
 	uint64_t hits[9];
 	uint64_t fast, rto, probes, out_of_order, sacks, octets, rack, dsacks, tlp, tlp_recovered, tlp_needless,
-		reneged, undo, spurious, ce, slowed;
+		reneged, undo, spurious, ce, slowed, keepalive;
 };
 
 static void add_up(struct summary *s, const struct world *w)
@@ -335,6 +338,7 @@ static void add_up(struct summary *s, const struct world *w)
 	s->octets += w->total;
 	s->rack += c->rack_losses;
 	s->dsacks += c->dsack_received;
+	s->keepalive += c->keepalive_probes;
 	s->ce += c->ecn_ce;
 	s->slowed += c->ecn_reductions;
 	s->undo += c->undo;
@@ -385,5 +389,6 @@ int main(int argc, char **argv)
 	       "), reneged %" PRIu64 ", undone %" PRIu64 " (timeouts %" PRIu64 "), CE %" PRIu64 ", slowed %" PRIu64
 	       "\n",
 	       s.dsacks, s.tlp, s.tlp_recovered, s.tlp_needless, s.reneged, s.undo, s.spurious, s.ce, s.slowed);
+	printf("keepalives %" PRIu64 "\n", s.keepalive);
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "drivers/dpdk/device.h"
 #include "drivers/dpdk/dpdk.h"
+#include "drivers/dpdk/steering.h"
 #include "drivers/why.h"
 
 #define DPDK_QUEUES_MAX 64u
@@ -32,6 +33,7 @@ struct dpdk_port {
 	bool fast_free;       /* transmitted buffers go back to their pool in bulk, unlooked at */
 	uint16_t queues;      /* pairs, numbered from 0 */
 	struct dpdk_queue queue[DPDK_QUEUES_MAX];
+	struct steering steering;
 	bool attached, started;
 };
 

@@ -109,6 +109,7 @@ def what_a_port_of_its_own_cannot_have_is_said(t):
             (("no route", "--gateway"), ("--device", null, *ours, no_huge)),
             (("no answer to ARP for 198.51.100.9",), ("--device", null, *ours, "--gateway", "198.51.100.9", no_huge)),
             (("EAL does not start",), ("--device", null, *ours, "--eal=--no-huge --lcores=x")),
+            (("unrecognized option '--foo'",), ("--device", null, *ours, "--eal=--no-huge --foo")),
     ):
         result = t.start("publish", "--driver", "dpdk", "--queue", "q", "--body", "x", *arguments).wait(30)
         fails_saying(result, *words)

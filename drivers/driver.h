@@ -86,8 +86,8 @@ struct driver_ops {
 	 * next call. */
 	uint32_t (*tx_reserve)(struct driver *d, struct packet *packets, uint32_t max);
 	/*
-	 * With tso_bytes: reserves one buffer for a frame with PACKET_SEGMENT, tso_bytes long; returns 0 when none is
-	 * free, and buffers of tx_reserve do instead. Else as tx_reserve. NULL without tso_bytes.
+	 * With tso_bytes: reserves one buffer, tso_bytes long, for a frame with PACKET_SEGMENT; returns 0 when none is
+	 * free, and buffers of tx_reserve do instead. Else as tx_reserve. May be NULL without tso_bytes.
 	 */
 	uint32_t (*tx_reserve_large)(struct driver *d, struct packet *packet);
 	/* Hands the first `n` reserved frames (len set) to the device and starts it; the remaining reserved - n go

@@ -237,9 +237,14 @@ uint32_t tcp_segment_bytes(const struct tcp *t, size_t len)
 	return len > (size_t)t->header_len + t->mss ? t->mss : 0; /* options beyond the template take room from data */
 }
 
+static inline bool cuts(const struct tcp *t)
+{
+	return t->config.tso_bytes > t->mss && t->mss >= TCP_CUT_MSS_MIN;
+}
+
 bool tcp_segments_due(const struct tcp *t)
 {
-	return t->fast_until > t->nxt_offset + t->mss && t->config.tso_bytes > t->mss;
+	return t->fast_until > t->nxt_offset + t->mss && cuts(t);
 }
 
 /*
@@ -249,7 +254,7 @@ bool tcp_segments_due(const struct tcp *t)
 static uint32_t packet_octets(const struct tcp *t, uint64_t left, size_t cap)
 {
 	uint32_t most = t->config.tso_bytes, room = (uint32_t)(cap < UINT16_MAX ? cap : UINT16_MAX) - t->header_len;
-	if (most <= t->mss)
+	if (!cuts(t))
 		return t->mss;
 	most = most < room ? most : room;
 	most = most < TCP_SEGMENTS_MAX * t->mss ? most : TCP_SEGMENTS_MAX * t->mss;

@@ -314,6 +314,20 @@ static void a_packet_has_no_more_segments_than_devices_take(void **state)
 	destroy(f);
 }
 
+static void small_segments_are_not_left_to_the_device(void **state)
+{
+	struct fixture *f = offloaded_mss(65535, false, 255);
+	push(f, 60000);
+	assert_false(tcp_segments_due(f->t));
+	assert_int_equal(next_payload(f, 65535), 255);
+	destroy(f);
+	f = offloaded_mss(65535, false, 256);
+	push(f, 60000);
+	assert_true(tcp_segments_due(f->t));
+	assert_int_equal(next_payload(f, 65535), 64 * 256);
+	destroy(f);
+}
+
 static void the_end_of_what_was_pushed_ends_the_packet(void **state)
 {
 	struct fixture *f = offloaded(65535, false);
@@ -384,6 +398,7 @@ int main(void)
 		cmocka_unit_test(cut_packets_are_on_the_wire_what_single_segments_are),
 		cmocka_unit_test(a_packet_is_as_large_as_device_buffer_and_ipv4_allow),
 		cmocka_unit_test(a_packet_has_no_more_segments_than_devices_take),
+		cmocka_unit_test(small_segments_are_not_left_to_the_device),
 		cmocka_unit_test(the_end_of_what_was_pushed_ends_the_packet),
 		cmocka_unit_test(windows_are_filled_with_whole_segments),
 		cmocka_unit_test(the_first_segment_of_a_packet_is_timed),

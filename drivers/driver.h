@@ -70,6 +70,8 @@ struct driver_stats {
 
 struct driver;
 
+typedef void driver_stat_visitor(void *context, const char *name, uint64_t value);
+
 struct driver_ops {
 	/* Data: the worker's thread. */
 
@@ -110,6 +112,11 @@ struct driver_ops {
 	bool (*link_up)(const struct driver *d);
 	/* Any thread: racy snapshot. */
 	void (*stats)(const struct driver *d, struct driver_stats *stats);
+	/*
+	 * Any thread but the worker's. Calls `each` for every counter the device keeps of its own, by the name its
+	 * driver has for it; instances of one device list the same. Returns how many. NULL: it has none.
+	 */
+	uint32_t (*extra_stats)(const struct driver *d, driver_stat_visitor *each, void *context);
 
 	void (*destroy)(struct driver *d);
 };

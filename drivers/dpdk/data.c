@@ -9,8 +9,6 @@
 
 #include "drivers/dpdk/instance.h"
 
-#define QUEUE 0
-
 static struct dpdk *dpdk_of(struct driver *d)
 {
 	return (struct dpdk *)d;
@@ -67,7 +65,7 @@ uint32_t dpdk_rx_burst(struct driver *d, struct packet *packets, uint32_t max)
 	struct rte_mbuf *mbufs[DRIVER_BURST_MAX];
 	if (unlikely(!dpdk->worker_known))
 		make_worker_known(dpdk);
-	uint16_t n = rte_eth_rx_burst(dpdk->port.id, QUEUE, mbufs, (uint16_t)RTE_MIN(max, DRIVER_BURST_MAX));
+	uint16_t n = rte_eth_rx_burst(dpdk->port_id, dpdk->queue, mbufs, (uint16_t)RTE_MIN(max, DRIVER_BURST_MAX));
 	uint32_t count = 0;
 	uint64_t bytes = 0;
 	for (uint16_t i = 0; i < n; i++) {
@@ -105,8 +103,8 @@ void dpdk_rx_release(struct driver *d, const struct packet *packets, uint32_t n)
 static __attribute__((noinline)) uint32_t alloc_some(struct dpdk *dpdk, struct rte_mbuf **mbufs, uint32_t max)
 {
 	uint32_t n = 0;
-	rte_eth_tx_done_cleanup(dpdk->port.id, QUEUE, 0);
-	while (n < max && (mbufs[n] = rte_pktmbuf_alloc(dpdk->port.tx_pool)) != NULL)
+	rte_eth_tx_done_cleanup(dpdk->port_id, dpdk->queue, 0);
+	while (n < max && (mbufs[n] = rte_pktmbuf_alloc(dpdk->tx_pool)) != NULL)
 		n++;
 	if (!n && max)
 		counter_add(&dpdk->counters.tx_no_buffer, 1);
@@ -118,12 +116,12 @@ uint32_t dpdk_tx_reserve(struct driver *d, struct packet *packets, uint32_t max)
 	struct dpdk *dpdk = dpdk_of(d);
 	struct rte_mbuf *mbufs[DRIVER_BURST_MAX];
 	uint32_t n = RTE_MIN(max, DRIVER_BURST_MAX);
-	if (unlikely(rte_pktmbuf_alloc_bulk(dpdk->port.tx_pool, mbufs, n) != 0))
+	if (unlikely(rte_pktmbuf_alloc_bulk(dpdk->tx_pool, mbufs, n) != 0))
 		n = alloc_some(dpdk, mbufs, n);
 	for (uint32_t i = 0; i < n; i++)
 		packets[i] = (struct packet){
 			.data = rte_pktmbuf_mtod(mbufs[i], uint8_t *),
-			.len = dpdk->port.frame_bytes,
+			.len = dpdk->frame_bytes,
 			.handle = (uintptr_t)mbufs[i],
 		};
 	return n;
@@ -145,7 +143,7 @@ void dpdk_tx_submit(struct driver *d, const struct packet *packets, uint32_t n, 
 	for (uint32_t i = 0; i < reserved; i++)
 		mbufs[i] = mbuf_of(&packets[i]);
 	for (uint32_t i = 0; i < n; i++) {
-		assert(packets[i].len <= dpdk->port.frame_bytes);
+		assert(packets[i].len <= dpdk->frame_bytes);
 		mbufs[i]->data_len = (uint16_t)packets[i].len;
 		mbufs[i]->pkt_len = packets[i].len;
 		bytes += packets[i].len;
@@ -154,7 +152,7 @@ void dpdk_tx_submit(struct driver *d, const struct packet *packets, uint32_t n, 
 		rte_pktmbuf_free_bulk(mbufs + n, reserved - n);
 	if (!n)
 		return;
-	uint32_t sent = rte_eth_tx_burst(dpdk->port.id, QUEUE, mbufs, (uint16_t)n);
+	uint32_t sent = rte_eth_tx_burst(dpdk->port_id, dpdk->queue, mbufs, (uint16_t)n);
 	counter_add(&dpdk->counters.tx_packets, n);
 	counter_add(&dpdk->counters.tx_bytes, bytes);
 	if (unlikely(sent < n))

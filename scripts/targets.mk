@@ -32,7 +32,7 @@ check-valgrind: $(foreach r,$(VALGRIND_ROOMS),$(filter $(B)/tests/unit/$(r)/%,$(
 	@scripts/run-tests --wrap '$(VALGRIND)' $^
 
 check-scripts:
-	@scripts/run-tests scripts/lint scripts/check-includes-test
+	@scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py
 
 # tests/integration/*.c that tests run as they are, linked as a user of the library would.
 INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls

@@ -47,7 +47,7 @@ coverage:
 	@scripts/coverage --lines 95 --branches 88 $(COVERAGE_FLAGS) $(B)-coverage $(addprefix dataplane/,$(COVERED))
 
 check-scripts:
-	@scripts/run-tests scripts/lint scripts/check-includes-test
+	@scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py
 
 # tests/integration/*.c that tests run as they are, linked as a user of the library would.
 INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls

@@ -24,11 +24,11 @@ void charge_end(struct charge *c, int code, const char *format, ...)
 	charge_session_stop(c);
 	c->phase = CHARGE_ENDING;
 	struct command cmd = {.type = COMMAND_ABORT, .connection = c->connection, .generation = c->generation};
-	supervisor_send(c->supervisor, &cmd);
+	control_worker_send(c->worker, &cmd);
 	cmd.type = COMMAND_END;
 	cmd.end.code = code;
 	cmd.end.text = c->text;
-	supervisor_send(c->supervisor, &cmd);
+	control_worker_send(c->worker, &cmd);
 	if (code)
 		supervisor_log(c->supervisor, HAREWIRE_LOG_ERROR, "%s", c->text);
 	else
@@ -58,7 +58,7 @@ static void discard_resolve(struct job *job)
 void charge_start(struct charge *c, uint64_t now_ns)
 {
 	c->deadline_ns = now_ns + c->target.connect_timeout_ns;
-	supervisor_send(c->supervisor, &(struct command){.type = COMMAND_ADD, .connection = c->connection});
+	control_worker_send(c->worker, &(struct command){.type = COMMAND_ADD, .connection = c->connection});
 	struct in_addr literal;
 	if (inet_pton(AF_INET, c->target.host, &literal) == 1) {
 		c->remote_ip = ntohl(literal.s_addr);
@@ -158,7 +158,7 @@ static void step_remove(struct charge *c)
 		return; /* its job still reads from this charge: next time */
 	}
 	c->phase = CHARGE_REMOVING;
-	supervisor_send(c->supervisor, &(struct command){.type = COMMAND_REMOVE, .connection = c->connection});
+	control_worker_send(c->worker, &(struct command){.type = COMMAND_REMOVE, .connection = c->connection});
 }
 
 void charge_step(struct charge *c, uint64_t now_ns)
@@ -248,17 +248,17 @@ void charge_event(struct charge *c, const struct worker_event *event, uint64_t n
 	}
 }
 
-void charge_neighbour(struct charge *c, uint32_t interface_index, uint32_t ip, enum neighbour_state state,
-		      const uint8_t mac[6])
+void charge_neighbour(struct charge *c, const struct nic *nic, uint32_t interface_index, uint32_t ip,
+		      enum neighbour_state state, const uint8_t mac[6])
 {
 	char text[16];
-	if (!c->supervisor->choice.packets || c->phase < CHARGE_CONNECTING || c->phase > CHARGE_RUNNING ||
-	    interface_index != c->route.interface_index || ip != c->route.next_hop || state != NEIGHBOUR_KNOWN ||
-	    memcmp(mac, c->next_hop_mac, 6) == 0)
+	if (!c->worker->choice.packets || c->worker->choice.nic != nic || c->phase < CHARGE_CONNECTING ||
+	    c->phase > CHARGE_RUNNING || interface_index != c->route.interface_index || ip != c->route.next_hop ||
+	    state != NEIGHBOUR_KNOWN || memcmp(mac, c->next_hop_mac, 6) == 0)
 		return;
 	memcpy(c->next_hop_mac, mac, 6);
 	struct command cmd = {.type = COMMAND_NEXT_HOP, .connection = c->connection, .generation = c->generation};
 	memcpy(cmd.mac, mac, 6);
-	supervisor_send(c->supervisor, &cmd);
+	control_worker_send(c->worker, &cmd);
 	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "the link address of %s has changed", ip_text(ip, text));
 }

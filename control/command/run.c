@@ -38,7 +38,7 @@ static void show_log_line(void *context, enum harewire_log_level level, const ch
 		fprintf(stderr, "harewire: %s\n", line);
 }
 
-static int create_engine(struct run *run)
+static int create_engine(struct run *run, char *why, size_t why_bytes)
 {
 	static const char *const drivers[] = {
 		[DRIVER_AUTO] = "auto", [DRIVER_AF_XDP] = "af_xdp", [DRIVER_DPDK] = "dpdk", [DRIVER_KERNEL] = "kernel"};
@@ -60,7 +60,7 @@ static int create_engine(struct run *run)
 	options.mtu = (uint32_t)s->mtu;
 	options.log_line = show_log_line;
 	options.log_context = (void *)s;
-	return harewire_create(&options, &run->hw);
+	return harewire_create(&options, &run->hw, why, why_bytes);
 }
 
 static void open_publisher(struct run *run)
@@ -200,16 +200,12 @@ bool run_open(struct run *run, const struct settings *settings)
 	prctl(PR_SET_TIMERSLACK, 1ul); /* short naps stay short */
 	interrupt_catch();
 
+	char why[RUN_TEXT_MAX] = "";
 	int code = prepare_schedule(run);
 	if (!code)
-		code = create_engine(run);
-	if (code == HW_ERR_INVALID && settings->cpu != SETTING_UNSET) {
-		run_fail(run, code, "CPU %llu does not exist or is not allowed here",
-			 (unsigned long long)settings->cpu);
-		return false;
-	}
+		code = create_engine(run, why, sizeof why);
 	if (code) {
-		run_fail(run, code, "%s", harewire_error_text(code));
+		run_fail(run, code, "%s", why[0] ? why : harewire_error_text(code));
 		return false;
 	}
 	open_publisher(run);

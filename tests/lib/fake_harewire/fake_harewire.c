@@ -31,7 +31,7 @@ void harewire_options_init(struct harewire_options *options)
 	memset(options, 0, sizeof *options);
 }
 
-int harewire_create(const struct harewire_options *options, struct harewire **out)
+int harewire_create(const struct harewire_options *options, struct harewire **out, char *why, size_t why_bytes)
 {
 	keep(fake->driver, sizeof fake->driver, options->driver);
 	fake->mode = options->mode;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "control/command/options.h"
-#include "dataplane/base/error.h"
 
 uint32_t engine_publishers(const struct settings *settings)
 {
@@ -44,10 +43,5 @@ int engine_create(const struct settings *s, struct harewire **out, char *why, si
 	wanted.worker_count = s->worker_count;
 	wanted.log_line = show_log_line;
 	wanted.log_context = (void *)s;
-	int code = harewire_create(&wanted, out);
-	if (code == HW_ERR_INVALID && s->cpu != SETTING_UNSET)
-		snprintf(why, why_bytes, "CPU %llu does not exist or is not allowed here", (unsigned long long)s->cpu);
-	else if (code)
-		snprintf(why, why_bytes, "%s", harewire_error_text(code));
-	return code;
+	return harewire_create(&wanted, out, why, why_bytes);
 }

@@ -50,6 +50,11 @@ static int64_t rule_location(const char *interface)
 	return count.data & RX_CLS_LOC_SPECIAL ? (int64_t)RX_CLS_LOC_ANY : choose_location(interface, count.rule_cnt);
 }
 
+bool steering_is_possible(const char *interface)
+{
+	return rule_location(interface) >= 0;
+}
+
 int64_t steering_add(const char *interface, const struct driver_flow *flow, uint32_t queue)
 {
 	int64_t location = rule_location(interface);

@@ -5,9 +5,13 @@
 #ifndef HAREWIRE_AF_XDP_STEERING_H
 #define HAREWIRE_AF_XDP_STEERING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct driver_flow;
+
+/* Does the device know such rules at all? They may still be switched off. */
+bool steering_is_possible(const char *interface);
 
 /*
  * Adds a rule: packets of the flow go to `queue`. On success the rule's location (>= 0) for steering_remove; -1 when

@@ -49,7 +49,7 @@ static void keep_worker(struct fake_worker *w, const struct harewire_worker_opti
 	w->mtu = options->mtu;
 }
 
-int harewire_create(const struct harewire_options *options, struct harewire **out)
+int harewire_create(const struct harewire_options *options, struct harewire **out, char *why, size_t why_bytes)
 {
 	keep(fake->driver, sizeof fake->driver, options->driver);
 	fake->mode = options->mode;
@@ -58,6 +58,8 @@ int harewire_create(const struct harewire_options *options, struct harewire **ou
 	fake->worker_count = options->worker_count;
 	for (uint32_t i = 0; i < options->worker_count; i++)
 		keep_worker(&fake->workers[i], &options->workers[i]);
+	if (fake->refuse_workers)
+		return snprintf(why, why_bytes, "%s", fake->refuse_workers) ? HW_ERR_INVALID : 0;
 	*out = (struct harewire *)fake;
 	return 0;
 }

@@ -49,6 +49,7 @@ struct fake_harewire {
 	uint64_t return_id;          /* this one comes back */
 	uint64_t fail_after;         /* the connection fails once so many are accepted; 0: never */
 	uint64_t confirm_none_after; /* no outcome for later ids; 0: all are confirmed */
+	const char *refuse_workers;  /* harewire_create fails, with this text */
 	const char *refuse_login;    /* FAILED instead of READY, with this text */
 	int signal_when_full;        /* raised when a message is refused; 0: none */
 	/* what it was told */

@@ -455,6 +455,14 @@ static void publishers_go_to_the_workers_of_the_file_in_turn(void **state)
 	unlink(path);
 }
 
+static void workers_that_the_library_refuses_are_told_in_its_words(void **state)
+{
+	fake_harewire.refuse_workers = "workers 0 and 1 both want queue 0 of eth1";
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x"), EXIT_MISSING);
+	assert_string_equal(error_text(), fake_harewire.refuse_workers);
+	assert_int_equal(fake_harewire.publisher_count, 0);
+}
+
 static void what_the_device_is_to_do_is_passed_on(void **state)
 {
 	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x", "--driver", "dpdk", "--tso", "off",
@@ -585,6 +593,7 @@ int main(void)
 		test(the_bad_outcome_of_any_publisher_fails_the_run),
 		test(a_full_log_of_one_publisher_is_waited_for),
 		test(publishers_go_to_the_workers_of_the_file_in_turn),
+		test(workers_that_the_library_refuses_are_told_in_its_words),
 		test(what_the_device_is_to_do_is_passed_on),
 		test(inline_mode_runs_the_worker_while_it_waits),
 		test(options_that_clash_are_wrong_usage),

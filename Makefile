@@ -52,7 +52,7 @@ DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
 DPDK_LIBS   := -lrte_ethdev -lrte_mbuf -lrte_mempool -lrte_ring -lrte_eal
 LIBS        += $(DPDK_LIBS)
 endif
-COMMAND_LIBS := -lcyaml -lpcap -lz -lrabbitmq -ljson-c -lm
+COMMAND_LIBS := -lcyaml -lyaml -lpcap -lz -lrabbitmq -ljson-c -lm
 
 objs     = $(patsubst %.c,$(B)/obj/%.o,$(1))
 archives = $(patsubst %,$(B)/lib/%.a,$(1))

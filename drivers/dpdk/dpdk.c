@@ -27,20 +27,21 @@ static void destroy(struct driver *d)
 	free(dpdk);
 }
 
-static const struct driver_ops OPS = {
-	.rx_burst = dpdk_rx_burst,
-	.rx_release = dpdk_rx_release,
-	.tx_reserve = dpdk_tx_reserve,
-	.tx_submit = dpdk_tx_submit,
-	.flow_add = dpdk_flow_add,
-	.flow_remove = dpdk_flow_remove,
-	.flow_queue = dpdk_flow_queue,
-	.flow_strayed = dpdk_flow_strayed,
-	.flow_wrong_queue = dpdk_flow_wrong_queue,
-	.link_up = link_up,
-	.stats = dpdk_stats,
-	.extra_stats = dpdk_extra_stats,
-	.destroy = destroy,
+#define DPDK_OPS(rx, tx, large)                                                                                        \
+	{                                                                                                              \
+		.rx_burst = (rx), .rx_release = dpdk_rx_release, .tx_reserve = dpdk_tx_reserve,                        \
+		.tx_reserve_large = (large), .tx_submit = (tx), .flow_add = dpdk_flow_add,                             \
+		.flow_remove = dpdk_flow_remove, .flow_queue = dpdk_flow_queue, .flow_strayed = dpdk_flow_strayed,     \
+		.flow_wrong_queue = dpdk_flow_wrong_queue, .link_up = link_up, .stats = dpdk_stats,                    \
+		.extra_stats = dpdk_extra_stats, .destroy = destroy,                                                   \
+	}
+
+/* By: does the device check what is received, does it sum what is sent. Where it does not, nothing is asked. */
+static const struct driver_ops OPS[2][2] = {
+	{DPDK_OPS(dpdk_rx_burst, dpdk_tx_submit, NULL),
+	 DPDK_OPS(dpdk_rx_burst, dpdk_tx_submit_offloaded, dpdk_tx_reserve_large)},
+	{DPDK_OPS(dpdk_rx_burst_checked, dpdk_tx_submit, NULL),
+	 DPDK_OPS(dpdk_rx_burst_checked, dpdk_tx_submit_offloaded, dpdk_tx_reserve_large)},
 };
 
 /* The NUMA node of a CPU, or -1. */
@@ -64,7 +65,10 @@ static void describe(struct dpdk *dpdk, const char *sysfs, int cpu)
 	snprintf(info->mode, sizeof info->mode, "%s", port->driver);
 	snprintf(info->device, sizeof info->device, "%.31s", port->device.name);
 	memcpy(info->mac, port->mac, sizeof info->mac);
-	info->mtu = port->mtu;
+	info->mtu = (uint16_t)(port->mtu - port->offloads.mtu_less);
+	info->tx_checksum = port->offloads.tx_checksum;
+	info->rx_checksum = port->offloads.rx_checksum;
+	info->tso_bytes = port->offloads.tso_bytes;
 	info->frame_bytes = port->frame_bytes;
 	info->queues = port->queues;
 	info->queue = dpdk->queue;
@@ -84,12 +88,14 @@ static int instance_create(struct dpdk_port *port, uint16_t queue, struct dpdk *
 	if (!dpdk)
 		return why_say(why, HW_ERR_NOMEM, "no memory for the DPDK driver");
 	memset(dpdk, 0, sizeof *dpdk);
-	dpdk->driver.ops = &OPS;
+	dpdk->driver.ops = &OPS[port->offloads.rx_checksum][port->offloads.tx_checksum];
 	dpdk->port = port;
 	dpdk->port_id = port->id;
 	dpdk->queue = queue;
 	dpdk->frame_bytes = port->frame_bytes;
 	dpdk->tx_pool = port->queue[queue].tx_pool;
+	dpdk->large = port->queue[queue].large;
+	dpdk->ip_checksum = port->offloads.ip_checksum;
 	*out = dpdk;
 	return 0;
 }

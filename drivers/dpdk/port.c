@@ -81,7 +81,9 @@ static int make_pools(struct dpdk_port *port, uint16_t index, const struct queue
 	eal_log_mark();
 	queue->rx_pool = make_pool(port, "rx", index, sizes->rx, sizes->data_room);
 	queue->tx_pool = make_pool(port, "tx", index, sizes->tx, sizes->data_room);
-	if (queue->rx_pool && queue->tx_pool)
+	bool cuts = port->offloads.tso_bytes;
+	if (queue->rx_pool && queue->tx_pool &&
+	    (!cuts || dpdk_large_create(&queue->large, port->id, index, port->offloads.tso_bytes, port->node)))
 		return 0;
 	return why_say(why, HW_ERR_NOMEM,
 		       "no memory for the packet buffers of %s on NUMA node %d: set aside more hugepages ('sysctl "
@@ -113,8 +115,8 @@ static int set_up_queue(struct dpdk_port *port, uint16_t index, const struct rte
 {
 	struct rte_eth_rxconf rxconf = info->default_rxconf;
 	struct rte_eth_txconf txconf = info->default_txconf;
-	rxconf.offloads = 0;
-	txconf.offloads = port->fast_free ? RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE : 0;
+	rxconf.offloads = port->offloads.rx;
+	txconf.offloads = port->offloads.tx;
 	unsigned node = (unsigned)port->node; /* -1 is SOCKET_ID_ANY */
 	int rc = rte_eth_rx_queue_setup(port->id, index, sizes->rx, node, &rxconf, port->queue[index].rx_pool);
 	return rc ? rc : rte_eth_tx_queue_setup(port->id, index, sizes->tx, node, &txconf);
@@ -151,6 +153,7 @@ static int configure_queues(struct dpdk_port *port, const struct rte_eth_dev_inf
 			break;
 		if (rte_eth_dev_configure(port->id, port->queues, port->queues, &conf) == 0)
 			return 0;
+		eal_log_mark(); /* what it says of an attempt is of no interest */
 		conf = *base;
 	}
 	rss->state = RSS_OFF;
@@ -166,11 +169,7 @@ static int check_queues(const struct dpdk_port *port, const struct rte_eth_dev_i
 		       port->device.name, most, most == 1 ? "" : "s", port->queues, most, most == 1 ? "" : "s");
 }
 
-/*
- * No offload but FAST_FREE (one pool, nobody else holds a buffer): any other selects a slower transmit path in i40e and
- * ixgbe, and checksums cost little while the octets are copied anyway.
- */
-static int configure(struct dpdk_port *port, uint16_t mtu, const struct why *why)
+static int configure(struct dpdk_port *port, const struct dpdk_options *options, const struct why *why)
 {
 	struct rte_eth_dev_info info;
 	struct rte_ether_addr mac;
@@ -181,19 +180,18 @@ static int configure(struct dpdk_port *port, uint16_t mtu, const struct why *why
 	if (rc)
 		return fail(port, HW_ERR_SYSTEM, rc, "ask after", why);
 	int err = check_queues(port, &info, why);
+	if (!err)
+		err = dpdk_offloads_choose(port->device.name, &info, options, &port->offloads, why);
 	if (err)
 		return err;
 	memcpy(port->mac, mac.addr_bytes, sizeof port->mac);
 	port->node = rte_eth_dev_socket_id(port->id);
-	port->fast_free = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 	snprintf(port->driver, sizeof port->driver, "%s", info.driver_name);
-	struct rte_eth_conf conf = {0};
-	if (port->fast_free)
-		conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+	struct rte_eth_conf conf = {.rxmode.offloads = port->offloads.rx, .txmode.offloads = port->offloads.tx};
 	rc = configure_queues(port, &info, &conf);
 	if (rc)
 		return fail(port, HW_ERR_SYSTEM, rc, "configure", why);
-	err = set_mtu(port, &info, mtu, why);
+	err = set_mtu(port, &info, options->mtu, why);
 	return err ? err : set_up_queues(port, &info, why);
 }
 
@@ -221,7 +219,7 @@ int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, con
 	if (!err)
 		err = steering_prepare(&port->steering, &port->device, port->id, why);
 	if (!err)
-		err = configure(port, options->mtu, why);
+		err = configure(port, options, why);
 	if (!err)
 		err = start(port, why);
 	if (err)
@@ -242,6 +240,7 @@ void dpdk_port_close(struct dpdk_port *port)
 	for (uint16_t i = 0; i < port->queues; i++) {
 		rte_mempool_free(port->queue[i].rx_pool);
 		rte_mempool_free(port->queue[i].tx_pool);
+		dpdk_large_destroy(&port->queue[i].large);
 	}
 	memset(port, 0, sizeof *port);
 }

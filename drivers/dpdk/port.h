@@ -10,6 +10,8 @@
 
 #include "drivers/dpdk/device.h"
 #include "drivers/dpdk/dpdk.h"
+#include "drivers/dpdk/large.h"
+#include "drivers/dpdk/offload.h"
 #include "drivers/dpdk/steering.h"
 #include "drivers/why.h"
 
@@ -20,6 +22,7 @@ struct rte_mempool;
 /* A pool for each direction: packets that wait to be read never take a transmit buffer away. */
 struct dpdk_queue {
 	struct rte_mempool *rx_pool, *tx_pool;
+	struct dpdk_large large;
 };
 
 struct dpdk_port {
@@ -30,8 +33,8 @@ struct dpdk_port {
 	uint8_t mac[6];
 	uint16_t mtu;
 	uint32_t frame_bytes; /* room in a transmit buffer */
-	bool fast_free;       /* transmitted buffers go back to their pool in bulk, unlooked at */
-	uint16_t queues;      /* pairs, numbered from 0 */
+	struct dpdk_offloads offloads;
+	uint16_t queues; /* pairs, numbered from 0 */
 	struct dpdk_queue queue[DPDK_QUEUES_MAX];
 	struct steering steering;
 	bool attached, started;

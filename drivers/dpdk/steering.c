@@ -7,7 +7,7 @@
 #include "dataplane/base/error.h"
 #include "drivers/ntuple.h"
 
-/* A connection to nowhere (TEST-NET-1, RFC 5737): to ask with, never installed. */
+/* A connection to nowhere (TEST-NET-1, RFC 5737): to ask with, and taken out again. */
 static const struct driver_flow PROBE = {0xc0000201, 0xc0000202, 49152, 5672};
 
 static bool is_shared(const struct steering *s)
@@ -38,18 +38,31 @@ void steering_fini(struct steering *s)
 	s->device = NULL;
 }
 
+/* Some drivers find no fault with a rule that they cannot install then (net_tap, on a kernel without tc's classifiers).
+ */
+static bool installs(const struct steering *s, enum flow_rule_form form, uint16_t queue)
+{
+	struct rte_flow *rule = flow_rule_create(s->port_id, form, &PROBE, queue);
+	if (rule)
+		flow_rule_destroy(s->port_id, rule);
+	return rule != NULL;
+}
+
+static bool takes_rules(const struct steering *s, enum flow_rule_form form, uint16_t queues)
+{
+	uint16_t queue = 0;
+	while (queue < queues && flow_rule_validate(s->port_id, form, &PROBE, queue))
+		queue++;
+	return queue == queues && installs(s, form, queues - 1);
+}
+
 /* A form of rule that the device takes for every queue. Only an exact one leaves the kernel what is the kernel's. */
 static bool find_rules(struct steering *s, uint16_t queues)
 {
 	enum flow_rule_form end = is_shared(s) ? FLOW_RULE_LOCAL_PORT : FLOW_RULE_FORMS;
-	for (enum flow_rule_form form = 0; form < end; form++) {
-		uint16_t queue = 0;
-		while (queue < queues && flow_rule_validate(s->port_id, form, &PROBE, queue))
-			queue++;
-		s->form = form;
-		if (queue == queues)
+	for (s->form = 0; s->form < end; s->form++)
+		if (takes_rules(s, s->form, queues))
 			return true;
-	}
 	return false;
 }
 

@@ -149,8 +149,9 @@ static void a_shared_connection_without_room_for_its_rule_is_refused(void **stat
 	struct driver *d = NULL;
 	struct driver_flow flow = flow_of_port(50000);
 	be_bifurcated();
-	nic.rules_max = 0;
+	nic.rules_max = 1;
 	must_share("05:00.0", 0, 1, &d);
+	connect_from(d, 40000);
 	assert_int_equal(d->ops->flow_add(d, &flow), HW_ERR_NO_RULE);
 	destroy_all(1, &d);
 }

@@ -78,8 +78,8 @@ static void a_rule_is_made_for_each_connection_and_goes_with_it(void **state) /*
 	nic.isolates = true;
 	create_all(4, d);
 	ASSERT_STEERING(d[3], "a rule for each connection (rte_flow)");
-	assert_int_equal(nic.rules_made, 0); /* they are asked about, not made */
-	assert_false(nic.isolated);          /* ARP is ours as well */
+	assert_int_equal(nic.rules, 0); /* what it was asked with is gone */
+	assert_false(nic.isolated);     /* ARP is ours as well */
 	all_connections_arrive(d, 4, 5);
 	assert_int_equal(nic.rules, 20);
 	struct driver_flow flow = connect_from(d[2], 30000);
@@ -115,6 +115,18 @@ static void finds_the_form_of_rule_the_device_takes(void **state)
 		assert_int_equal(nic.rules, 12);
 		destroy_all(3, d);
 	}
+}
+
+static void rules_that_are_only_promised_are_none(void **state) /* net_tap */
+{
+	struct driver *d[2];
+	can_rss(40, 128);
+	nic.takes_rule = any_exact_rule;
+	nic.rules_max = 0;
+	create_all(2, d);
+	ASSERT_STEERING(d[0], "RSS, foretold");
+	all_connections_arrive(d, 2, 4);
+	destroy_all(2, d);
 }
 
 static void rules_must_reach_every_queue(void **state)
@@ -496,6 +508,7 @@ int main(void)
 		played(a_device_of_one_queue_says_so_when_asked_for_two),
 		played(a_rule_is_made_for_each_connection_and_goes_with_it),
 		played(finds_the_form_of_rule_the_device_takes),
+		played(rules_that_are_only_promised_are_none),
 		played(rules_must_reach_every_queue),
 		played(without_room_for_rules_rss_brings_the_next_connections),
 		played(without_room_and_without_rss_a_connection_is_refused),

@@ -33,9 +33,9 @@ def the_kernel_has_no_connection_with_af_xdp(t):
 
 
 @contextlib.contextmanager
-def capture(t, path):
+def capture(t, path, interface="eth0"):
     """tcpdump at the broker's end of the wire."""
-    command = t.lab.inside("tcpdump", "--immediate-mode", "-U", "-Z", "root", "-n", "-i", "eth0", "-w", path, "tcp", "and",
+    command = t.lab.inside("tcpdump", "--immediate-mode", "-U", "-Z", "root", "-n", "-i", interface, "-w", path, "tcp", "and",
                            "dst", "port", "5672")
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:

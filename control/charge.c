@@ -262,3 +262,41 @@ void charge_neighbour(struct charge *c, const struct nic *nic, uint32_t interfac
 	control_worker_send(c->worker, &cmd);
 	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "the link address of %s has changed", ip_text(ip, text));
 }
+
+/* ---- what came to another worker than its own ---- */
+
+static bool has_flow(const struct charge *c, const struct nic *nic, const struct driver_flow *flow)
+{
+	return c->nic_port && c->worker->choice.nic == nic && c->flow.local_ip == flow->local_ip &&
+	       c->flow.remote_ip == flow->remote_ip && c->flow.local_port == flow->local_port &&
+	       c->flow.remote_port == flow->remote_port;
+}
+
+bool charge_strayed(struct charge *c, const struct nic *nic, const struct driver_flow *flow, uint32_t queue)
+{
+	struct driver *d = c->worker->choice.driver;
+	if (!has_flow(c, nic, flow) || d->info.queue == queue)
+		return false; /* its own worker knows it no more: it is over */
+	if (d->ops->flow_strayed)
+		d->ops->flow_strayed(d, flow, queue);
+	return true;
+}
+
+bool charge_icmp_error(struct charge *c, const struct nic *nic, const struct icmp_error *error)
+{
+	const struct driver_flow flow = {.local_ip = error->quoted_source_ip,
+					 .remote_ip = error->quoted_destination_ip,
+					 .local_port = error->quoted_source_port,
+					 .remote_port = error->quoted_destination_port};
+	if (!has_flow(c, nic, &flow))
+		return false;
+	const struct command cmd = {.type = COMMAND_ERROR,
+				    .connection = c->connection,
+				    .generation = c->generation,
+				    .error = {.type = error->type,
+					      .code = error->code,
+					      .next_mtu = error->next_mtu,
+					      .quoted_sequence = error->quoted_sequence}};
+	control_worker_send(c->worker, &cmd);
+	return true;
+}

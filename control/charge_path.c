@@ -13,7 +13,9 @@
 #define ROUTE_MTU_MIN         576u        /* what every IPv4 host accepts; our TCP cuts no smaller segments */
 #define TIMEOUTS_TO_ASK       2u          /* retransmission timeouts before the next hop is asked for anew ... */
 #define ASK_NEXT_HOP_AFTER_NS 1000000000u /* ... and no more often than this */
-#define PORTS_TO_TRY          64u         /* before every queue is polled instead */
+#define PORTS_TO_PREDICT      4096u       /* of which the driver says where their packets come in */
+#define PORTS_TO_TRY          64u         /* before every queue is polled instead, if no other worker has one ... */
+#define PORTS_TO_TRY_AMONG    1024u       /* ... and if one has, before we give up */
 #define WHY_BYTES             480u
 
 const char *ip_text(uint32_t ip, char text[16])
@@ -175,24 +177,69 @@ void charge_path_release(struct charge *c)
 	c->port_fd = -1;
 }
 
-/* A local port that the kernel gives to nobody else, and its packets brought to us. */
+/* A local port that nobody else gets: the nic's, or reserved with the kernel. */
+struct claim {
+	uint16_t port;
+	int fd; /* -1: the nic's */
+};
+
+static int take_port(const struct charge *c, struct claim *claim)
+{
+	struct nic *nic = c->worker->choice.nic;
+	*claim = (struct claim){.port = nic ? nic_take_port(nic) : 0, .fd = -1};
+	if (nic)
+		return claim->port ? 0 : HW_ERR_BUSY;
+	claim->fd = port_reserve(c->route.source_ip, &claim->port);
+	return claim->fd < 0 ? claim->fd : 0;
+}
+
+static void give_port(const struct charge *c, const struct claim *claim)
+{
+	if (claim->fd >= 0)
+		close(claim->fd);
+	else
+		nic_give_port(c->worker->choice.nic, claim->port);
+}
+
+static struct driver_flow flow_from(const struct charge *c, uint16_t port)
+{
+	return (struct driver_flow){.local_ip = c->route.source_ip,
+				    .remote_ip = c->remote_ip,
+				    .local_port = port,
+				    .remote_port = c->target.port};
+}
+
+/* One whose packets will come to our queue, as far as the driver can tell. */
+static int find_port(const struct charge *c, struct claim *claim)
+{
+	const struct driver *d = c->worker->choice.driver;
+	for (uint32_t i = 0; i < PORTS_TO_PREDICT; i++) {
+		int err = take_port(c, claim);
+		if (err)
+			return err;
+		const struct driver_flow flow = flow_from(c, claim->port);
+		int queue = d->ops->flow_queue ? d->ops->flow_queue(d, &flow) : -1;
+		if (queue < 0 || (uint32_t)queue == d->info.queue)
+			return 0;
+		give_port(c, claim);
+	}
+	return HW_ERR_WRONG_QUEUE;
+}
+
+/* A local port, and its packets brought to us. */
 static int claim_flow(struct charge *c)
 {
 	struct driver *d = c->worker->choice.driver;
-	struct nic *nic = c->worker->choice.nic;
-	uint16_t port = nic ? nic_take_port(nic) : 0;
-	int fd = nic ? -1 : port_reserve(c->route.source_ip, &port);
-	if (nic ? port == 0 : fd < 0)
-		return nic ? HW_ERR_BUSY : fd;
-	/* The port tried before is let go only now, so that the kernel does not hand it out again. */
+	struct claim claim;
+	int err = find_port(c, &claim);
+	if (err)
+		return err;
+	/* The port tried before is let go only now, so that it is not handed out again. */
 	charge_path_release(c);
-	c->port_fd = fd;
-	c->nic_port = nic ? port : 0;
-	c->flow = (struct driver_flow){.local_ip = c->route.source_ip,
-				       .remote_ip = c->remote_ip,
-				       .local_port = port,
-				       .remote_port = c->target.port};
-	int err = d->ops->flow_add ? d->ops->flow_add(d, &c->flow) : 0;
+	c->port_fd = claim.fd;
+	c->nic_port = claim.fd < 0 ? claim.port : 0;
+	c->flow = flow_from(c, claim.port);
+	err = d->ops->flow_add ? d->ops->flow_add(d, &c->flow) : 0;
 	c->flow_added = !err && d->ops->flow_add;
 	return err;
 }
@@ -230,7 +277,7 @@ void charge_path_check_queue(struct charge *c, uint64_t now_ns)
 {
 	struct supervisor *s = c->supervisor;
 	struct driver *d = c->worker->choice.driver;
-	if (!c->flow_added || !d->ops->flow_wrong_queue)
+	if (!d || !d->ops->flow_wrong_queue)
 		return;
 	int queue = d->ops->flow_wrong_queue(d, &c->flow);
 	if (queue < 0)
@@ -240,13 +287,15 @@ void charge_path_check_queue(struct charge *c, uint64_t now_ns)
 	control_worker_send(
 		c->worker,
 		&(struct command){.type = COMMAND_ABORT, .connection = c->connection, .generation = c->generation});
-	if (++c->ports_tried == PORTS_TO_TRY) {
-		int err = d->ops->receive_all_queues ? d->ops->receive_all_queues(d) : HW_ERR_UNSUPPORTED;
+	bool alone = c->worker->request.queues == 1;
+	if (++c->ports_tried == (alone ? PORTS_TO_TRY : PORTS_TO_TRY_AMONG)) {
+		int err = alone && d->ops->receive_all_queues ? d->ops->receive_all_queues(d) : HW_ERR_UNSUPPORTED;
 		if (err) {
 			charge_end(c, HW_ERR_WRONG_QUEUE,
-				   "packets for %u local ports all arrived on other queues of %s, and not all queues "
-				   "can be read: %s",
-				   c->ports_tried, c->route.interface, hw_error_sentence(err));
+				   "packets for %u local ports all arrived on other queues of %s than %u, and not all "
+				   "queues can be read: %s",
+				   c->ports_tried, c->route.interface, d->info.queue,
+				   alone ? hw_error_sentence(err) : "other workers have some");
 			return;
 		}
 		supervisor_log(s, HAREWIRE_LOG_INFO, "receiving from every queue of %s", c->route.interface);

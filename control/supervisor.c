@@ -84,10 +84,31 @@ static void on_nic_warning(void *context, const char *line)
 	supervisor_log(owner->supervisor, HAREWIRE_LOG_WARNING, "%s", line);
 }
 
+static bool on_nic_stray(void *context, const struct driver_flow *flow, uint32_t queue)
+{
+	const struct control_worker *owner = context;
+	for (struct charge *c = owner->supervisor->charges; c; c = c->next)
+		if (charge_strayed(c, owner->choice.nic, flow, queue))
+			return true;
+	return false;
+}
+
+static void on_nic_icmp_error(void *context, const struct icmp_error *error)
+{
+	const struct control_worker *owner = context;
+	for (struct charge *c = owner->supervisor->charges; c; c = c->next)
+		if (charge_icmp_error(c, owner->choice.nic, error))
+			return;
+}
+
 /* One port, which the first of its workers answers for. */
 static void step_nic(struct control_worker *w, uint64_t now_ns)
 {
-	const struct nic_events events = {.neighbour = on_nic_neighbour, .warning = on_nic_warning, .context = w};
+	const struct nic_events events = {.neighbour = on_nic_neighbour,
+					  .warning = on_nic_warning,
+					  .stray = on_nic_stray,
+					  .icmp_error = on_nic_icmp_error,
+					  .context = w};
 	if (w->choice.owns_nic)
 		nic_step(w->choice.nic, now_ns, &events);
 }

@@ -11,6 +11,7 @@
 #include "control/session/pump.h"
 #include "control/session/session.h"
 #include "control/supervisor.h"
+#include "dataplane/net/icmp.h"
 
 enum charge_phase {
 	CHARGE_RESOLVING,
@@ -103,6 +104,13 @@ void charge_event(struct charge *c, const struct worker_event *event, uint64_t n
 /* News of a neighbour: one of `nic`'s, or if that is NULL of the kernel's. */
 void charge_neighbour(struct charge *c, const struct nic *nic, uint32_t interface_index, uint32_t ip,
 		      enum neighbour_state state, const uint8_t mac[6]);
+/*
+ * A segment of `flow` has come to the worker of `queue`, of the port `nic`, who has no such connection. True if this
+ * charge has it, at another worker.
+ */
+bool charge_strayed(struct charge *c, const struct nic *nic, const struct driver_flow *flow, uint32_t queue);
+/* An ICMP error has come to some worker of the port `nic`. True if it is about this charge's connection. */
+bool charge_icmp_error(struct charge *c, const struct nic *nic, const struct icmp_error *error);
 /* Ends the publisher: code 0 closed as asked, else failed with `format`'s sentence. */
 void charge_end(struct charge *c, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -97,7 +97,7 @@ static int add_tcps(const struct transport_seat *seats, uint32_t n, struct drive
 {
 	int err = 0;
 	for (uint32_t i = 0; i < n; i++) {
-		struct side_channel *side = nic && !err ? nic_add_worker(nic) : NULL;
+		struct side_channel *side = nic && !err ? nic_add_worker(nic, drivers[i]->info.queue) : NULL;
 		if (!err && nic && !side)
 			err = say(HW_ERR_NOMEM, hw_error_sentence(HW_ERR_NOMEM), why, why_bytes);
 		if (err)

@@ -139,7 +139,10 @@ static inline void note_deadline(struct tcp_transport *tt, struct tcp_stream *ts
 
 /* ---- what is not TCP ---- */
 
-/* A packet for none of our connections: control answers ARP and ping where the kernel does not. */
+/*
+ * A packet for none of our connections. Where the kernel does not see the port, control answers it, or knows whose it
+ * is; what was sent to many hosts is not answered, ARP aside.
+ */
 static __attribute__((noinline)) void set_aside(struct tcp_transport *tt, const struct packet *packet)
 {
 	struct ethernet_frame frame; /* taken apart once more: on the hot path its parts stay in registers */
@@ -147,9 +150,8 @@ static __attribute__((noinline)) void set_aside(struct tcp_transport *tt, const 
 	tt->strays++;
 	if (!tt->side || packet->len > sizeof copy.octets || ethernet_parse(packet->data, packet->len, &frame))
 		return;
-	bool icmp = frame.type == ETHERTYPE_IPV4 && frame.payload_len >= IPV4_HEADER_BYTES &&
-		    frame.payload[9] == IPV4_PROTOCOL_ICMP;
-	if (!icmp && frame.type != ETHERTYPE_ARP)
+	bool to_us = frame.type == ETHERTYPE_IPV4 && memcmp(frame.destination, tt->driver->info.mac, 6) == 0;
+	if (!to_us && frame.type != ETHERTYPE_ARP)
 		return;
 	copy.len = (uint16_t)packet->len;
 	memcpy(copy.octets, packet->data, packet->len);
@@ -174,6 +176,16 @@ static __attribute__((noinline)) void send_set_aside(struct tcp_transport *tt, c
 
 /* ---- receiving ---- */
 
+static void take_error(struct stream *s, const struct stream_error *e, uint64_t now_ns)
+{
+	struct tcp_stream *ts = stream_of(s);
+	struct tcp_transport *tt = transport_of(s->transport);
+	tcp_icmp(ts->tcp, e->type, e->code, e->quoted_sequence, e->next_mtu, now_ns);
+	refresh(tt, ts);
+	note_deadline(tt, ts);
+	stream_mark_ready(s);
+}
+
 static __attribute__((noinline)) void take_icmp(struct tcp_transport *tt, const struct packet *packet,
 						const uint8_t *payload, size_t len, uint64_t now_ns)
 {
@@ -188,13 +200,14 @@ static __attribute__((noinline)) void take_icmp(struct tcp_transport *tt, const 
 				  .remote_port = icmp.quoted_destination_port};
 	struct tcp_stream *ts = table_find(tt, &tuple);
 	if (!ts) {
-		tt->strays++;
+		set_aside(tt, packet);
 		return;
 	}
-	tcp_icmp(ts->tcp, icmp.type, icmp.code, icmp.quoted_sequence, icmp.next_mtu, now_ns);
-	refresh(tt, ts);
-	note_deadline(tt, ts);
-	stream_mark_ready(&ts->stream);
+	const struct stream_error error = {.type = icmp.type,
+					   .code = icmp.code,
+					   .next_mtu = icmp.next_mtu,
+					   .quoted_sequence = icmp.quoted_sequence};
+	take_error(&ts->stream, &error, now_ns);
 }
 
 static void take_packet(struct tcp_transport *tt, const struct packet *packet, uint64_t now_ns)
@@ -212,7 +225,7 @@ static void take_packet(struct tcp_transport *tt, const struct packet *packet, u
 	}
 	struct tcp_stream *ts = table_find(tt, &segment.tuple);
 	if (!ts) {
-		tt->strays++;
+		set_aside(tt, packet);
 		return;
 	}
 	tcp_input(ts->tcp, &segment, now_ns);
@@ -463,7 +476,8 @@ static void destroy(struct transport *tp)
 	{                                                                                                              \
 		.receive = (receive_op), .timers = timers, .open = open_stream, .may_push = may_push,                  \
 		.transmit = (transmit_op), .readable = readable, .consume = consume, .close = close_stream,            \
-		.abort = abort_stream, .sent = sent, .next_hop = next_hop, .info = info, .destroy = destroy,           \
+		.abort = abort_stream, .sent = sent, .next_hop = next_hop, .take_error = take_error, .info = info,     \
+		.destroy = destroy,                                                                                    \
 	}
 
 /* By: is there a side channel, does the device sum. */

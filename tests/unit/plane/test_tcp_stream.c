@@ -6,6 +6,7 @@
 #include "drivers/interceptors/peer.h"
 #include "drivers/null/null.h"
 #include "tests/lib/nic.h"
+#include "tests/lib/tcp_peer.h"
 
 #define CLIENT_PORT 40000
 
@@ -306,7 +307,7 @@ static void a_reset_that_found_no_buffer_goes_out_later(void **state)
 	wired_fini(&w);
 }
 
-/* ---- what is not TCP ---- */
+/* ---- what is for none of its connections ---- */
 
 static void make_side(struct side_channel *channel)
 {
@@ -325,8 +326,9 @@ static void inject(uint16_t type, uint8_t protocol, uint32_t len)
 	injected_len = len;
 }
 
-static void arp_and_icmp_are_set_aside_for_control_and_nothing_else_is(void **state)
+static void arp_and_what_was_sent_to_us_is_set_aside_for_control_and_nothing_else_is(void **state)
 {
+	static const uint8_t us[6] = {2, 0, 0, 0, 0, 1}, all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 	struct wired w;
 	struct side_channel channel;
 	make_side(&channel);
@@ -335,15 +337,20 @@ static void arp_and_icmp_are_set_aside_for_control_and_nothing_else_is(void **st
 		uint16_t type;
 		uint8_t protocol;
 		uint32_t len;
+		const uint8_t *to;
 		bool kept;
 	} frames[] = {
-		{ETHERTYPE_ARP, 0, 42, true},    {ETHERTYPE_IPV4, 1, 98, true},  {ETHERTYPE_IPV4, 17, 98, false},
-		{0x86dd, 1, 98, false},          {ETHERTYPE_IPV4, 1, 20, false}, {ETHERTYPE_ARP, 0, 1534, true},
-		{ETHERTYPE_ARP, 0, 1535, false},
+		{ETHERTYPE_ARP, 0, 42, us, true},     {ETHERTYPE_ARP, 0, 42, all, true},
+		{ETHERTYPE_IPV4, 1, 98, us, true},    {ETHERTYPE_IPV4, 1, 98, all, false},
+		{ETHERTYPE_IPV4, 17, 98, us, true},   {ETHERTYPE_IPV4, 17, 98, all, false},
+		{ETHERTYPE_IPV4, 6, 60, us, true}, /* damaged: control looks at checksums */
+		{0x86dd, 1, 98, us, false},           {ETHERTYPE_ARP, 0, 1534, all, true},
+		{ETHERTYPE_ARP, 0, 1535, all, false}, {ETHERTYPE_IPV4, 6, 1535, us, false},
 	};
 	for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
 		uint64_t strays = tcp_transport_strays(w.tp);
 		inject(frames[i].type, frames[i].protocol, frames[i].len);
+		memcpy(injected, frames[i].to, 6);
 		turns(&w, 2);
 		const struct side_frame *f = spsc_peek(&channel.from_wire);
 		assert_int_equal(f != NULL, frames[i].kept);
@@ -357,6 +364,71 @@ static void arp_and_icmp_are_set_aside_for_control_and_nothing_else_is(void **st
 	wired_fini(&w);
 	side_channel_fini(&channel);
 	side = NULL;
+}
+
+/* What our last segment would look like coming back, its ends exchanged, with one port changed. */
+static void inject_segment_for(uint16_t port)
+{
+	uint8_t swapped[8];
+	memcpy(injected, last_frame, last_frame_len);
+	injected_len = last_frame_len;
+	memcpy(injected, last_frame + 6, 6);
+	memcpy(injected + 6, last_frame, 6);
+	memcpy(swapped, injected + 26, 8);
+	memcpy(injected + 26, swapped + 4, 4);
+	memcpy(injected + 30, swapped, 4);
+	memcpy(swapped, injected + 34, 4);
+	memcpy(injected + 34, swapped + 2, 2);
+	memcpy(injected + 36, swapped, 2);
+	put_be16(injected + 36, port);
+	wire_repair(injected + 14, injected_len - 14);
+}
+
+static void a_segment_of_no_connection_of_ours_is_controls_and_ours_are_not(void **state)
+{
+	struct wired w;
+	struct side_channel channel;
+	make_side(&channel);
+	wired_init(&w);
+	plane_publish(&w.p, plane_template(&w.p, 0, 0), "tick");
+	turns(&w, 1);
+	inject_segment_for(CLIENT_PORT);
+	turns(&w, 2);
+	assert_null(spsc_peek(&channel.from_wire));
+	inject_segment_for(CLIENT_PORT + 1);
+	turns(&w, 2);
+	const struct side_frame *f = spsc_peek(&channel.from_wire);
+	assert_non_null(f);
+	assert_int_equal(get_be16(f->octets + 36), CLIENT_PORT + 1);
+	assert_int_equal(f->len, injected_len ? injected_len : last_frame_len);
+	wired_fini(&w);
+	side_channel_fini(&channel);
+	side = NULL;
+}
+
+/* Path MTU discovery works although the router's word came to another worker. */
+static void an_icmp_error_that_control_passes_on_is_heeded(void **state)
+{
+	struct wired w;
+	static char body[3000];
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0);
+	publisher_publish(w.p.publisher, t, body, sizeof body, 0);
+	turns(&w, 1);
+	struct stream_info info;
+	w.tp->ops->info(w.tp->streams[0], &info);
+	assert_true(info.mss > 1400);
+	struct command cmd = {.type = COMMAND_ERROR, .error = {.type = 3, .code = 4, .next_mtu = 1000}};
+	cmd.error.quoted_sequence = last_segment().seq;
+	plane_command(&w.p, cmd);
+	turns(&w, 1);
+	w.tp->ops->info(w.tp->streams[0], &info);
+	assert_in_range(info.mss, 900, 960);
+	plane_command(&w.p, (struct command){.type = COMMAND_ABORT});
+	turns(&w, 1);
+	plane_command(&w.p, cmd); /* too late: no harm */
+	turns(&w, 1);
+	wired_fini(&w);
 }
 
 static void a_full_side_channel_drops_and_the_worker_goes_on(void **state)
@@ -503,7 +575,9 @@ int main(void)
 		cmocka_unit_test(a_changed_next_hop_is_where_the_next_packet_goes),
 		cmocka_unit_test(an_aborted_connection_resets_its_peer),
 		cmocka_unit_test(a_reset_that_found_no_buffer_goes_out_later),
-		cmocka_unit_test(arp_and_icmp_are_set_aside_for_control_and_nothing_else_is),
+		cmocka_unit_test(arp_and_what_was_sent_to_us_is_set_aside_for_control_and_nothing_else_is),
+		cmocka_unit_test(a_segment_of_no_connection_of_ours_is_controls_and_ours_are_not),
+		cmocka_unit_test(an_icmp_error_that_control_passes_on_is_heeded),
 		cmocka_unit_test(a_full_side_channel_drops_and_the_worker_goes_on),
 		cmocka_unit_test(controls_frames_go_out_as_they_are_when_there_is_a_buffer),
 		cmocka_unit_test(a_message_larger_than_a_segment_leaves_in_one_packet),

@@ -473,6 +473,54 @@ static void what_the_device_is_to_do_is_passed_on(void **state)
 	assert_int_equal(fake_harewire.checksum_offload, HAREWIRE_USE_ON);
 }
 
+/* What a run says on standard error. */
+#define RUN_AND_LISTEN(command, ...)                                                                                   \
+	do {                                                                                                           \
+		int saved_error = dup(STDERR_FILENO);                                                                  \
+		FILE *heard = tmpfile();                                                                               \
+		assert_non_null(heard);                                                                                \
+		dup2(fileno(heard), STDERR_FILENO);                                                                    \
+		int status = RUN(command, __VA_ARGS__);                                                                \
+		dup2(saved_error, STDERR_FILENO);                                                                      \
+		close(saved_error);                                                                                    \
+		rewind(heard);                                                                                         \
+		said[fread(said, 1, sizeof said - 1, heard)] = '\0';                                                   \
+		fclose(heard);                                                                                         \
+		assert_int_equal(status, EXIT_GOOD);                                                                   \
+	} while (0)
+
+static char said[8192];
+
+/* A pcap file (link type Ethernet) of one ARP packet. */
+static void write_capture_without_iex(char path[64])
+{
+	static const uint8_t capture[24 + 16 + 42] = {
+		0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, [16] = 0xff, 0xff, 0, 0, 1, [32] = 42, [36] = 42, [52] = 8, 6};
+
+	strcpy(path, "/tmp/harewire-test-XXXXXX");
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, capture, sizeof capture), sizeof capture);
+	close(fd);
+}
+
+static void a_capture_without_iex_and_options_it_does_not_heed_are_warned_of(void **state)
+{
+	char path[64];
+
+	write_capture_without_iex(path);
+	RUN_AND_LISTEN(COMMAND_FEED, path);
+	assert_says(said, "warning: /tmp/harewire-test-");
+	assert_says(said, "holds no IEX message: of 1 packets 1 are not IEX-TP");
+	assert_null(strstr(said, "--symbols"));
+	RUN_AND_LISTEN(COMMAND_FEED, path, "--symbols", "5", "--seed", "0");
+	assert_says(said, "warning: --symbols is for synthetic: /tmp/");
+	assert_says(said, "warning: --seed is for synthetic: /tmp/");
+	unlink(path);
+	RUN_AND_LISTEN(COMMAND_FEED, "synthetic", "--count", "5", "--symbols", "5", "--seed", "1");
+	assert_string_equal(said, "");
+}
+
 static void inline_mode_runs_the_worker_while_it_waits(void **state)
 {
 	fake_harewire.window = 1;
@@ -595,6 +643,7 @@ int main(void)
 		test(publishers_go_to_the_workers_of_the_file_in_turn),
 		test(workers_that_the_library_refuses_are_told_in_its_words),
 		test(what_the_device_is_to_do_is_passed_on),
+		test(a_capture_without_iex_and_options_it_does_not_heed_are_warned_of),
 		test(inline_mode_runs_the_worker_while_it_waits),
 		test(options_that_clash_are_wrong_usage),
 		test(the_schedule_is_absolute_and_a_late_sender_does_not_move_it),

@@ -1,4 +1,4 @@
-"""Several publishers and several workers in one run: spread, order, reports, and one that fails."""
+"""The command with several publishers and several workers: spread, order, reports, and one that fails."""
 import time
 
 from harness import DPDK, DRIVERS, case, equal, holds

@@ -32,6 +32,7 @@ static int drop_result(void **state)
 }
 
 static char output[1 << 20];
+static bool summary_wanted; /* the one for people, on standard error, instead of JSON */
 
 /* Runs the subcommand with --json --quiet; its object is `result` afterwards. */
 static int run_command(enum subcommand command, int argc, char *argv[])
@@ -43,7 +44,7 @@ static int run_command(enum subcommand command, int argc, char *argv[])
 
 	if (prepare(&p, command, argc, argv, why, sizeof why))
 		fail_msg("%s", why);
-	p.settings.json = p.settings.quiet = true;
+	p.settings.json = p.settings.quiet = !summary_wanted;
 	assert_non_null(f);
 	fflush(stdout);
 	dup2(fileno(f), STDOUT_FILENO);
@@ -491,6 +492,33 @@ static void what_the_device_is_to_do_is_passed_on(void **state)
 
 static char said[8192];
 
+static void the_summary_has_a_line_for_each_worker_and_publisher(void **state)
+{
+	char path[64];
+
+	write_file(path, "workers: [{core: 0}, {core: 1}]\n", 0600);
+	summary_wanted = true;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--publishers", "3", "--config", path);
+	assert_says(said, "worker 0: fake on eth0 queue 0, steering: RSS, offloads: checksums, TSO\n");
+	assert_says(said, "worker 1: fake on eth0 queue 1, CPU 1, steering: RSS, offloads: checksums, TSO\n");
+	assert_says(said, "publishers 2, packets 10 sent");
+	assert_says(said, "  publisher 1   worker 0: accepted 4  confirmed 4  nacked 0  returned 0  unconfirmed 0  "
+			  "retransmits 1\n");
+	assert_says(said, "  publisher 2   worker 1: accepted 3 ");
+	assert_says(said, "  publisher 3   worker 0: accepted 3 ");
+	assert_says(said, "confirmed   10 ");
+	assert_says(said, "packets     21 sent, 0 received, 6 retransmitted segments");
+	assert_says(said, "call-to-wire <=");
+	reset(NULL);
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
+	assert_says(said, "driver      fake on eth0 queue 0, steering: RSS, offloads: checksums, TSO\n");
+	assert_null(strstr(said, "publisher 1"));
+	assert_null(strstr(said, "worker"));
+	assert_null(strstr(said, "<="));
+	summary_wanted = false;
+	unlink(path);
+}
+
 /* A pcap file (link type Ethernet) of one ARP packet. */
 static void write_capture_without_iex(char path[64])
 {
@@ -643,6 +671,7 @@ int main(void)
 		test(publishers_go_to_the_workers_of_the_file_in_turn),
 		test(workers_that_the_library_refuses_are_told_in_its_words),
 		test(what_the_device_is_to_do_is_passed_on),
+		test(the_summary_has_a_line_for_each_worker_and_publisher),
 		test(a_capture_without_iex_and_options_it_does_not_heed_are_warned_of),
 		test(inline_mode_runs_the_worker_while_it_waits),
 		test(options_that_clash_are_wrong_usage),

@@ -25,6 +25,7 @@ import cases_limits  # noqa: E402,F401
 import cases_loss  # noqa: E402,F401
 import cases_promises  # noqa: E402,F401
 import cases_wire  # noqa: E402,F401
+import cases_workers  # noqa: E402,F401
 from lab import Lab, LabError, ROOT  # noqa: E402
 
 # Options of `lab up` by the name cases use. "none": the case builds its own.

@@ -8,7 +8,7 @@
 
 #include "dataplane/base/error.h"
 #include "drivers/af_xdp/instance.h"
-#include "drivers/af_xdp/steering.h"
+#include "drivers/ntuple.h"
 
 #define FRAMES_DEFAULT 2048u
 #define FRAMES_MIN     64u
@@ -56,14 +56,14 @@ static int flow_add(struct driver *d, const struct driver_flow *flow)
 		return rc;
 	xdp->flows[i] = (struct owned_flow){.flow = *flow, .steering = -1, .used = true};
 	if (d->info.queues > 1)
-		xdp->flows[i].steering = steering_add(xdp->device.name, flow, d->info.queue);
+		xdp->flows[i].steering = ntuple_add(xdp->device.name, flow, -1, d->info.queue);
 	return 0;
 }
 
 static void forget(struct af_xdp *xdp, struct owned_flow *owned)
 {
 	if (owned->steering >= 0)
-		steering_remove(xdp->device.name, owned->steering);
+		ntuple_remove(xdp->device.name, owned->steering);
 	flow_program_remove(xdp->program, &owned->flow);
 	owned->used = false;
 }
@@ -260,9 +260,9 @@ static void describe(struct af_xdp *xdp, uint32_t queue)
 	info->queue = queue;
 	info->shared_address = true;
 	strcpy(info->interface, device->name);
-	strcpy(info->steering, device->rx_queues == 1               ? "one queue"
-			       : steering_is_possible(device->name) ? "ntuple rules, else RSS by trying local ports"
-								    : "RSS by trying local ports");
+	strcpy(info->steering, device->rx_queues == 1             ? "one queue"
+			       : ntuple_is_possible(device->name) ? "ntuple rules, else RSS by trying local ports"
+								  : "RSS by trying local ports");
 }
 
 /*

@@ -5,6 +5,7 @@
 #include "dataplane/tcp_stream.h"
 #include "drivers/interceptors/peer.h"
 #include "drivers/null/null.h"
+#include "tests/lib/nic.h"
 #include "tests/lib/tcp_peer.h"
 
 #define CLIENT_PORT 40000
@@ -59,6 +60,61 @@ static struct tcp_segment last_segment(void)
 	return s;
 }
 
+/* ---- a device that sums and cuts, in the spy's place ---- */
+
+static struct {
+	uint32_t tso_bytes;    /* of the next transport; 0: it only sums */
+	bool on, no_large;     /* refuse large buffers */
+	uint32_t packets, cut; /* submitted; and with PACKET_SEGMENT */
+	uint32_t whole, wire;  /* without PACKET_FILL_CHECKSUM; segments that reached the peer */
+	uint32_t last_len;     /* of the last packet submitted */
+	uint8_t link_header[14];
+} device;
+static uint8_t large_buffer[65536];
+
+static uint32_t tx_reserve_large(struct driver *d, struct packet *packet)
+{
+	*packet = (struct packet){.data = large_buffer, .len = device.tso_bytes};
+	return !device.no_large;
+}
+
+static void to_the_peer(void *context, const uint8_t *ip, size_t len)
+{
+	struct packet packet;
+	assert_int_equal(peer_ops->tx_reserve(context, &packet, 1), 1);
+	assert_true(14 + len <= 1514);
+	memcpy(packet.data, device.link_header, 14);
+	memcpy(packet.data + 14, ip, len);
+	packet.len = 14 + (uint32_t)len;
+	device.wire++;
+	tx_submit(context, &packet, 1, 1);
+}
+
+static void device_submit(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved)
+{
+	static uint8_t copies[DRIVER_BURST_MAX][65536]; /* what the peer's device is given lies in the same buffers */
+	for (uint32_t i = 0; i < n; i++)
+		memcpy(copies[i], packets[i].data, packets[i].len);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct packet *p = &packets[i];
+		bool segment = p->flags & PACKET_SEGMENT;
+		device.packets++;
+		device.cut += segment;
+		device.whole += !(p->flags & PACKET_FILL_CHECKSUM);
+		device.last_len = p->len;
+		memcpy(device.link_header, copies[i], 14);
+		nic_transmit(copies[i] + 14, p->len - 14, segment ? p->segment_bytes : 0, to_the_peer, d);
+	}
+}
+
+/* Before wired_init. */
+static void device_init(uint32_t tso_bytes)
+{
+	memset(&device, 0, sizeof device);
+	device.on = true;
+	device.tso_bytes = tso_bytes;
+}
+
 /* ---- set-up ---- */
 
 static struct side_channel *side; /* of the next transport */
@@ -98,6 +154,12 @@ static void make_transport(struct wired *w)
 	spied_ops.rx_burst = rx_burst;
 	spied_ops.rx_release = rx_release;
 	w->peer->ops = &spied_ops;
+	if (device.on) {
+		spied_ops.tx_submit = device_submit;
+		spied_ops.tx_reserve_large = tx_reserve_large;
+		w->peer->info.tx_checksum = true;
+		w->peer->info.tso_bytes = device.tso_bytes;
+	}
 	no_buffers = false;
 	frames_sent = 0;
 	tcp_config_init(&tcp.tcp);
@@ -139,6 +201,7 @@ static void wired_fini(struct wired *w)
 	connection_destroy(w->p.connection);
 	publisher_destroy(w->p.publisher);
 	worker_fini(&w->p.worker);
+	device.on = false;
 }
 
 /* ---- tests ---- */
@@ -414,6 +477,94 @@ static void controls_frames_go_out_as_they_are_when_there_is_a_buffer(void **sta
 	side = NULL;
 }
 
+/* ---- what the device does for us ---- */
+
+static struct peer_stats peer_stats_of(const struct wired *w)
+{
+	struct peer_stats s;
+	peer_stats_get(w->peer, &s);
+	return s;
+}
+
+static void publish_octets(struct wired *w, uint32_t template_id, uint32_t octets)
+{
+	static uint8_t body[16384];
+	assert_true(publisher_publish(w->p.publisher, template_id, body, octets, 0) > 0);
+}
+
+static void a_message_larger_than_a_segment_leaves_in_one_packet(void **state)
+{
+	struct wired w;
+	device_init(65000);
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0), packets = device.packets, wire = device.wire;
+	publish_octets(&w, t, 10000);
+	turns(&w, 1);
+	assert_int_equal(device.packets, packets + 1);
+	assert_int_equal(device.cut, 1);
+	assert_int_equal(device.last_len, message_at(&w.p.publisher->index, 1)->len + 14 + 52);
+	assert_int_equal(device.wire, wire + 7);
+	turns(&w, 2);
+	assert_int_equal(peer_stats_of(&w).messages, 1);
+	assert_int_equal(peer_stats_of(&w).bad_checksums, 0);
+	assert_int_equal(peer_confirm(w.peer, CLIENT_PORT, 1, false), 0);
+	turns(&w, 1);
+	expect_event(&w.p, HAREWIRE_EVENT_CONFIRMED, 1, 1);
+	wired_fini(&w);
+}
+
+static void no_packet_is_longer_than_the_device_takes(void **state)
+{
+	struct wired w;
+	device_init(14 + 52 + 3 * 1448 + 100);
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0), packets = device.packets;
+	publish_octets(&w, t, 10000);
+	turns(&w, 3);
+	assert_int_equal(device.packets, packets + 3); /* 3 segments, 3, and the rest */
+	assert_int_equal(peer_stats_of(&w).messages, 1);
+	wired_fini(&w);
+}
+
+static void without_a_large_buffer_segments_leave_one_by_one(void **state)
+{
+	struct wired w;
+	device_init(65000);
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0), packets = device.packets;
+	device.no_large = true;
+	publish_octets(&w, t, 10000);
+	turns(&w, 1);
+	assert_int_equal(device.packets, packets + 7);
+	assert_int_equal(device.cut, 0);
+	turns(&w, 2);
+	assert_int_equal(peer_stats_of(&w).messages, 1);
+	assert_int_equal(peer_stats_of(&w).bad_checksums, 0);
+	wired_fini(&w);
+}
+
+/* From SYN to RST. */
+static void a_device_that_sums_is_asked_to_for_every_packet(void **state)
+{
+	struct wired w;
+	device_init(0);
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0);
+	publish_octets(&w, t, 4000);
+	turns(&w, 2);
+	assert_int_equal(peer_confirm(w.peer, CLIENT_PORT, 1, false), 0);
+	turns(&w, 1);
+	expect_event(&w.p, HAREWIRE_EVENT_CONFIRMED, 1, 1);
+	plane_command(&w.p, (struct command){.type = COMMAND_ABORT});
+	turns(&w, 1);
+	assert_true(last_segment().flags & TCP_RST);
+	assert_true(device.packets > 5);
+	assert_int_equal(device.whole, 0);
+	assert_int_equal(device.cut, 0);
+	assert_int_equal(peer_stats_of(&w).bad_checksums, 0);
+	wired_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,6 +580,10 @@ int main(void)
 		cmocka_unit_test(an_icmp_error_that_control_passes_on_is_heeded),
 		cmocka_unit_test(a_full_side_channel_drops_and_the_worker_goes_on),
 		cmocka_unit_test(controls_frames_go_out_as_they_are_when_there_is_a_buffer),
+		cmocka_unit_test(a_message_larger_than_a_segment_leaves_in_one_packet),
+		cmocka_unit_test(no_packet_is_longer_than_the_device_takes),
+		cmocka_unit_test(without_a_large_buffer_segments_leave_one_by_one),
+		cmocka_unit_test(a_device_that_sums_is_asked_to_for_every_packet),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,7 +65,7 @@ def refused(t, kind):
     with s:
         s.settimeout(5)
         try:
-            s.connect((t.port.ADDRESS, 9))
+            s.connect((t.port.address, 9))
             s.send(b"anybody?")
             s.recv(100)
         except ConnectionRefusedError:

@@ -51,8 +51,8 @@ check-scripts:
 	@scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py
 
 # tests/integration/*.c that tests run as they are, linked as a user of the library would.
-INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls
-$(B)/tests/integration/publish_calls: tests/integration/publish_calls.c $(B)/libharewire.so
+INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls $(B)/tests/integration/publish_workers
+$(INTEGRATION_CLIENTS): $(B)/tests/integration/%: tests/integration/%.c $(B)/libharewire.so
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HW_CFLAGS) -o $@ $< -L$(B) -lharewire -Wl,-rpath,$(abspath $(B)) $(HW_LDFLAGS)
 

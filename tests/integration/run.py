@@ -25,7 +25,9 @@ import cases_limits  # noqa: E402,F401
 import cases_loss  # noqa: E402,F401
 import cases_offload  # noqa: E402,F401
 import cases_promises  # noqa: E402,F401
+import cases_publishers  # noqa: E402,F401
 import cases_wire  # noqa: E402,F401
+import cases_workers  # noqa: E402,F401
 import dpdk  # noqa: E402
 from lab import Lab, LabError, ROOT  # noqa: E402
 

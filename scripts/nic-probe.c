@@ -219,7 +219,7 @@ static int probe(struct probe *p)
 	print_names("tx_offloads", p->info.tx_offload_capa, rte_eth_dev_tx_offload_name);
 	print_transmit_paths(p);
 	rc = start(p, queues, 0);
-	printf(",\n \"starts_with_queues\": %u", rc == 0 ? queues : 0);
+	printf(",\n \"starts_with_queues\": %u", rc == 0 ? (unsigned)queues : 0);
 	if (rc == 0) {
 		print_flow_rule(p, queues - 1);
 		print_link(p);

@@ -50,7 +50,7 @@ class Mask(unittest.TestCase):
 
 
 def phase(**changes):
-    result = {"accepted": 100, "confirmed": 100, "rate": 50.0, "tcp": {"segments_sent": 100, "retransmits": 0},
+    result = {"accepted": 100, "confirmed": 100, "acceptance_rate": 50.0, "tcp": {"segments_sent": 100, "retransmits": 0},
               "driver": {"packets_dropped": 0}, **changes.pop("result", {})}
     return {"phase": "p", "command": "harewire publish --rate 50", "exit": 0, "said": "harewire: words", "result": result,
             "counters": {"interface": {}, "interruptions": {}}, **changes}
@@ -67,7 +67,7 @@ class Verdicts(unittest.TestCase):
         for words, made in (("50 of 100 confirmed, exit 1", phase(exit=1, result={"confirmed": 50})),
                             ("the device dropped 7 packets", phase(result={"driver": {"packets_dropped": 7}})),
                             ("3 of 100 segments", phase(result={"tcp": {"segments_sent": 100, "retransmits": 3}})),
-                            ("40 a second", phase(result={"rate": 40.0, "schedule_slip": {"count": 1}})),
+                            ("40 a second", phase(result={"acceptance_rate": 40.0, "schedule_slip": {"count": 1}})),
                             ("exit None", phase(exit=None, result={"accepted": None})),
                             ("gaps 2", phase(consumer={"exit": 1, "result": {"received": 100, "gaps": 2}})),
                             ("received 99", phase(consumer={"exit": 0, "result": {"received": 99, "gaps": 0}}))):

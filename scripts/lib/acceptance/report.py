@@ -22,7 +22,7 @@ def verdicts(phases):
         else:
             yield False, (f"{phase['phase']}: {confirmed} of {accepted} confirmed, exit {phase['exit']}: "
                           f"{figure(phase, 'error', 'text') or phase['said'].splitlines()[-1:] or ''}")
-        offered, rate = figure(phase, "schedule_slip"), figure(phase, "rate")
+        offered, rate = figure(phase, "schedule_slip"), figure(phase, "acceptance_rate")
         if offered and rate is not None:
             wanted = float(phase["command"].split("--rate ")[1].split()[0])
             yield abs(rate - wanted) < 0.02 * wanted, f"{phase['phase']}: {rate:.0f} a second were achieved"
@@ -76,11 +76,16 @@ def loss_table(phases):
                   "longest gap between turns, us"], rows)
 
 
+def confirmed_rate(phase):
+    confirmed, seconds = figure(phase, "confirmed"), figure(phase, "seconds")
+    return f"{confirmed / seconds:.0f}" if confirmed and seconds else None
+
+
 def throughput_table(phases):
-    rows = [[p["phase"], figure(p, "accepted"), figure(p, "seconds"), figure(p, "rate"), figure(p, "waits_for_log"),
+    rows = [[p["phase"], figure(p, "accepted"), figure(p, "seconds"), confirmed_rate(p), figure(p, "waits_for_log"),
              figure(p, "tcp", "srtt_us"), figure(p, "driver", "mode"), figure(p, "driver", "steering"),
              figure(p, "driver", "offloads")] for p in phases]
-    return table(["phase", "messages", "seconds", "a second", "waits for the broker", "srtt, us", "mode", "steering", "offloads"], rows)
+    return table(["phase", "messages", "seconds", "confirmed a second", "waits for the broker", "srtt, us", "mode", "steering", "offloads"], rows)
 
 
 def facts(found):

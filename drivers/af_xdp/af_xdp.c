@@ -260,9 +260,9 @@ static void describe(struct af_xdp *xdp, uint32_t queue)
 	info->queue = queue;
 	info->shared_address = true;
 	strcpy(info->interface, device->name);
-	strcpy(info->steering, device->rx_queues == 1               ? "one queue"
+	strcpy(info->steering, device->rx_queues == 1             ? "one queue"
 			       : ntuple_is_possible(device->name) ? "ntuple rules, else RSS by trying local ports"
-								    : "RSS by trying local ports");
+								  : "RSS by trying local ports");
 }
 
 /*

@@ -2,6 +2,7 @@
 import contextlib
 import ctypes
 import os
+import shlex
 import subprocess
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -27,8 +28,10 @@ class Lab:
             raise LabError(f"scripts/lab {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stderr}")
         return done
 
-    def up(self, queues=1, settings=()):
-        self.run("up", "--queues", queues, *sum((["--set", s] for s in settings), []))
+    def up(self, queues=1, settings=(), device=None):
+        """`device`: the virtual device of the driver dpdk that leads to the broker."""
+        link = ("--driver", "dpdk", "--device", device) if device else ("--queues", queues)
+        self.run("up", *link, *sum((["--set", s] for s in settings), []))
         self.read_environment()
 
     def down(self):
@@ -45,7 +48,7 @@ class Lab:
         return self.run("ctl", *arguments).stdout
 
     def read_environment(self):
-        lines = self.run("status", "--env").stdout.split()
+        lines = shlex.split(self.run("status", "--env").stdout)
         self.environment = dict(line.split("=", 1) for line in lines)
 
     @property

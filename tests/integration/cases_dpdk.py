@@ -58,6 +58,33 @@ def a_port_of_our_own_answers_ping(t):
     equal(len(t.messages(3000)), 3000, "messages")
 
 
+def refused(t, kind):
+    """Is who tries a port of ours told at once that nobody is there?"""
+    with t.lab.namespace():
+        s = socket.socket(socket.AF_INET, kind)
+    with s:
+        s.settimeout(5)
+        try:
+            s.connect((t.port.address, 9))
+            s.send(b"anybody?")
+            s.recv(100)
+        except ConnectionRefusedError:
+            return True
+        except socket.timeout:
+            pass
+        return False
+
+
+@case(drivers=DPDK)
+def a_port_of_our_own_refuses_what_nobody_waits_for(t):
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
+    await_packets(t)
+    holds(refused(t, socket.SOCK_STREAM), "no RST for a connection attempt")
+    holds(refused(t, socket.SOCK_DGRAM), "no ICMP port unreachable for a datagram")
+    t.all_confirmed(running.wait(), 3000)
+    equal(len(t.messages(3000)), 3000, "messages")
+
+
 @case(drivers=TAP)
 def follows_its_gateway_to_another_link_address(t):
     subprocess.run(t.lab.inside("sysctl", "-qw", f"net.ipv4.conf.{t.port.broker_interface}.arp_notify=1"), check=True)

@@ -1,7 +1,7 @@
 # Integration tests of the drivers and of netlink: cmocka programs that build network namespaces of their own. Root.
 
-INTEGRATION_ROOMS_test_af_xdp         := af_xdp base
-INTEGRATION_ROOMS_test_af_xdp_packets := af_xdp base
+INTEGRATION_ROOMS_test_af_xdp         := af_xdp drivers base
+INTEGRATION_ROOMS_test_af_xdp_packets := af_xdp drivers base
 INTEGRATION_ROOMS_test_netlink        := netlink base
 INTEGRATION_LIBS_test_af_xdp          := -lxdp -lbpf
 INTEGRATION_LIBS_test_af_xdp_packets  := -lxdp -lbpf

@@ -98,7 +98,7 @@ $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 $(call objs,$(SRC_af_xdp)): $(patsubst drivers/af_xdp/%.bpf.c,$(B)/gen/%.skel.h,$(wildcard drivers/af_xdp/*.bpf.c))
 
 ifneq ($(DPDK),0)
-$(call objs,$(SRC_dpdk)): HW_CFLAGS += $(DPDK_CFLAGS)
+$(call objs,$(SRC_dpdk) $(wildcard tests/unit/dpdk/*.c)): HW_CFLAGS += $(DPDK_CFLAGS)
 endif
 
 include tests/tests.mk

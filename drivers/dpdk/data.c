@@ -71,7 +71,8 @@ uint32_t dpdk_rx_burst(struct driver *d, struct packet *packets, uint32_t max)
 	uint32_t count = 0;
 	uint64_t bytes = 0;
 	for (uint16_t i = 0; i < n; i++) {
-		if (unlikely(mbufs[i]->nb_segs != 1)) { /* larger than our MTU */
+		/* In several buffers: a PMD that rounds their size down, or a frame larger than our MTU. */
+		if (unlikely(mbufs[i]->nb_segs != 1) && rte_pktmbuf_linearize(mbufs[i]) != 0) {
 			rte_pktmbuf_free(mbufs[i]);
 			counter_add(&dpdk->counters.rx_dropped, 1);
 			continue;

@@ -12,11 +12,12 @@
 #include "dataplane/base/error.h"
 #include "drivers/dpdk/eal_log.h"
 
-#define DESCRIPTORS       1024u
-#define POOL_CACHE        256u
-#define LINK_HEADER_BYTES 18u /* Ethernet with one tag */
-#define MTU_MIN           576u
-#define MTU_MAX           9600u /* what NICs call jumbo, and a little */
+#define DESCRIPTORS         1024u
+#define POOL_CACHE          256u
+#define LINK_HEADER_BYTES   18u /* Ethernet with one tag */
+#define DEVICE_HEADER_BYTES 64u /* what a device may put in front of a received frame (virtio: 12 octets) */
+#define MTU_MIN             576u
+#define MTU_MAX             9600u /* what NICs call jumbo, and a little */
 /* Many PMDs program receive buffers in steps of 1 KB and want at least two of them. */
 #define DATA_ROOM_MIN 2048u
 
@@ -63,7 +64,7 @@ static int attach(struct dpdk_port *port, const struct why *why)
 static int make_pools(struct dpdk_port *port, uint16_t rx_descriptors, uint16_t tx_descriptors, const struct why *why)
 {
 	char name[RTE_MEMPOOL_NAMESIZE];
-	uint32_t room = RTE_ALIGN(port->mtu + LINK_HEADER_BYTES, 64u);
+	uint32_t room = RTE_ALIGN(port->mtu + LINK_HEADER_BYTES + DEVICE_HEADER_BYTES, 64u);
 	uint16_t data_room = (uint16_t)(RTE_PKTMBUF_HEADROOM + (room < DATA_ROOM_MIN ? DATA_ROOM_MIN : room));
 	/* A full ring, both of the cache's halves, and what is in the worker's hands. */
 	uint32_t more = 2 * POOL_CACHE + 2 * RTE_MEMPOOL_CACHE_MAX_SIZE;

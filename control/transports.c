@@ -122,6 +122,7 @@ static int choose_dpdk(const struct transport_request *request, struct transport
 	struct nic_address address;
 	struct driver *driver;
 	int err = nic_address_parse(request->address, request->gateway, request->vlan, &address, why, why_bytes);
+	options.vlan = err ? 0 : address.vlan;
 	if (!err)
 		err = dpdk_create(&options, &driver, why, why_bytes);
 	if (err)

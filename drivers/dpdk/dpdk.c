@@ -108,6 +108,8 @@ int dpdk_create(const struct dpdk_options *options, struct driver **out, char *w
 	memset(dpdk, 0, sizeof *dpdk);
 	dpdk->driver.ops = &OPS;
 	err = dpdk_port_open(&dpdk->port, options->device, options->mtu, &reason);
+	if (!err)
+		err = dpdk_port_admit_vlan(&dpdk->port, options->vlan, &reason);
 	if (err) {
 		free(dpdk);
 		return err;

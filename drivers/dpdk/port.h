@@ -28,6 +28,12 @@ struct dpdk_port {
 int dpdk_port_open(struct dpdk_port *port, const char *device, uint16_t mtu, const struct why *why);
 void dpdk_port_close(struct dpdk_port *port);
 
+/*
+ * A device that filters VLANs lets frames of this one in; one that does not lets in all. 0: nothing is to be done.
+ * After dpdk_port_open. 0, or HW_ERR_SYSTEM and a sentence; then the port is closed.
+ */
+int dpdk_port_admit_vlan(struct dpdk_port *port, uint16_t vlan, const struct why *why);
+
 /* Any thread. */
 bool dpdk_port_link_up(const struct dpdk_port *port);
 

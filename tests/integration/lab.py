@@ -79,13 +79,15 @@ class Lab:
                 enter_namespace(ours)
 
     @contextlib.contextmanager
-    def loss(self, percent):
+    def loss(self, percent, interface="eth0"):
         """TCP packets are lost in both directions; yields a function that tells how many: {"INGRESS_DROPPED": n, ...}."""
-        self.run("loss", percent)
+        def loss(what):
+            return self.run("loss", "--on", interface, what).stdout
+        loss(percent)
         try:
-            yield lambda: {k: int(v) for k, v in (line.split("=") for line in self.run("loss", "count").stdout.split())}
+            yield lambda: {k: int(v) for k, v in (line.split("=") for line in loss("count").split())}
         finally:
-            self.run("loss", "off")
+            loss("off")
 
 
 def enter_namespace(file):

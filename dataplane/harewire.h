@@ -56,8 +56,8 @@ HAREWIRE_API const char *harewire_version(void);
 struct harewire;
 
 enum harewire_mode {
-	HAREWIRE_THREADED, /* the library runs the worker on a thread of its own */
-	HAREWIRE_INLINE,   /* the application runs it: harewire_poll at least every millisecond */
+	HAREWIRE_THREADED, /* the library runs each worker on a thread of its own */
+	HAREWIRE_INLINE,   /* the application runs them: harewire_poll at least every millisecond */
 };
 
 enum harewire_idle {
@@ -78,8 +78,9 @@ enum harewire_use {
 #define HAREWIRE_WORKERS_MAX 16u
 
 /*
- * One worker: a core, and the queue of a NIC that it serves. What is NULL, 0, or -1 is taken from harewire_options.
- * Workers on one DPDK device have its queues 0, 1, 2, ... and the same address, gateway, VLAN and MTU.
+ * One worker: a core, and the queue of a NIC that it serves. What is NULL, 0, or -1 is taken from harewire_options;
+ * workers of one device that have no queue by that either get its queues in order, 0, 1, 2, ...
+ * Workers on one DPDK device have its queues 0 to n-1 and the same address, gateway, VLAN and MTU.
  */
 struct harewire_worker_options {
 	int cpu;
@@ -118,10 +119,15 @@ struct harewire_options {
 /* Fills in the defaults. Always call it first: fields may be added. */
 HAREWIRE_API void harewire_options_init(struct harewire_options *options);
 
-/* Starts the control thread and, in threaded mode, the worker. Touches no network. */
-HAREWIRE_API int harewire_create(const struct harewire_options *options, struct harewire **out);
+/*
+ * Starts the control thread and, in threaded mode, the workers. Touches no network. On failure `why`, if not NULL,
+ * receives one sentence of up to why_bytes octets: HAREWIRE_ERR_INVALID for workers that cannot work together, _NO_CPU,
+ * _NOMEM, _SYSTEM.
+ */
+HAREWIRE_API int harewire_create(const struct harewire_options *options, struct harewire **out, char *why,
+				 size_t why_bytes);
 
-/* Stops the threads, detaches from the NIC. Every publisher must have been destroyed. NULL is allowed. */
+/* Stops the threads, detaches from the NICs. Every publisher must have been destroyed. NULL is allowed. */
 HAREWIRE_API void harewire_destroy(struct harewire *hw);
 
 /*
@@ -132,7 +138,10 @@ HAREWIRE_API int harewire_poll(struct harewire *hw);
 /* Inline mode: one turn of one worker, by the thread that uses its publishers. HAREWIRE_ERR_INVALID: no such worker. */
 HAREWIRE_API int harewire_poll_worker(struct harewire *hw, uint32_t worker);
 
-/* Which driver a worker really uses. Any thread; all zero until its first publisher has found its route. */
+/*
+ * Which driver a worker really uses. Any thread; all zero but `cpu` and `publishers` until a publisher of its, or of
+ * another worker of its DPDK device, has found its route.
+ */
 struct harewire_driver_info {
 	char driver[16];
 	char mode[32];    /* "native, copy" */

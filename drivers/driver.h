@@ -25,13 +25,15 @@ struct packet {
 
 #define PACKET_CHECKSUM_GOOD 0x1u /* received: the device or the link vouches for the L4 checksum */
 /*
- * To be sent, IPv4 and TCP without IPv4 options: the device fills in both checksums; the TCP checksum field holds the
- * sum of the pseudo header, length included, not complemented. Only where driver_info.tx_checksum.
+ * To be sent, IPv4 and TCP without IPv4 options: the device fills in the TCP checksum, whose field holds the sum of the
+ * pseudo header, length included, not complemented. IPv4's own checksum is in place. Only where
+ * driver_info.tx_checksum.
  */
 #define PACKET_FILL_CHECKSUM 0x2u
 /*
- * To be sent: the device cuts it into segments of segment_bytes (TSO). Comes with PACKET_FILL_CHECKSUM; the pseudo
- * header's sum is then without the length. Only where driver_info.tso_bytes.
+ * To be sent: the device cuts it into segments of segment_bytes (TSO) and fills in lengths and checksums of both
+ * headers. Comes with PACKET_FILL_CHECKSUM; the pseudo header's sum is then without the length. Only where
+ * driver_info.tso_bytes.
  */
 #define PACKET_SEGMENT 0x4u
 
@@ -70,6 +72,8 @@ struct driver_stats {
 
 struct driver;
 
+typedef void driver_stat_visitor(void *context, const char *name, uint64_t value);
+
 struct driver_ops {
 	/* Data: the worker's thread. */
 
@@ -81,6 +85,11 @@ struct driver_ops {
 	/* Reserves up to `max` transmit buffers; returns how many. All are either submitted or cancelled before the
 	 * next call. */
 	uint32_t (*tx_reserve)(struct driver *d, struct packet *packets, uint32_t max);
+	/*
+	 * With tso_bytes: reserves one buffer, tso_bytes long, for a frame with PACKET_SEGMENT; returns 0 when none is
+	 * free, and buffers of tx_reserve do instead. Else as tx_reserve. May be NULL without tso_bytes.
+	 */
+	uint32_t (*tx_reserve_large)(struct driver *d, struct packet *packet);
 	/* Hands the first `n` reserved frames (len set) to the device and starts it; the remaining reserved - n go
 	 * back. */
 	void (*tx_submit)(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved);
@@ -110,6 +119,11 @@ struct driver_ops {
 	bool (*link_up)(const struct driver *d);
 	/* Any thread: racy snapshot. */
 	void (*stats)(const struct driver *d, struct driver_stats *stats);
+	/*
+	 * Any thread but the worker's. Calls `each` for every counter the device keeps of its own, by the name its
+	 * driver has for it; instances of one device list the same. Returns how many. NULL: it has none.
+	 */
+	uint32_t (*extra_stats)(const struct driver *d, driver_stat_visitor *each, void *context);
 
 	void (*destroy)(struct driver *d);
 };

@@ -46,8 +46,10 @@ void tcp_build_template(struct tcp *t)
 	t->header_sum = checksum_pseudo(t->tuple.local_ip, t->tuple.remote_ip, IPV4_PROTOCOL_TCP) +
 			checksum_partial(p + AT_TCP, 4);
 	p[AT_DATA_OFFSET] = (uint8_t)((t->header_len - AT_TCP) / 4 << 4);
-	if (t->timestamps)
+	if (t->timestamps) {
 		put_be32(p + AT_OPTIONS, 0x0101080au);
+		t->header_sum += checksum_be32(0x0101080au);
+	}
 }
 
 static inline void put_checksum(uint8_t *p, uint16_t checksum)
@@ -84,6 +86,11 @@ static inline uint64_t copy_payload(const struct tcp *t, uint64_t offset, uint8_
 	return copy_runs(t, offset, dst, len);
 }
 
+static inline uint64_t pseudo_sum(const struct tcp *t)
+{
+	return checksum_pseudo(t->tuple.local_ip, t->tuple.remote_ip, IPV4_PROTOCOL_TCP);
+}
+
 /* Whatever carries our ACK settles what was due. */
 static inline void note_ack_sent(struct tcp *t)
 {
@@ -94,36 +101,23 @@ static inline void note_ack_sent(struct tcp *t)
 	tcp_timer_clear(t, TCP_TIMER_DELAYED_ACK);
 }
 
-/* New data in the plain case: `len` octets at nxt_offset, booked as sent. */
-size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns)
+/* The header of new data in the plain case, both checksums aside. */
+static inline void put_header(const struct tcp *t, uint8_t *packet, uint32_t len, uint32_t timestamp)
 {
-	uint32_t header = t->header_len, total = header + len, timestamp = tcp_timestamp(now_ns);
 	bool last = t->nxt_offset + len == t->tx->end;
 	memcpy(packet, t->header, sizeof t->header); /* whole: the payload overwrites what is too much */
 	put_be32(packet + AT_SEQ, t->snd_nxt);
 	put_be32(packet + AT_ACK, t->rcv_nxt);
 	packet[AT_FLAGS] = last ? TCP_ACK | TCP_PSH : TCP_ACK;
 	put_be16(packet + AT_WINDOW, t->window_wire);
-	uint64_t sum = t->header_sum + checksum_be16((uint16_t)(total - AT_TCP));
 	if (__builtin_expect(t->timestamps, 1)) {
 		put_be32(packet + AT_TS_VALUE, timestamp);
 		put_be32(packet + AT_TS_ECHO, t->ts_recent);
 	}
-	uint64_t payload = copy_payload(t, t->nxt_offset, packet + header, len);
-	if (__builtin_expect(t->config.fill_checksum, 1)) {
-		uint32_t changing;
-		memcpy(&changing, packet + AT_DATA_OFFSET, sizeof changing);
-		sum += payload + checksum_be32(t->snd_nxt) + checksum_be32(t->rcv_nxt) + changing;
-		if (t->timestamps)
-			sum += checksum_be32(0x0101080au) + checksum_be32(timestamp) + checksum_be32(t->ts_recent);
-		put_checksum(packet + AT_CHECKSUM, checksum_finish(sum));
-	} else {
-		put_checksum(
-			packet + AT_CHECKSUM,
-			checksum_fold(sum - checksum_partial(t->header + AT_TCP, 4))); /* ports are no pseudo header */
-	}
-	finish_ip(t, packet, total);
+}
 
+static inline void book(struct tcp *t, uint32_t len, uint64_t now_ns)
+{
 	t->snd_nxt += len;
 	t->nxt_offset += len;
 	t->counters.segments_sent++;
@@ -138,6 +132,54 @@ size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_
 		tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
 		t->progress_ns = now_ns;
 	}
+}
+
+/* For a device that sums: it finds the pseudo header's sum in the checksum field. */
+static __attribute__((noinline)) size_t build_unsummed(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns)
+{
+	uint32_t header = t->header_len, total = header + len;
+	put_header(t, packet, len, tcp_timestamp(now_ns));
+	extents_copy(t->tx, t->nxt_offset, packet + header, len);
+	put_checksum(packet + AT_CHECKSUM, checksum_fold(pseudo_sum(t) + checksum_be16((uint16_t)(total - AT_TCP))));
+	finish_ip(t, packet, total);
+	book(t, len, now_ns);
+	return total;
+}
+
+/* New data in the plain case: `len` octets at nxt_offset, booked as sent. */
+size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns)
+{
+	if (__builtin_expect(!t->config.fill_checksum, 0))
+		return build_unsummed(t, packet, len, now_ns);
+	uint32_t header = t->header_len, total = header + len, timestamp = tcp_timestamp(now_ns), changing;
+	put_header(t, packet, len, timestamp);
+	uint64_t payload = copy_payload(t, t->nxt_offset, packet + header, len);
+	memcpy(&changing, packet + AT_DATA_OFFSET, sizeof changing);
+	uint64_t sum = t->header_sum + checksum_be16((uint16_t)(total - AT_TCP));
+	sum += payload + checksum_be32(t->snd_nxt) + checksum_be32(t->rcv_nxt) + changing;
+	if (t->timestamps)
+		sum += checksum_be32(timestamp) + checksum_be32(t->ts_recent);
+	put_checksum(packet + AT_CHECKSUM, checksum_finish(sum));
+	finish_ip(t, packet, total);
+	book(t, len, now_ns);
+	return total;
+}
+
+/*
+ * The segments' common header is the first one's, as devices expect it: they move the sequence number on, keep PSH for
+ * the last, and add each segment's length to the pseudo header's sum, which has none. Only the first is timed, as if
+ * they had been built one by one.
+ */
+size_t tcp_build_segments(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns)
+{
+	if (!t->rtt_timing) {
+		t->rtt_timing = true;
+		t->rtt_seq = t->snd_nxt + t->mss;
+		t->rtt_start_ns = now_ns;
+	}
+	size_t total = tcp_build_hot(t, packet, len, now_ns);
+	put_checksum(packet + AT_CHECKSUM, checksum_fold(pseudo_sum(t)));
+	t->counters.segments_sent += (len - 1) / t->mss;
 	return total;
 }
 
@@ -145,8 +187,7 @@ size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_
 static void finish(const struct tcp *t, uint8_t *packet, uint32_t header, uint32_t len, uint64_t payload_sum)
 {
 	uint32_t total = header + len;
-	uint64_t sum = checksum_pseudo(t->tuple.local_ip, t->tuple.remote_ip, IPV4_PROTOCOL_TCP) +
-		       checksum_be16((uint16_t)(total - AT_TCP));
+	uint64_t sum = pseudo_sum(t) + checksum_be16((uint16_t)(total - AT_TCP));
 	packet[AT_DATA_OFFSET] = (uint8_t)((header - AT_TCP) / 4 << 4);
 	if (t->config.fill_checksum)
 		put_checksum(packet + AT_CHECKSUM,

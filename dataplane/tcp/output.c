@@ -232,6 +232,45 @@ bool tcp_output_due(const struct tcp *t)
 	return !t->plain || t->ack_due || t->nxt_offset != t->tx->end;
 }
 
+uint32_t tcp_segment_bytes(const struct tcp *t, size_t len)
+{
+	return len > (size_t)t->header_len + t->mss ? t->mss : 0; /* options beyond the template take room from data */
+}
+
+static inline bool cuts(const struct tcp *t)
+{
+	return t->config.tso_bytes > t->mss && t->mss >= TCP_CUT_MSS_MIN;
+}
+
+bool tcp_segments_due(const struct tcp *t)
+{
+	return t->fast_until > t->nxt_offset + t->mss && cuts(t);
+}
+
+/*
+ * How much of `left` (at least an MSS) goes into one packet: exactly what calls with room for one segment would send
+ * one after the other, hence whole segments, and a short one only at the end of what was pushed.
+ */
+static uint32_t packet_octets(const struct tcp *t, uint64_t left, size_t cap)
+{
+	uint32_t most = t->config.tso_bytes, room = (uint32_t)(cap < UINT16_MAX ? cap : UINT16_MAX) - t->header_len;
+	if (!cuts(t))
+		return t->mss;
+	most = most < room ? most : room;
+	most = most < TCP_SEGMENTS_MAX * t->mss ? most : TCP_SEGMENTS_MAX * t->mss;
+	if (left <= most && t->fast_until == t->tx->end)
+		return (uint32_t)left;
+	most = left < most ? (uint32_t)left : most;
+	return most - most % t->mss;
+}
+
+static __attribute__((noinline)) size_t output_full(struct tcp *t, uint8_t *packet, size_t cap, uint64_t left,
+						    uint64_t now_ns)
+{
+	uint32_t len = packet_octets(t, left, cap);
+	return len > t->mss ? tcp_build_segments(t, packet, len, now_ns) : tcp_build_hot(t, packet, t->mss, now_ns);
+}
+
 size_t tcp_output(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns)
 {
 	if (__builtin_expect(t->nxt_offset < t->fast_until, 1)) {
@@ -239,7 +278,7 @@ size_t tcp_output(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns)
 		if (__builtin_expect(left < t->mss && t->fast_until == t->tx->end, 1))
 			return tcp_build_hot(t, packet, (uint32_t)left, now_ns);
 		if (left >= t->mss)
-			return tcp_build_hot(t, packet, t->mss, now_ns);
+			return output_full(t, packet, cap, left, now_ns);
 	}
 	return output_slow(t, packet, cap, now_ns);
 }

@@ -23,6 +23,8 @@
 #define TCP_DEFAULT_PEER_MSS   536u /* RFC 9293, 3.7.1: when the option is absent */
 #define TCP_MSS_FLOOR          64u  /* a peer asking for less wants our packet rate, not our data */
 #define TCP_MTU_MIN            576u
+#define TCP_SEGMENTS_MAX       64u           /* in a packet that the device cuts: net_tap takes no more */
+#define TCP_CUT_MSS_MIN        256u          /* i40e and its relatives cut nothing smaller */
 #define TCP_WINDOW_SCALE_MAX   14u           /* RFC 7323, 2.3 */
 #define TCP_DUPLICATE_ACKS     3u            /* RFC 5681, 3.2 */
 #define TCP_RTO_INITIAL_NS     1000000000ull /* RFC 6298, 2.1 */
@@ -234,6 +236,8 @@ struct tcp_outgoing {
 
 void tcp_build_template(struct tcp *t);
 size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns);
+/* Several segments in one packet: whole ones, the last may be shorter. */
+size_t tcp_build_segments(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns);
 size_t tcp_build(struct tcp *t, uint8_t *packet, const struct tcp_outgoing *out, uint64_t now_ns);
 size_t tcp_build_reset(struct tcp *t, uint8_t *packet);
 

@@ -1,9 +1,17 @@
 # shellcheck shell=bash
-# scripts/lab's loss: scripts/loss.bpf.c at the broker's end. Its ingress meets what the publisher sends, whichever driver
-# sends it (at the publisher's own egress AF_XDP would slip past), its egress what the publisher receives. LOSS_INTERFACE is
-# the interface of the broker's namespace that is meant.
+# scripts/lab's loss: scripts/loss.bpf.c at the broker's end of the publisher's link. Its ingress meets what the publisher sends, whichever driver
+# sends it (at the publisher's own egress AF_XDP would slip past), its egress what the publisher receives.
 
-LOSS_INTERFACE=eth0
+# The interface of the broker's namespace that is meant: what `loss --on` has said, else the one that the lab has made.
+LOSS_INTERFACE=
+loss_interface()
+{
+	if [ -n "$LOSS_INTERFACE" ]; then
+		echo "$LOSS_INTERFACE"
+	else
+		broker_interface
+	fi
+}
 
 loss_object()
 {
@@ -17,7 +25,7 @@ loss_object()
 # The program's id in one direction, empty when there is none.
 loss_program()
 {
-	tc -n "$NETNS" filter show dev "$LOSS_INTERFACE" "$1" 2>/dev/null | sed -n 's/.* id \([0-9]*\) .*/\1/p'
+	tc -n "$NETNS" filter show dev "$(loss_interface)" "$1" 2>/dev/null | sed -n 's/.* id \([0-9]*\) .*/\1/p'
 }
 
 # The id of one of the program's maps, by name.
@@ -47,13 +55,14 @@ octets()
 
 loss_set()
 {
-	local object direction program map
+	local object direction program map link
 
+	link=$(loss_interface)
 	if [ -z "$(loss_program ingress)" ]; then
 		object=$(loss_object)
-		tc -n "$NETNS" qdisc replace dev "$LOSS_INTERFACE" clsact
+		tc -n "$NETNS" qdisc replace dev "$link" clsact
 		for direction in ingress egress; do
-			tc -n "$NETNS" filter add dev "$LOSS_INTERFACE" "$direction" bpf direct-action object-file "$object" section tc
+			tc -n "$NETNS" filter add dev "$link" "$direction" bpf direct-action object-file "$object" section tc
 		done
 	fi
 	for direction in ingress egress; do
@@ -115,7 +124,7 @@ loss()
 			die "there is no interface '$LOSS_INTERFACE' in the namespace $NETNS"
 	fi
 	case ${1:-} in
-	off) tc -n "$NETNS" qdisc delete dev "$LOSS_INTERFACE" clsact 2>/dev/null || true ;;
+	off) tc -n "$NETNS" qdisc delete dev "$(loss_interface)" clsact 2>/dev/null || true ;;
 	count) loss_count ;;
 	*)
 		[[ ${1:-} =~ ^([0-9]{1,2})(\.[0-9]{1,4})?$|^100$ ]] || misused "loss takes a percentage, 'off' or 'count'"

@@ -27,7 +27,7 @@ def ping(t, size):
         s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     with s:
         s.settimeout(1)
-        s.sendto(request, (t.port.ADDRESS, 0))
+        s.sendto(request, (t.port.address, 0))
         try:
             while True:
                 packet = s.recv(4096)
@@ -41,7 +41,7 @@ def await_packets(t):
     """Until the port has asked for the broker: it has its address then."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        listed = subprocess.run(["ip", "-n", t.lab.netns, "neigh", "show", t.port.ADDRESS], stdout=subprocess.PIPE, text=True,
+        listed = subprocess.run(["ip", "-n", t.lab.netns, "neigh", "show", t.port.address], stdout=subprocess.PIPE, text=True,
                                 check=True).stdout
         if "lladdr" in listed:
             return
@@ -60,27 +60,25 @@ def a_port_of_our_own_answers_ping(t):
 
 @case(drivers=TAP)
 def follows_its_gateway_to_another_link_address(t):
-    tap = ("-n", t.lab.netns, "link", "set", "dev", dpdk.Tap.INTERFACE)
-    subprocess.run(t.lab.inside("sysctl", "-qw", f"net.ipv4.conf.{dpdk.Tap.INTERFACE}.arp_notify=1"), check=True)
+    subprocess.run(t.lab.inside("sysctl", "-qw", f"net.ipv4.conf.{t.port.broker_interface}.arp_notify=1"), check=True)
     running = t.start_publisher("publish", "--queue", t.queue, "--count", 5000, "--rate", 1000, "-v")
     await_packets(t)
     time.sleep(1)
-    dpdk.ip(*tap, "address", "02:00:00:00:00:77")
+    t.port.set_broker_link("address", "02:00:00:00:00:77")
     result = running.wait()
     t.all_confirmed(result, 5000)
-    holds(f"link address of {dpdk.Tap.GATEWAY} has changed" in result.err, result.text() + "the change went unnoticed")
+    holds(f"link address of {t.port.gateway} has changed" in result.err, result.text() + "the change went unnoticed")
     t.arrived_once_in_order(t.consumer(t.queue, "--verify", "--count", 5000, "--idle-timeout", 10).wait(), 5000)
 
 
 @case(drivers=TAP)
 def survives_a_link_that_goes_down_and_up(t):
-    tap = ("-n", t.lab.netns, "link", "set", "dev", dpdk.Tap.INTERFACE)
     running = t.start_publisher("publish", "--queue", t.queue, "--count", 6000, "--rate", 1000, "--timeout", 60)
     await_packets(t)
     time.sleep(1)
-    dpdk.ip(*tap, "down")
+    t.port.set_broker_link("down")
     time.sleep(1)
-    dpdk.ip(*tap, "up")
+    t.port.set_broker_link("up")
     result = running.wait()
     for words in ("the link of net_tap0 is down", "the link of net_tap0 is up"):
         holds(words in result.err, f"{result.text()}{words!r} was not said")

@@ -126,9 +126,8 @@ static void open_publisher(struct run *run, const char *driver, const char *queu
 	options.interface = strcmp(driver, "kernel") == 0 ? NULL : getenv("HAREWIRE_INTERFACE");
 	options.mode = run->inline_mode ? HAREWIRE_INLINE : HAREWIRE_THREADED;
 	options.idle = HAREWIRE_IDLE_BACKOFF;
-	int code = harewire_create(&options, &run->hw);
-	if (code)
-		die("harewire_create", harewire_error_text(code));
+	if (harewire_create(&options, &run->hw, why, sizeof why))
+		die("harewire_create", why);
 	harewire_publisher_options_init(&publisher);
 	publisher.url = getenv("AMQP_URL");
 	publisher.queues = queues;

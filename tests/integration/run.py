@@ -25,10 +25,11 @@ import cases_limits  # noqa: E402,F401
 import cases_loss  # noqa: E402,F401
 import cases_promises  # noqa: E402,F401
 import cases_wire  # noqa: E402,F401
+import dpdk  # noqa: E402
 from lab import Lab, LabError, ROOT  # noqa: E402
 
 # Options of `lab up` by the name cases use. "none": the case builds its own.
-LABS = {"plain": {}, "queues": {"queues": 4}, "none": None}
+LABS = {"plain": {}, "queues": {"queues": 4}, **{device: {"device": device} for device in dpdk.DEVICES}, "none": None}
 
 
 class Labs:
@@ -41,7 +42,7 @@ class Labs:
         if kind != self.kind:
             self.down()
         if self.lab is None and LABS[kind] is not None:
-            self.kind, self.lab = kind, Lab("it-" + kind)
+            self.kind, self.lab = kind, Lab("it-" + kind.rpartition("_")[2])
             self.lab.up(**LABS[kind])
         return self.lab
 

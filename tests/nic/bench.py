@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import time
 
+import dpdk
 import harness
 from guest import GuestError
 
@@ -57,13 +58,16 @@ class Job:
             self.guest.do(f"while [ ! -e /run/{self.name}.status ]; do usleep 20000; done")
 
 
-class GuestPort:
-    """What cases of tests/integration ask of a port, for a NIC of the guest."""
-    INSIDE = False
+class GuestPort(dpdk.Port):
+    """A NIC of the guest, for cases of tests/integration."""
 
-    def __init__(self, nic):
+    def __init__(self, lab, nic):
+        super().__init__(lab)
         self.nic = nic
-        self.ADDRESS = nic.address
+
+    address = property(lambda self: self.nic.address)
+    gateway = property(lambda self: self.nic.gateway)
+    broker_interface = property(lambda self: self.nic.tap)
 
     def arguments(self):
         return self.nic.harewire_arguments()
@@ -73,7 +77,7 @@ class GuestBench(harness.Bench):
     def __init__(self, guest, lab, nic, build):
         super().__init__(lab, None, build)
         self.guest, self.nic = guest, nic
-        self.driver, self.port = "dpdk", GuestPort(nic)
+        self.driver, self.port = "dpdk", GuestPort(lab, nic)
         # So that what the neighbour table knows is of this case.
         subprocess.run(["ip", "-n", lab.netns, "neighbour", "flush", "dev", nic.tap], check=True)
 
@@ -98,9 +102,10 @@ class GuestBench(harness.Bench):
             pass  # it went with its guest
 
     def await_messages(self, count, limit_s=60):
-        """Until so many are in the queue."""
+        """Until so many are in the queue; tells how many there are."""
         deadline = time.monotonic() + limit_s
         with self.amqp() as connection:
             while (found := connection.declare_queue(self.queue)) < count:
                 harness.holds(time.monotonic() < deadline, f"{found} of {count} messages arrived in {limit_s} s")
                 time.sleep(POLL_S)
+        return found

@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "dataplane/tcp/tcp_internal.h"
+#include "tests/lib/nic.h"
 #include "tests/sim/sim_peer.h"
 
 #define MS           1000000ull
 #define FAULTS_UNTIL (60000 * MS)  /* then the network heals ... */
 #define DRAIN_WITHIN (600000 * MS) /* ... and everything has to end by then */
 #define PUSH_MAX     (1u << 18)
+#define TSO_MAX      65000u
 
 struct world {
 	uint64_t seed, now_ns, started_ns, total;
@@ -22,7 +24,8 @@ struct world {
 	struct extent_queue tx;
 	struct sim_link out, in; /* ours to theirs, theirs to ours */
 	struct sim_peer peer;
-	uint64_t read; /* octets of the peer's stream taken */
+	uint64_t read;              /* octets of the peer's stream taken */
+	uint64_t packets, segments; /* handed to the NIC, and sent by it */
 	bool healed, closed;
 	bool verbose;
 	const char *failure;
@@ -64,7 +67,7 @@ static void link_init(struct world *w, struct sim_link *l)
 static void world_init(struct world *w, uint64_t seed)
 {
 	memset(w, 0, offsetof(struct world, out));
-	w->read = 0;
+	w->read = w->packets = w->segments = 0;
 	w->healed = w->closed = w->verbose = false;
 	w->failure = NULL;
 	w->seed = seed;
@@ -82,6 +85,8 @@ static void world_init(struct world *w, uint64_t seed)
 	config.rto_max_ns = 2000 * MS;
 	config.time_wait_ns = 1000 * MS;
 	config.delayed_ack_ns = prng_once_in(&w->random, 2) ? 0 : MS;
+	config.fill_checksum = prng_once_in(&w->random, 2);
+	config.tso_bytes = config.fill_checksum ? 0 : (uint32_t)prng_below(&w->random, TSO_MAX);
 	w->t = tcp_init(tcp_memory, &config);
 	extents_init(&w->tx);
 	struct tcp_tuple tuple = {1, 2, 40000, 5672};
@@ -116,6 +121,8 @@ static void check(struct world *w)
 	}
 	if (sacked != t->recovery.sacked_octets)
 		fail(w, "the scoreboard does not add up");
+	if (w->segments != t->counters.segments_sent)
+		fail(w, "segments are miscounted");
 	if (t->state == TCP_CLOSED && tcp_error(t))
 		fail(w, "the connection was lost");
 }
@@ -149,24 +156,36 @@ static void take(struct world *w)
 	}
 }
 
+/* One segment, as it reaches the wire. */
+static void emit(void *context, const uint8_t *packet, size_t len)
+{
+	struct world *w = context;
+	struct wire_segment s;
+	if (!wire_parse(packet, len, &s))
+		fail(w, "a segment of ours is malformed");
+	if (w->verbose)
+		printf("%12.6f > seq %u len %u ack %u win %u flags %02x\n", (double)(w->now_ns - w->started_ns) / 1e9,
+		       s.seq - w->t->isn, s.len, s.ack - w->peer.isn, s.window, s.flags);
+	w->segments++;
+	sim_link_send(&w->out, packet, len, w->now_ns);
+}
+
+/* The link sums and cuts as a NIC would, where the seed has chosen one that does. */
 static void output(struct world *w)
 {
-	uint8_t packet[LINK_PACKET_BYTES];
+	static uint8_t packet[65535];
 	size_t len;
 	uint32_t n = 0;
 	while ((len = tcp_output(w->t, packet, sizeof packet, w->now_ns)) > 0) {
-		struct wire_segment s;
-		if (!wire_parse(packet, len, &s))
-			fail(w, "a segment of ours is malformed");
 		if (++n > 2000) {
 			fail(w, "output never ends");
 			return;
 		}
-		if (w->verbose)
-			printf("%12.6f > seq %u len %u ack %u win %u flags %02x\n",
-			       (double)(w->now_ns - w->started_ns) / 1e9, s.seq - w->t->isn, s.len, s.ack - w->peer.isn,
-			       s.window, s.flags);
-		sim_link_send(&w->out, packet, len, w->now_ns);
+		if (w->t->config.fill_checksum)
+			emit(w, packet, len);
+		else
+			nic_transmit(packet, len, tcp_segment_bytes(w->t, len), emit, w);
+		w->packets++;
 	}
 }
 
@@ -245,7 +264,7 @@ static bool run(struct world *w)
 
 struct summary {
 	uint64_t hits[6];
-	uint64_t fast, rto, probes, out_of_order, sacks, octets;
+	uint64_t fast, rto, probes, out_of_order, sacks, octets, packets, segments;
 };
 
 static void add_up(struct summary *s, const struct world *w)
@@ -259,6 +278,8 @@ static void add_up(struct summary *s, const struct world *w)
 	s->out_of_order += c->out_of_order;
 	s->sacks += c->sack_blocks;
 	s->octets += w->total;
+	s->packets += w->packets;
+	s->segments += w->segments;
 }
 
 static uint64_t argument(int argc, char **argv, const char *name, uint64_t otherwise)
@@ -293,7 +314,7 @@ int main(int argc, char **argv)
 	       ", duplicated %" PRIu64 ", reordered %" PRIu64 ", flipped %" PRIu64 ", cut %" PRIu64 "\n",
 	       seeds, from, s.octets, s.hits[0], s.hits[1], s.hits[2], s.hits[3], s.hits[4], s.hits[5]);
 	printf("fast retransmits %" PRIu64 ", timeouts %" PRIu64 ", probes %" PRIu64 ", out of order %" PRIu64
-	       ", SACK blocks %" PRIu64 "\n",
-	       s.fast, s.rto, s.probes, s.out_of_order, s.sacks);
+	       ", SACK blocks %" PRIu64 "; %" PRIu64 " segments in %" PRIu64 " packets\n",
+	       s.fast, s.rto, s.probes, s.out_of_order, s.sacks, s.segments, s.packets);
 	return 0;
 }

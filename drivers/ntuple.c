@@ -1,12 +1,12 @@
-#include "drivers/af_xdp/steering.h"
+#include "drivers/ntuple.h"
 
 #include <arpa/inet.h>
 #include <linux/ethtool.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "drivers/af_xdp/device.h"
 #include "drivers/driver.h"
+#include "drivers/ethtool.h"
 
 #define RULES_MAX 65536u
 
@@ -35,7 +35,7 @@ static int64_t choose_location(const char *interface, uint32_t rules)
 	all->cmd = ETHTOOL_GRXCLSRLALL;
 	all->rule_cnt = rules;
 	int64_t location = -1;
-	if (device_ethtool(interface, all) == 0 && all->rule_cnt <= rules && all->data <= RULES_MAX)
+	if (ethtool_request(interface, all) == 0 && all->rule_cnt <= rules && all->data <= RULES_MAX)
 		location = free_location(all->rule_locs, all->rule_cnt, (uint32_t)all->data);
 	free(all);
 	return location;
@@ -45,12 +45,23 @@ static int64_t choose_location(const char *interface, uint32_t rules)
 static int64_t rule_location(const char *interface)
 {
 	struct ethtool_rxnfc count = {.cmd = ETHTOOL_GRXCLSRLCNT};
-	if (device_ethtool(interface, &count) || count.rule_cnt > RULES_MAX)
+	if (ethtool_request(interface, &count) || count.rule_cnt > RULES_MAX)
 		return -1;
 	return count.data & RX_CLS_LOC_SPECIAL ? (int64_t)RX_CLS_LOC_ANY : choose_location(interface, count.rule_cnt);
 }
 
-int64_t steering_add(const char *interface, const struct driver_flow *flow, uint32_t queue)
+bool ntuple_is_possible(const char *interface)
+{
+	return rule_location(interface) >= 0;
+}
+
+/* Virtual functions are numbered from 1 there: 0 is the interface itself. */
+static uint64_t ring_cookie(int vf, uint32_t queue)
+{
+	return (uint64_t)(vf + 1) << ETHTOOL_RX_FLOW_SPEC_RING_VF_OFF | queue;
+}
+
+int64_t ntuple_add(const char *interface, const struct driver_flow *flow, int vf, uint32_t queue)
 {
 	int64_t location = rule_location(interface);
 	if (location < 0)
@@ -69,14 +80,14 @@ int64_t steering_add(const char *interface, const struct driver_flow *flow, uint
 		.psrc = 0xffff,
 		.pdst = 0xffff,
 	};
-	rule.fs.ring_cookie = queue;
+	rule.fs.ring_cookie = ring_cookie(vf, queue);
 	rule.fs.location = (uint32_t)location;
-	return device_ethtool(interface, &rule) ? -1 : (int64_t)rule.fs.location;
+	return ethtool_request(interface, &rule) ? -1 : (int64_t)rule.fs.location;
 }
 
-void steering_remove(const char *interface, int64_t location)
+void ntuple_remove(const char *interface, int64_t location)
 {
 	struct ethtool_rxnfc rule = {.cmd = ETHTOOL_SRXCLSRLDEL};
 	rule.fs.location = (uint32_t)location;
-	device_ethtool(interface, &rule);
+	ethtool_request(interface, &rule);
 }

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "drivers/af_xdp/steering.h"
 #include "drivers/driver.h"
+#include "drivers/ntuple.h"
 
 #define TABLE_SIZE 8
 
@@ -98,7 +98,7 @@ static const struct driver_flow FLOW = {0x0a000001, 0x0a000002, 40000, 5672};
 
 static void the_rule_matches_exactly_what_the_peer_sends_us(void **state)
 {
-	assert_int_equal(steering_add("eth0", &FLOW, 5), TABLE_SIZE - 1);
+	assert_int_equal(ntuple_add("eth0", &FLOW, -1, 5), TABLE_SIZE - 1);
 	const struct ethtool_rx_flow_spec *rule = &nic.rules[TABLE_SIZE - 1];
 	assert_string_equal(nic.interface, "eth0");
 	assert_int_equal(rule->flow_type, TCP_V4_FLOW);
@@ -114,42 +114,64 @@ static void the_rule_matches_exactly_what_the_peer_sends_us(void **state)
 	assert_int_equal(rule->m_u.tcp_ip4_spec.tos, 0);
 }
 
+static void a_virtual_functions_number_is_in_the_rule_beside_its_queue(void **state)
+{
+	int64_t location = ntuple_add("eth0", &FLOW, 0, 2);
+	assert_in_range(location, 0, TABLE_SIZE - 1);
+	assert_int_equal(ethtool_get_flow_spec_ring_vf(nic.rules[location].ring_cookie), 1);
+	assert_int_equal(ethtool_get_flow_spec_ring(nic.rules[location].ring_cookie), 2);
+	location = ntuple_add("eth0", &FLOW, 63, 0);
+	assert_int_equal(ethtool_get_flow_spec_ring_vf(nic.rules[location].ring_cookie), 64);
+}
+
+static void says_whether_there_are_rules_at_all(void **state)
+{
+	assert_true(ntuple_is_possible("eth0"));
+	nic.chooses_location = true;
+	assert_true(ntuple_is_possible("eth0"));
+	nic.error = EOPNOTSUPP;
+	assert_false(ntuple_is_possible("eth0"));
+	assert_false(nic.used[TABLE_SIZE - 1]);
+}
+
 static void takes_the_highest_free_location_and_gives_it_back(void **state)
 {
 	nic.used[TABLE_SIZE - 1] = nic.used[TABLE_SIZE - 3] = true;
-	assert_int_equal(steering_add("eth0", &FLOW, 0), TABLE_SIZE - 2);
-	assert_int_equal(steering_add("eth0", &FLOW, 0), TABLE_SIZE - 4);
-	steering_remove("eth0", TABLE_SIZE - 2);
+	assert_int_equal(ntuple_add("eth0", &FLOW, -1, 0), TABLE_SIZE - 2);
+	assert_int_equal(ntuple_add("eth0", &FLOW, -1, 0), TABLE_SIZE - 4);
+	ntuple_remove("eth0", TABLE_SIZE - 2);
 	assert_false(nic.used[TABLE_SIZE - 2]);
-	assert_int_equal(steering_add("eth0", &FLOW, 0), TABLE_SIZE - 2);
+	assert_int_equal(ntuple_add("eth0", &FLOW, -1, 0), TABLE_SIZE - 2);
 }
 
 static void lets_a_driver_that_can_choose_the_location(void **state)
 {
 	nic.chooses_location = true;
-	assert_int_equal(steering_add("eth0", &FLOW, 0), 3);
+	assert_int_equal(ntuple_add("eth0", &FLOW, -1, 0), 3);
 	assert_true(nic.used[3]);
 }
 
 static void a_full_table_means_no_rule(void **state)
 {
 	memset(nic.used, true, sizeof nic.used);
-	assert_int_equal(steering_add("eth0", &FLOW, 0), -1);
+	assert_int_equal(ntuple_add("eth0", &FLOW, -1, 0), -1);
 }
 
 static void a_device_without_rules_or_with_them_switched_off_means_no_rule(void **state)
 {
 	nic.error = EOPNOTSUPP;
-	assert_int_equal(steering_add("eth0", &FLOW, 0), -1);
+	assert_int_equal(ntuple_add("eth0", &FLOW, -1, 0), -1);
 	nic.error = 0;
 	nic.insert_error = EOPNOTSUPP;
-	assert_int_equal(steering_add("eth0", &FLOW, 0), -1);
+	assert_int_equal(ntuple_add("eth0", &FLOW, -1, 0), -1);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(the_rule_matches_exactly_what_the_peer_sends_us, new_nic),
+		cmocka_unit_test_setup(a_virtual_functions_number_is_in_the_rule_beside_its_queue, new_nic),
+		cmocka_unit_test_setup(says_whether_there_are_rules_at_all, new_nic),
 		cmocka_unit_test_setup(takes_the_highest_free_location_and_gives_it_back, new_nic),
 		cmocka_unit_test_setup(lets_a_driver_that_can_choose_the_location, new_nic),
 		cmocka_unit_test_setup(a_full_table_means_no_rule, new_nic),

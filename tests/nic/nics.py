@@ -19,7 +19,7 @@ class Nic:
     kernel: str = ""
     properties: str = ""
     queues: int = 1
-    vnet_hdr: bool = True  # off: checksums and segments are made by the device, and seen on the wire
+    vnet_hdr: bool = True  # False: the device computes checksums, and the broker's kernel verifies them
     reads_page_zero: bool = False  # before it is told where the memory is that it shares with its driver
 
     @property
@@ -83,4 +83,6 @@ NICS = {nic.name: nic for nic in (
     Nic("virtio", 2, "virtio-net-pci", "net_virtio", kernel="virtio-pci", properties=VIRTIO),
     Nic("virtio-4q", 3, "virtio-net-pci", "net_virtio", kernel="virtio-pci", queues=4,
         properties=VIRTIO + ",mq=on,vectors=10,rss=on"),
+    Nic("e1000e-wire", 4, "e1000e", "net_e1000_em", vnet_hdr=False),
+    Nic("vmxnet3-wire", 5, "vmxnet3", "net_vmxnet3", kernel="vmxnet3", vnet_hdr=False, reads_page_zero=True),
 )}

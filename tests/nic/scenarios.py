@@ -23,6 +23,7 @@ CAPTURE = "/capture"  # in the guest
 CAPTURED = 20000      # messages of the capture that is made where none is given
 FEED = 10000          # messages of a capture that a row publishes
 PLAIN = ("e1000e", "vmxnet3", "virtio")
+WIRE = ("e1000e-wire", "vmxnet3-wire")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,10 @@ class Scenario:
 
 def more_than(bound):
     return lambda value: value > bound
+
+
+def less_than(bound):
+    return lambda value: value < bound
 
 
 def check_expected(result, expect):
@@ -218,6 +223,9 @@ ANY = ("e1000e",)
 KERNELS = tuple(name for name in PLAIN if NICS[name].kernel)
 REFUSED = {"command": "publish", "arguments": ("--queue", "{queue}", "--body", "x")}
 
+LARGE = ("--queue", "{queue}", "--count", 500, "--size", 20000, "--cpu", "1")
+LARGE_SEGMENTS = 500 * 20000 // 1448  # at least
+
 # Every message comes back whole.
 RETURNED = ("--exchange", "amq.direct", "--no-declare", "--routing-key", "nowhere", "--mandatory", "--count", 1500,
             "--size", 5000, "--cpu", "1")
@@ -256,6 +264,15 @@ SCENARIOS = (
     Scenario("keeps_its_order_under_loss", count=10000, around=loss(2),
              arguments=("--queue", "{queue}", "--count", 10000, "--size", 500, "--cpu", "1"),
              expect={"tcp.retransmits": more_than(0)}),
+    Scenario("leaves_checksums_to_the_device", (*PLAIN, *WIRE), count=500,
+             arguments=(*LARGE, "--checksum-offload", "on", "--tso", "off"), expect={"driver.offloads": "checksums"}),
+    Scenario("computes_checksums_itself", WIRE, count=500,
+             arguments=(*LARGE, "--checksum-offload", "off", "--tso", "off"), expect={"driver.offloads": ""}),
+    Scenario("leaves_segments_to_the_device", ("vmxnet3", "virtio"), count=500, arguments=(*LARGE, "--tso", "on"),
+             expect={"driver.offloads": "checksums, TSO", "tcp.segments_sent": more_than(LARGE_SEGMENTS - 1),
+                     "driver.packets_sent": less_than(LARGE_SEGMENTS / 3)}),
+    Scenario("a_device_that_cuts_no_segments_is_refused", ANY, arguments=(*REFUSED["arguments"], "--tso", "on"),
+             fails=("{pci}", "cannot cut packets into TCP segments", "auto or off")),
     Scenario("takes_a_smaller_mtu", count=2000, arguments=("--queue", "{queue}", "--count", 2000, "--mtu", 1000, "--cpu", "1"),
              expect={"tcp.mss": 1000 - 52}),
     Scenario("takes_a_larger_mtu", count=2000, around=tap_mtu(9000),

@@ -68,7 +68,7 @@ static void print_workers(const struct run *run)
 		print_driver(d);
 		fprintf(stderr, "%s\n", mode);
 		if (run->worker_count > 1 && d->driver[0])
-			fprintf(stderr, "            %u publishers, %llu packets sent, %llu received\n", d->publishers,
+			fprintf(stderr, "            publishers %u, packets %llu sent, %llu received\n", d->publishers,
 				(unsigned long long)d->packets_sent, (unsigned long long)d->packets_received);
 		if (d->reason[0] && strcmp(d->reason, said) != 0)
 			fprintf(stderr, "            %s\n", d->reason);
@@ -165,7 +165,7 @@ static void print_epochs(const struct verify *verify)
 	for (uint32_t i = 0; verify->count > 1 && i < verify->count; i++) {
 		struct verify_report v;
 		verify_summarize_epoch(&verify->epochs[i], &v);
-		fprintf(stderr, "  epoch %08x  received %llu   ", verify->epochs[i].epoch,
+		fprintf(stderr, "  epoch %-10u  received %llu   ", verify->epochs[i].epoch,
 			(unsigned long long)v.received);
 		print_sequence(&v);
 		fprintf(stderr, "   last number %llu\n", (unsigned long long)verify->epochs[i].highest);

@@ -124,11 +124,11 @@ static int explain_attach(const struct device *device, uint32_t xdp_flags, int e
 			       name);
 	case EBUSY:
 	case EEXIST:
-		return why_say(why, HW_ERR_BUSY,
-			       "another XDP program is attached to %s: `ip link show dev %s` shows it, `ip link set "
-			       "dev %s xdp "
-			       "off` removes one that no process holds",
-			       name, name, name);
+		return why_say(
+			why, HW_ERR_BUSY,
+			"another XDP program is attached to %s: perhaps another harewire uses it (`bpftool link` "
+			"says which process does); if none does, `ip link set dev %s xdp off` removes it",
+			name, name);
 	case ENODEV:
 		return why_say(why, HW_ERR_INVALID, "interface %s has gone", name);
 	case ERANGE:

@@ -22,6 +22,7 @@ static bool link_up(const struct driver *d)
 static void destroy(struct driver *d)
 {
 	struct dpdk *dpdk = (struct dpdk *)d;
+	dpdk_flows_end(dpdk);
 	dpdk_ports_release(dpdk->port, dpdk->queue);
 	free(dpdk);
 }
@@ -29,7 +30,9 @@ static void destroy(struct driver *d)
 #define DPDK_OPS(rx, tx, large)                                                                                        \
 	{                                                                                                              \
 		.rx_burst = (rx), .rx_release = dpdk_rx_release, .tx_reserve = dpdk_tx_reserve,                        \
-		.tx_reserve_large = (large), .tx_submit = (tx), .link_up = link_up, .stats = dpdk_stats,               \
+		.tx_reserve_large = (large), .tx_submit = (tx), .flow_add = dpdk_flow_add,                             \
+		.flow_remove = dpdk_flow_remove, .flow_queue = dpdk_flow_queue, .flow_strayed = dpdk_flow_strayed,     \
+		.flow_wrong_queue = dpdk_flow_wrong_queue, .link_up = link_up, .stats = dpdk_stats,                    \
 		.extra_stats = dpdk_extra_stats, .destroy = destroy,                                                   \
 	}
 
@@ -69,6 +72,9 @@ static void describe(struct dpdk *dpdk, const char *sysfs, int cpu)
 	info->frame_bytes = port->frame_bytes;
 	info->queues = port->queues;
 	info->queue = dpdk->queue;
+	info->shared_address = port->device.share != DPDK_EXCLUSIVE;
+	snprintf(info->interface, sizeof info->interface, "%s", port->device.shared_interface);
+	steering_describe(&dpdk->port->steering, info->steering, sizeof info->steering);
 	int node = cpu >= 0 ? node_of_cpu(sysfs, cpu) : -1;
 	if (node >= 0 && port->node >= 0 && node != port->node)
 		snprintf(info->reason, sizeof info->reason,
@@ -109,10 +115,14 @@ int dpdk_create_in(const char *sysfs, const struct dpdk_options *options, struct
 	int err = dpdk_device_parse(options->device, &device, why); /* before the EAL's 150 ms */
 	if (!err)
 		err = dpdk_device_check(&device, sysfs, why);
+	if (!err && options->shared)
+		err = dpdk_device_share(&device, options->interface, sysfs, why);
 	if (!err)
 		err = eal_start(options->eal, why);
-	if (!err)
-		err = dpdk_ports_take(&device, &wanted, &port, why);
+	if (err)
+		return err;
+	dpdk_device_tune(&device, sysfs);
+	err = dpdk_ports_take(&device, &wanted, &port, why);
 	if (err)
 		return err;
 	err = instance_create(port, wanted.queue, &dpdk, why);

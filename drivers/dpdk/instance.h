@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "drivers/dpdk/flows.h"
 #include "drivers/dpdk/port.h"
 #include "drivers/driver.h"
 
@@ -28,6 +29,8 @@ struct dpdk {
 
 	_Alignas(CACHE_LINE_BYTES) struct counters counters;
 	bool worker_known; /* the worker's thread has been made known to the EAL */
+
+	_Alignas(CACHE_LINE_BYTES) struct steered_flow flows[DPDK_FLOWS_MAX]; /* control thread */
 };
 
 /* Data operations of struct driver_ops. */

@@ -96,7 +96,9 @@ static int set_mtu(struct dpdk_port *port, const struct rte_eth_dev_info *info, 
 {
 	uint16_t now = 0;
 	rte_eth_dev_get_mtu(port->id, &now);
-	if (wanted && wanted != now) {
+	if (wanted && wanted < now && port->device.share == DPDK_SHARED_ISOLATED) {
+		now = wanted; /* the device's own is the kernel's as well: left alone */
+	} else if (wanted && wanted != now) {
 		eal_log_mark();
 		int rc = wanted < MTU_MIN || wanted > MTU_MAX ? -ERANGE : rte_eth_dev_set_mtu(port->id, wanted);
 		if (rc)
@@ -141,6 +143,24 @@ static int set_up_queues(struct dpdk_port *port, const struct rte_eth_dev_info *
 	return 0;
 }
 
+/* With RSS in one of the ways it may be asked for, or without. Sharing devices give us what our rules bring, only. */
+static int configure_queues(struct dpdk_port *port, const struct rte_eth_dev_info *info,
+			    const struct rte_eth_conf *base)
+{
+	struct rss *rss = &port->steering.rss;
+	struct rte_eth_conf conf = *base;
+	for (uint32_t attempt = 0; port->device.share == DPDK_EXCLUSIVE; attempt++) {
+		if (!rss_configure(rss, info, port->queues, attempt, &conf))
+			break;
+		if (rte_eth_dev_configure(port->id, port->queues, port->queues, &conf) == 0)
+			return 0;
+		eal_log_mark(); /* what it says of an attempt is of no interest */
+		conf = *base;
+	}
+	rss->state = RSS_OFF;
+	return rte_eth_dev_configure(port->id, port->queues, port->queues, base);
+}
+
 static int check_queues(const struct dpdk_port *port, const struct rte_eth_dev_info *info, const struct why *why)
 {
 	uint16_t most = RTE_MIN(info->max_rx_queues, info->max_tx_queues);
@@ -169,7 +189,7 @@ static int configure(struct dpdk_port *port, const struct dpdk_options *options,
 	port->node = rte_eth_dev_socket_id(port->id);
 	snprintf(port->driver, sizeof port->driver, "%s", info.driver_name);
 	struct rte_eth_conf conf = {.rxmode.offloads = port->offloads.rx, .txmode.offloads = port->offloads.tx};
-	rc = rte_eth_dev_configure(port->id, port->queues, port->queues, &conf);
+	rc = configure_queues(port, &info, &conf);
 	if (rc)
 		return fail(port, HW_ERR_SYSTEM, rc, "configure", why);
 	err = set_mtu(port, &info, options->mtu, why);
@@ -178,12 +198,14 @@ static int configure(struct dpdk_port *port, const struct dpdk_options *options,
 
 static int start(struct dpdk_port *port, const struct why *why)
 {
+	if (port->steering.rss.state != RSS_OFF)
+		rss_write_table(&port->steering.rss, port->id);
 	eal_log_mark();
 	int rc = rte_eth_dev_start(port->id);
 	if (rc)
 		return fail(port, HW_ERR_SYSTEM, rc, "start", why);
 	port->started = true;
-	return 0;
+	return steering_choose(&port->steering, port->queues, why);
 }
 
 /*
@@ -214,6 +236,8 @@ int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, con
 	port->queues = options->queues;
 	int err = attach(port, why);
 	if (!err)
+		err = steering_prepare(&port->steering, &port->device, port->id, why);
+	if (!err)
 		err = configure(port, options, why);
 	if (!err)
 		err = start(port, why);
@@ -227,6 +251,7 @@ int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, con
 void dpdk_port_close(struct dpdk_port *port)
 {
 	struct rte_eth_dev_info info;
+	steering_fini(&port->steering);
 	if (port->started)
 		rte_eth_dev_stop(port->id);
 	if (port->attached && rte_eth_dev_info_get(port->id, &info) == 0) {

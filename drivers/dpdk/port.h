@@ -12,6 +12,7 @@
 #include "drivers/dpdk/dpdk.h"
 #include "drivers/dpdk/large.h"
 #include "drivers/dpdk/offload.h"
+#include "drivers/dpdk/steering.h"
 #include "drivers/why.h"
 
 #define DPDK_QUEUES_MAX 64u
@@ -35,6 +36,7 @@ struct dpdk_port {
 	struct dpdk_offloads offloads;
 	uint16_t queues; /* pairs, numbered from 0 */
 	struct dpdk_queue queue[DPDK_QUEUES_MAX];
+	struct steering steering;
 	bool attached, started;
 };
 

@@ -16,6 +16,7 @@ import traceback
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
+import cases_acceptance  # noqa: E402,F401
 import cases_content  # noqa: E402,F401
 import cases_dpdk  # noqa: E402,F401
 import cases_failure  # noqa: E402,F401
@@ -23,8 +24,12 @@ import cases_feed  # noqa: E402,F401
 import cases_lab  # noqa: E402,F401
 import cases_limits  # noqa: E402,F401
 import cases_loss  # noqa: E402,F401
+import cases_offload  # noqa: E402,F401
+import cases_privilege  # noqa: E402,F401
 import cases_promises  # noqa: E402,F401
+import cases_publishers  # noqa: E402,F401
 import cases_wire  # noqa: E402,F401
+import cases_workers  # noqa: E402,F401
 import dpdk  # noqa: E402
 from lab import Lab, LabError, ROOT  # noqa: E402
 

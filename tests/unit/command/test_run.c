@@ -32,6 +32,7 @@ static int drop_result(void **state)
 }
 
 static char output[1 << 20];
+static bool summary_wanted; /* the one for people, on standard error, instead of JSON */
 
 /* Runs the subcommand with --json --quiet; its object is `result` afterwards. */
 static int run_command(enum subcommand command, int argc, char *argv[])
@@ -43,7 +44,7 @@ static int run_command(enum subcommand command, int argc, char *argv[])
 
 	if (prepare(&p, command, argc, argv, why, sizeof why))
 		fail_msg("%s", why);
-	p.settings.json = p.settings.quiet = true;
+	p.settings.json = p.settings.quiet = !summary_wanted;
 	assert_non_null(f);
 	fflush(stdout);
 	dup2(fileno(f), STDOUT_FILENO);
@@ -312,18 +313,28 @@ static const char *symbol_of(const struct fake_message *m)
 	return m->body + 10;
 }
 
+static const struct fake_message *first_of_its_symbol(const struct fake_message *m)
+{
+	const struct fake_message *first = fake_harewire.messages;
+
+	while (memcmp(symbol_of(first), symbol_of(m), 8) != 0)
+		first++;
+	return first;
+}
+
+/* Dealt in turn as they are first seen, over three; without a symbol: to the first. */
 static void assert_symbols_stay_with_their_publishers(uint32_t count)
 {
-	bool used[3] = {false};
+	uint32_t symbols = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		const struct fake_message *m = &fake_harewire.messages[i];
-		used[m->publisher] = true;
-		for (uint32_t j = 0; j < i; j++)
-			if (memcmp(symbol_of(m), symbol_of(&fake_harewire.messages[j]), 8) == 0)
-				assert_int_equal(m->publisher, fake_harewire.messages[j].publisher);
+		const struct fake_message *m = &fake_harewire.messages[i], *first = first_of_its_symbol(m);
+		bool has_symbol = m->len >= 18;
+		if (first == m)
+			assert_int_equal(m->publisher, has_symbol ? symbols++ % 3 : 0);
+		assert_int_equal(m->publisher, first->publisher);
 	}
-	assert_true(used[0] && used[1] && used[2]);
+	assert_int_equal(symbols, 20);
 }
 
 static void a_feed_is_spread_by_symbol_whatever_the_pattern(void **state)
@@ -359,7 +370,8 @@ static void a_template_is_made_only_where_it_is_used(void **state)
 
 static void the_confirm_window_is_over_all_publishers(void **state)
 {
-	fake_harewire.confirm_none_after = 1; /* the first publisher soon holds the window */
+	fake_harewire.odd_one = 1;
+	fake_harewire.confirm_none_after = 1; /* this one soon holds the window, which the others then do not have */
 	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "100", "--publishers", "4", "--confirm", "6",
 			     "--duration", "0.2", "--timeout", "0.01"),
 			 EXIT_MISSING);
@@ -471,6 +483,81 @@ static void what_the_device_is_to_do_is_passed_on(void **state)
 	assert_string_equal(fake_harewire.driver, "dpdk");
 	assert_int_equal(fake_harewire.tso, HAREWIRE_USE_OFF);
 	assert_int_equal(fake_harewire.checksum_offload, HAREWIRE_USE_ON);
+}
+
+/* What a run says on standard error. */
+#define RUN_AND_LISTEN(command, ...)                                                                                   \
+	do {                                                                                                           \
+		int saved_error = dup(STDERR_FILENO);                                                                  \
+		FILE *heard = tmpfile();                                                                               \
+		assert_non_null(heard);                                                                                \
+		dup2(fileno(heard), STDERR_FILENO);                                                                    \
+		int status = RUN(command, __VA_ARGS__);                                                                \
+		dup2(saved_error, STDERR_FILENO);                                                                      \
+		close(saved_error);                                                                                    \
+		rewind(heard);                                                                                         \
+		said[fread(said, 1, sizeof said - 1, heard)] = '\0';                                                   \
+		fclose(heard);                                                                                         \
+		assert_int_equal(status, EXIT_GOOD);                                                                   \
+	} while (0)
+
+static char said[8192];
+
+static void the_summary_has_a_line_for_each_worker_and_publisher(void **state)
+{
+	char path[64];
+
+	write_file(path, "workers: [{core: 0}, {core: 1}]\n", 0600);
+	summary_wanted = true;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--publishers", "3", "--config", path);
+	assert_says(said, "worker 0: fake on eth0 queue 0, steering: RSS, offloads: checksums, TSO\n");
+	assert_says(said, "worker 1: fake on eth0 queue 1, CPU 1, steering: RSS, offloads: checksums, TSO\n");
+	assert_says(said, "publishers 2, packets 10 sent");
+	assert_says(said, "  publisher 1   worker 0: accepted 4  confirmed 4  nacked 0  returned 0  unconfirmed 0  "
+			  "retransmits 1\n");
+	assert_says(said, "  publisher 2   worker 1: accepted 3 ");
+	assert_says(said, "  publisher 3   worker 0: accepted 3 ");
+	assert_says(said, "confirmed   10 ");
+	assert_says(said, "packets     21 sent, 0 received, 6 retransmitted segments");
+	assert_says(said, "call-to-wire <=");
+	reset(NULL);
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
+	assert_says(said, "driver      fake on eth0 queue 0, steering: RSS, offloads: checksums, TSO\n");
+	assert_null(strstr(said, "publisher 1"));
+	assert_null(strstr(said, "worker"));
+	assert_null(strstr(said, "<="));
+	summary_wanted = false;
+	unlink(path);
+}
+
+/* A pcap file (link type Ethernet) of one ARP packet. */
+static void write_capture_without_iex(char path[64])
+{
+	static const uint8_t capture[24 + 16 + 42] = {
+		0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, [16] = 0xff, 0xff, 0, 0, 1, [32] = 42, [36] = 42, [52] = 8, 6};
+
+	strcpy(path, "/tmp/harewire-test-XXXXXX");
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, capture, sizeof capture), sizeof capture);
+	close(fd);
+}
+
+static void a_capture_without_iex_and_options_it_does_not_heed_are_warned_of(void **state)
+{
+	char path[64];
+
+	write_capture_without_iex(path);
+	RUN_AND_LISTEN(COMMAND_FEED, path);
+	assert_says(said, "warning: /tmp/harewire-test-");
+	assert_says(said, "holds no IEX message: of 1 packets 1 are not IEX-TP");
+	assert_null(strstr(said, "--symbols"));
+	RUN_AND_LISTEN(COMMAND_FEED, path, "--symbols", "5", "--seed", "0");
+	assert_says(said, "warning: --symbols is for synthetic: /tmp/");
+	assert_says(said, "warning: --seed is for synthetic: /tmp/");
+	unlink(path);
+	RUN_AND_LISTEN(COMMAND_FEED, "synthetic", "--count", "5", "--symbols", "5", "--seed", "1");
+	assert_string_equal(said, "");
 }
 
 static void inline_mode_runs_the_worker_while_it_waits(void **state)
@@ -595,6 +682,8 @@ int main(void)
 		test(publishers_go_to_the_workers_of_the_file_in_turn),
 		test(workers_that_the_library_refuses_are_told_in_its_words),
 		test(what_the_device_is_to_do_is_passed_on),
+		test(the_summary_has_a_line_for_each_worker_and_publisher),
+		test(a_capture_without_iex_and_options_it_does_not_heed_are_warned_of),
 		test(inline_mode_runs_the_worker_while_it_waits),
 		test(options_that_clash_are_wrong_usage),
 		test(the_schedule_is_absolute_and_a_late_sender_does_not_move_it),

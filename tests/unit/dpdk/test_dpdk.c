@@ -7,9 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -17,6 +15,7 @@
 #include "drivers/dpdk/dpdk.h"
 #include "drivers/dpdk/eal.h"
 #include "drivers/dpdk/instance.h"
+#include "tests/lib/fake_sysfs.h"
 
 #define NO_HUGE "--no-huge -m 256"
 /* Sends come back: the transmit ring is the receive ring. */
@@ -87,6 +86,7 @@ static void says_what_it_is(void **state)
 	assert_int_equal(d->info.mtu, 1500);
 	assert_true(d->info.frame_bytes >= 1518);
 	assert_false(d->info.shared_address);
+	assert_string_equal(d->info.steering, "one queue");
 	assert_true(d->ops->link_up(d));
 	destroy(d);
 }
@@ -288,15 +288,14 @@ static void all_workers_of_a_port_ask_for_the_same(void **state)
 	struct driver *first = NULL, *second = NULL;
 	assert_int_equal(create_queue(SILENT, 0, 2, &first), 0);
 	const struct dpdk_options same = {.device = SILENT, .eal = NO_HUGE, .cpu = -1, .queue = 1, .queues = 2};
-	struct dpdk_options other[6] = {same, same, same, same, same, same};
-	static const char *const words[6] = {"number of queues", "MTU", "checksum", "TSO", "of its own", "arguments"};
+	struct dpdk_options other[5] = {same, same, same, same, same};
+	static const char *const words[5] = {"number of queues", "MTU", "checksum", "TSO", "arguments"};
 	other[0].queues = 3;
 	other[1].mtu = 1400;
 	other[2].checksum = DPDK_USE_ON;
 	other[3].tso = DPDK_USE_OFF;
-	other[4].shared = true;
-	other[5].device = "net_null0,no-rx=1,size=60";
-	for (int i = 0; i < 6; i++) {
+	other[4].device = "net_null0,no-rx=1,size=60";
+	for (int i = 0; i < 5; i++) {
 		assert_int_equal(dpdk_create(&other[i], &second, why, sizeof why), HW_ERR_INVALID);
 		assert_non_null(strstr(why, "net_null0 is already open in this process with"));
 		assert_non_null(strstr(why, words[i]));
@@ -319,33 +318,14 @@ static void says_how_many_queues_a_device_has(void **state)
 	destroy(d);
 }
 
-static char sysfs[] = "/tmp/harewire-numa-XXXXXX";
-
-/* A host whose CPU 1 is on the node after the device's. */
-static void make_nodes(int device_node)
-{
-	char path[128];
-	static const char *const parts[] = {"", "/devices", "/devices/system", "/devices/system/node"};
-	assert_non_null(mkdtemp(sysfs));
-	for (size_t i = 1; i < 4; i++) {
-		snprintf(path, sizeof path, "%s%s", sysfs, parts[i]);
-		assert_int_equal(mkdir(path, 0700), 0);
-	}
-	for (int cpu = 0; cpu < 2; cpu++) {
-		snprintf(path, sizeof path, "%s%s/node%d", sysfs, parts[3], device_node + cpu);
-		assert_int_equal(mkdir(path, 0700), 0);
-		snprintf(path, sizeof path, "%s%s/node%d/cpu%d", sysfs, parts[3], device_node + cpu, cpu);
-		assert_int_equal(mkdir(path, 0700), 0);
-	}
-}
-
 static void warns_of_a_cpu_on_another_numa_node_than_the_device(void **state)
 {
 	const struct why reason = {why, sizeof why};
 	struct dpdk_options options = {.device = SILENT, .eal = NO_HUGE, .cpu = 0};
 	struct driver *d = NULL;
-	char command[64];
-	make_nodes(0); /* where net_null is, made by this thread's lcore */
+	const char *sysfs = fake_sysfs_open(); /* net_null is on node 0, as the EAL's only lcore */
+	fake_sysfs_directory("devices/system/node/node0/cpu0");
+	fake_sysfs_directory("devices/system/node/node1/cpu1");
 	assert_int_equal(dpdk_create_in(sysfs, &options, &d, &reason), 0);
 	assert_string_equal(d->info.reason, "");
 	destroy(d);
@@ -354,8 +334,7 @@ static void warns_of_a_cpu_on_another_numa_node_than_the_device(void **state)
 	assert_string_equal(d->info.reason,
 			    "slow: CPU 1 is on NUMA node 1, the device on node 0; choose a CPU of that node");
 	destroy(d);
-	snprintf(command, sizeof command, "rm -rf -- %s", sysfs);
-	assert_int_equal(system(command), 0);
+	fake_sysfs_close();
 }
 
 struct found {

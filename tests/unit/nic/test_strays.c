@@ -139,7 +139,7 @@ static void a_segment_for_nobody_is_reset_where_its_sender_will_believe_it(void 
 {
 	expect_rst(answer(segment(ACK, 1000, 2000, 7)), RST, 2000, 0);
 	expect_rst(answer(segment(SYN | ACK, 1000, 2000, 0)), RST, 2000, 0);
-	expect_rst(answer(segment(SYN, 1000, 0, 0)), RST | ACK, 0, 1001);
+	expect_rst(answer(segment(SYN, 1000, 77, 0)), RST | ACK, 0, 1001); /* what has no ACK bit has no ack */
 	expect_rst(answer(segment(FIN, 0xffffffffu, 0, 5)), RST | ACK, 0, 5);
 	assert_int_equal(seen.strays, 4);
 	assert_int_equal(seen.queue, 3);

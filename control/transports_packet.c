@@ -57,6 +57,7 @@ static int create_driver(const struct transport_request *r, struct driver **driv
 	const struct dpdk_options options = {.device = r->device,
 					     .eal = eal,
 					     .mtu = (uint16_t)(r->mtu <= UINT16_MAX ? r->mtu : UINT16_MAX),
+					     .vlan = transport_is_exclusive(r) ? (uint16_t)r->vlan : 0,
 					     .cpu = r->cpu,
 					     .queue = (uint16_t)r->queue,
 					     .queues = (uint16_t)r->queues,

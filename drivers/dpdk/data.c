@@ -89,7 +89,9 @@ static inline uint32_t receive(struct driver *d, struct packet *packets, uint32_
 	uint32_t count = 0;
 	uint64_t bytes = 0;
 	for (uint16_t i = 0; i < n; i++) {
-		if (unlikely(mbufs[i]->nb_segs != 1 /* larger than our MTU */ || (checked && damaged(mbufs[i])))) {
+		/* In several buffers: a PMD that rounds their size down, or a frame larger than our MTU. */
+		bool broken = unlikely(mbufs[i]->nb_segs != 1) && rte_pktmbuf_linearize(mbufs[i]) != 0;
+		if (unlikely(broken || (checked && damaged(mbufs[i])))) {
 			drop_received(dpdk, mbufs[i]);
 			continue;
 		}

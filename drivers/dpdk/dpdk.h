@@ -21,6 +21,7 @@ struct dpdk_options {
 		*device; /* "0000:3b:00.0", "net_tap0,iface=hw0": a PCI address or virtual device, and its arguments */
 	const char *eal; /* more EAL arguments, separated by spaces; "--no-huge" does without hugepages. May be NULL */
 	uint16_t mtu;    /* octets of an IP packet; 0: what the device has */
+	uint16_t vlan;   /* frames of this VLAN must get in; 0: untagged ones */
 	int cpu;         /* the worker's, to be compared with the device's NUMA node; -1: not pinned */
 	/* The port's queue pairs, all set up when its first instance is created, and this instance's: one each. */
 	uint16_t queue, queues; /* queues 0: one */

@@ -12,11 +12,12 @@
 #include "dataplane/base/error.h"
 #include "drivers/dpdk/eal_log.h"
 
-#define DESCRIPTORS       1024u
-#define POOL_CACHE        256u
-#define LINK_HEADER_BYTES 18u /* Ethernet with one tag */
-#define MTU_MIN           576u
-#define MTU_MAX           9600u /* what NICs call jumbo, and a little */
+#define DESCRIPTORS         1024u
+#define POOL_CACHE          256u
+#define LINK_HEADER_BYTES   18u /* Ethernet with one tag */
+#define DEVICE_HEADER_BYTES 64u /* what a device may put in front of a received frame (virtio: 12 octets) */
+#define MTU_MIN             576u
+#define MTU_MAX             9600u /* what NICs call jumbo, and a little */
 /* Many PMDs program receive buffers in steps of 1 KB and want at least two of them. */
 #define DATA_ROOM_MIN 2048u
 
@@ -124,7 +125,7 @@ static int set_up_queue(struct dpdk_port *port, uint16_t index, const struct rte
 
 static int set_up_queues(struct dpdk_port *port, const struct rte_eth_dev_info *info, const struct why *why)
 {
-	uint32_t room = RTE_ALIGN(port->mtu + LINK_HEADER_BYTES, 64u);
+	uint32_t room = RTE_ALIGN(port->mtu + LINK_HEADER_BYTES + DEVICE_HEADER_BYTES, 64u);
 	struct queue_sizes sizes = {.rx = DESCRIPTORS, .tx = DESCRIPTORS};
 	sizes.data_room = (uint16_t)(RTE_PKTMBUF_HEADROOM + (room < DATA_ROOM_MIN ? DATA_ROOM_MIN : room));
 	port->frame_bytes = sizes.data_room - RTE_PKTMBUF_HEADROOM;
@@ -207,6 +208,24 @@ static int start(struct dpdk_port *port, const struct why *why)
 	return steering_choose(&port->steering, port->queues, why);
 }
 
+/*
+ * Not only what saves us looking at the others' frames: virtio, and virtual functions of several NICs, let no tagged
+ * frame in before they are asked to.
+ */
+static int admit_vlan(struct dpdk_port *port, uint16_t vlan, const struct why *why)
+{
+	struct rte_eth_dev_info info;
+	if (!vlan || rte_eth_dev_info_get(port->id, &info) != 0 ||
+	    !(info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER))
+		return 0;
+	eal_log_mark();
+	int rc = rte_eth_dev_set_vlan_offload(port->id,
+					      rte_eth_dev_get_vlan_offload(port->id) | RTE_ETH_VLAN_FILTER_OFFLOAD);
+	if (!rc)
+		rc = rte_eth_dev_vlan_filter(port->id, vlan, 1);
+	return rc ? fail(port, HW_ERR_SYSTEM, rc, "have frames of the VLAN let in by", why) : 0;
+}
+
 /* ---- life ---- */
 
 int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, const struct dpdk_options *options,
@@ -222,6 +241,8 @@ int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, con
 		err = configure(port, options, why);
 	if (!err)
 		err = start(port, why);
+	if (!err)
+		err = admit_vlan(port, options->vlan, why);
 	if (err)
 		dpdk_port_close(port);
 	return err;

@@ -42,7 +42,8 @@ struct dpdk_port {
 
 /*
  * Opens the port that `device` names, with options->queues (1..DPDK_QUEUES_MAX) queue pairs and options->mtu (0: the
- * device's). 0, or HW_ERR_* and a sentence; then nothing is left open.
+ * device's). A device that filters VLANs is told to let options->vlan in. 0, or HW_ERR_* and a sentence; then nothing
+ * is left open.
  */
 int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, const struct dpdk_options *options,
 		   const struct why *why);

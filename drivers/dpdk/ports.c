@@ -37,6 +37,8 @@ static const char *difference(const struct open_port *p, const struct dpdk_devic
 		return "another number of queues";
 	if (options->mtu != p->options.mtu)
 		return "another MTU";
+	if (options->vlan != p->options.vlan)
+		return "another VLAN";
 	if (options->checksum != p->options.checksum)
 		return "another choice of checksum offload";
 	if (options->tso != p->options.tso)

@@ -2,6 +2,17 @@
 # scripts/lab's loss: scripts/loss.bpf.c at the broker's end of the publisher's link. Its ingress meets what the publisher sends, whichever driver
 # sends it (at the publisher's own egress AF_XDP would slip past), its egress what the publisher receives.
 
+# The interface of the broker's namespace that is meant: what `loss --on` has said, else the one that the lab has made.
+LOSS_INTERFACE=
+loss_interface()
+{
+	if [ -n "$LOSS_INTERFACE" ]; then
+		echo "$LOSS_INTERFACE"
+	else
+		broker_interface
+	fi
+}
+
 loss_object()
 {
 	local build=${B:-build}
@@ -14,7 +25,7 @@ loss_object()
 # The program's id in one direction, empty when there is none.
 loss_program()
 {
-	tc -n "$NETNS" filter show dev "$(broker_interface)" "$1" 2>/dev/null | sed -n 's/.* id \([0-9]*\) .*/\1/p'
+	tc -n "$NETNS" filter show dev "$(loss_interface)" "$1" 2>/dev/null | sed -n 's/.* id \([0-9]*\) .*/\1/p'
 }
 
 # The id of one of the program's maps, by name.
@@ -46,7 +57,7 @@ loss_set()
 {
 	local object direction program map link
 
-	link=$(broker_interface)
+	link=$(loss_interface)
 	if [ -z "$(loss_program ingress)" ]; then
 		object=$(loss_object)
 		tc -n "$NETNS" qdisc replace dev "$link" clsact
@@ -105,8 +116,15 @@ loss_text()
 loss()
 {
 	network_is_up || die "the lab '$NAME' is not up"
+	if [ "${1:-}" = --on ]; then
+		[ $# -gt 1 ] || misused "loss --on takes an interface"
+		LOSS_INTERFACE=$2
+		shift 2
+		ip -n "$NETNS" link show dev "$LOSS_INTERFACE" >/dev/null 2>&1 ||
+			die "there is no interface '$LOSS_INTERFACE' in the namespace $NETNS"
+	fi
 	case ${1:-} in
-	off) tc -n "$NETNS" qdisc delete dev "$(broker_interface)" clsact 2>/dev/null || true ;;
+	off) tc -n "$NETNS" qdisc delete dev "$(loss_interface)" clsact 2>/dev/null || true ;;
 	count) loss_count ;;
 	*)
 		[[ ${1:-} =~ ^([0-9]{1,2})(\.[0-9]{1,4})?$|^100$ ]] || misused "loss takes a percentage, 'off' or 'count'"

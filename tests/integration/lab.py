@@ -82,13 +82,20 @@ class Lab:
                 enter_namespace(ours)
 
     @contextlib.contextmanager
-    def loss(self, percent):
-        """TCP packets are lost in both directions; yields a function that tells how many: {"INGRESS_DROPPED": n, ...}."""
-        self.run("loss", percent)
+    def loss(self, percent, interface=None):
+        """
+        TCP packets are lost in both directions, on the lab's link or on another interface of the broker's namespace; yields a
+        function that tells how many: {"INGRESS_DROPPED": n, ...}.
+        """
+        where = ("--on", interface) if interface else ()
+
+        def loss(what):
+            return self.run("loss", *where, what).stdout
+        loss(percent)
         try:
-            yield lambda: {k: int(v) for k, v in (line.split("=") for line in self.run("loss", "count").stdout.split())}
+            yield lambda: {k: int(v) for k, v in (line.split("=") for line in loss("count").split())}
         finally:
-            self.run("loss", "off")
+            loss("off")
 
 
 def enter_namespace(file):

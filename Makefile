@@ -35,7 +35,7 @@ SRC_net     := $(wildcard dataplane/net/*.c)
 SRC_tcp     := $(wildcard dataplane/tcp/*.c)
 SRC_amqp    := $(wildcard dataplane/amqp/*.c)
 SRC_plane   := $(wildcard dataplane/*.c)
-SRC_drivers := $(wildcard drivers/kernel/*.c drivers/interceptors/*.c drivers/null/*.c)
+SRC_drivers := $(wildcard drivers/*.c drivers/kernel/*.c drivers/interceptors/*.c drivers/null/*.c)
 SRC_af_xdp  := $(filter-out %.bpf.c,$(wildcard drivers/af_xdp/*.c))
 SRC_dpdk    := $(if $(filter 0,$(DPDK)),drivers/dpdk/absent.c,$(filter-out %/absent.c,$(wildcard drivers/dpdk/*.c)))
 SRC_session := $(wildcard control/session/*.c)
@@ -49,10 +49,10 @@ LIBS := -lrabbitmq -lxdp -lbpf -lmnl -lm
 ifneq ($(DPDK),0)
 # As system headers: their warnings are not ours. Poll-mode drivers are plugins, loaded when the EAL starts.
 DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
-DPDK_LIBS   := -lrte_ethdev -lrte_mbuf -lrte_mempool -lrte_ring -lrte_eal
+DPDK_LIBS   := -lrte_ethdev -lrte_mbuf -lrte_mempool -lrte_ring -lrte_telemetry -lrte_eal
 LIBS        += $(DPDK_LIBS)
 endif
-COMMAND_LIBS := -lcyaml -lpcap -lz -lrabbitmq -ljson-c -lm
+COMMAND_LIBS := -lcyaml -lyaml -lpcap -lz -lrabbitmq -ljson-c -lm
 
 objs     = $(patsubst %.c,$(B)/obj/%.o,$(1))
 archives = $(patsubst %,$(B)/lib/%.a,$(1))
@@ -98,7 +98,7 @@ $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 $(call objs,$(SRC_af_xdp)): $(patsubst drivers/af_xdp/%.bpf.c,$(B)/gen/%.skel.h,$(wildcard drivers/af_xdp/*.bpf.c))
 
 ifneq ($(DPDK),0)
-$(call objs,$(SRC_dpdk)): HW_CFLAGS += $(DPDK_CFLAGS)
+$(call objs,$(SRC_dpdk)) $(B)/obj/tests/unit/dpdk/%.o: HW_CFLAGS += $(DPDK_CFLAGS)
 endif
 
 include tests/tests.mk

@@ -24,11 +24,11 @@ void charge_end(struct charge *c, int code, const char *format, ...)
 	charge_session_stop(c);
 	c->phase = CHARGE_ENDING;
 	struct command cmd = {.type = COMMAND_ABORT, .connection = c->connection, .generation = c->generation};
-	supervisor_send(c->supervisor, &cmd);
+	control_worker_send(c->worker, &cmd);
 	cmd.type = COMMAND_END;
 	cmd.end.code = code;
 	cmd.end.text = c->text;
-	supervisor_send(c->supervisor, &cmd);
+	control_worker_send(c->worker, &cmd);
 	if (code)
 		supervisor_log(c->supervisor, HAREWIRE_LOG_ERROR, "%s", c->text);
 	else
@@ -58,7 +58,7 @@ static void discard_resolve(struct job *job)
 void charge_start(struct charge *c, uint64_t now_ns)
 {
 	c->deadline_ns = now_ns + c->target.connect_timeout_ns;
-	supervisor_send(c->supervisor, &(struct command){.type = COMMAND_ADD, .connection = c->connection});
+	control_worker_send(c->worker, &(struct command){.type = COMMAND_ADD, .connection = c->connection});
 	struct in_addr literal;
 	if (inet_pton(AF_INET, c->target.host, &literal) == 1) {
 		c->remote_ip = ntohl(literal.s_addr);
@@ -105,6 +105,11 @@ static const char *const phase_doing[] = {
 	[CHARGE_CONNECTING] = "connecting",
 	[CHARGE_HANDSHAKE] = "logging in",
 };
+
+const char *charge_phase_name(enum charge_phase phase)
+{
+	return phase < CHARGE_RUNNING ? phase_doing[phase] : phase == CHARGE_RUNNING ? "running" : "ended";
+}
 
 static bool close_wanted(const struct charge *c)
 {
@@ -158,7 +163,7 @@ static void step_remove(struct charge *c)
 		return; /* its job still reads from this charge: next time */
 	}
 	c->phase = CHARGE_REMOVING;
-	supervisor_send(c->supervisor, &(struct command){.type = COMMAND_REMOVE, .connection = c->connection});
+	control_worker_send(c->worker, &(struct command){.type = COMMAND_REMOVE, .connection = c->connection});
 }
 
 void charge_step(struct charge *c, uint64_t now_ns)
@@ -248,17 +253,55 @@ void charge_event(struct charge *c, const struct worker_event *event, uint64_t n
 	}
 }
 
-void charge_neighbour(struct charge *c, uint32_t interface_index, uint32_t ip, enum neighbour_state state,
-		      const uint8_t mac[6])
+void charge_neighbour(struct charge *c, const struct nic *nic, uint32_t interface_index, uint32_t ip,
+		      enum neighbour_state state, const uint8_t mac[6])
 {
 	char text[16];
-	if (!c->supervisor->choice.packets || c->phase < CHARGE_CONNECTING || c->phase > CHARGE_RUNNING ||
-	    interface_index != c->route.interface_index || ip != c->route.next_hop || state != NEIGHBOUR_KNOWN ||
-	    memcmp(mac, c->next_hop_mac, 6) == 0)
+	if (!c->worker->choice.packets || c->worker->choice.nic != nic || c->phase < CHARGE_CONNECTING ||
+	    c->phase > CHARGE_RUNNING || interface_index != c->route.interface_index || ip != c->route.next_hop ||
+	    state != NEIGHBOUR_KNOWN || memcmp(mac, c->next_hop_mac, 6) == 0)
 		return;
 	memcpy(c->next_hop_mac, mac, 6);
 	struct command cmd = {.type = COMMAND_NEXT_HOP, .connection = c->connection, .generation = c->generation};
 	memcpy(cmd.mac, mac, 6);
-	supervisor_send(c->supervisor, &cmd);
+	control_worker_send(c->worker, &cmd);
 	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "the link address of %s has changed", ip_text(ip, text));
+}
+
+/* ---- what came to another worker than its own ---- */
+
+static bool has_flow(const struct charge *c, const struct nic *nic, const struct driver_flow *flow)
+{
+	return c->nic_port && c->worker->choice.nic == nic && c->flow.local_ip == flow->local_ip &&
+	       c->flow.remote_ip == flow->remote_ip && c->flow.local_port == flow->local_port &&
+	       c->flow.remote_port == flow->remote_port;
+}
+
+bool charge_strayed(struct charge *c, const struct nic *nic, const struct driver_flow *flow, uint32_t queue)
+{
+	struct driver *d = c->worker->choice.driver;
+	if (!has_flow(c, nic, flow) || d->info.queue == queue)
+		return false; /* its own worker knows it no more: it is over */
+	if (d->ops->flow_strayed)
+		d->ops->flow_strayed(d, flow, queue);
+	return true;
+}
+
+bool charge_icmp_error(struct charge *c, const struct nic *nic, const struct icmp_error *error)
+{
+	const struct driver_flow flow = {.local_ip = error->quoted_source_ip,
+					 .remote_ip = error->quoted_destination_ip,
+					 .local_port = error->quoted_source_port,
+					 .remote_port = error->quoted_destination_port};
+	if (!has_flow(c, nic, &flow))
+		return false;
+	const struct command cmd = {.type = COMMAND_ERROR,
+				    .connection = c->connection,
+				    .generation = c->generation,
+				    .error = {.type = error->type,
+					      .code = error->code,
+					      .next_mtu = error->next_mtu,
+					      .quoted_sequence = error->quoted_sequence}};
+	control_worker_send(c->worker, &cmd);
+	return true;
 }

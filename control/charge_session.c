@@ -94,7 +94,7 @@ static void hand_over(struct charge *c)
 	atomic_store_explicit(&c->frame_max, r->frame_max, memory_order_relaxed);
 	atomic_store_explicit(&c->heartbeat_s, r->heartbeat_s, memory_order_relaxed);
 	c->phase = CHARGE_RUNNING;
-	supervisor_send(c->supervisor, &cmd);
+	control_worker_send(c->worker, &cmd);
 	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: ready (frame_max %u, heartbeat %u s, channel_max %u)",
 		       c->target.host, (unsigned)c->target.port, r->frame_max, r->heartbeat_s, r->channel_max);
 }

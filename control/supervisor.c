@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "control/supervisor_internal.h"
+#include "control/telemetry.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
 #include "dataplane/base/thread.h"
@@ -26,40 +27,12 @@ void supervisor_log(struct supervisor *s, enum harewire_log_level level, const c
 {
 	char line[1024];
 	va_list args;
-	if (!s->options.log_line)
+	if (!s->log_line)
 		return;
 	va_start(args, format);
 	vsnprintf(line, sizeof line, format, args);
 	va_end(args);
-	s->options.log_line(s->options.log_context, level, line);
-}
-
-static void flush_overflow(struct supervisor *s)
-{
-	uint32_t sent = 0;
-	if (s->overflow_count == 0)
-		return;
-	while (sent < s->overflow_count && spsc_push(&s->options.channel->commands, &s->overflow[sent]))
-		sent++;
-	memmove(s->overflow, s->overflow + sent, (s->overflow_count - sent) * sizeof *s->overflow);
-	s->overflow_count -= sent;
-}
-
-void supervisor_send(struct supervisor *s, const struct command *command)
-{
-	if (s->overflow_count == 0 && spsc_push(&s->options.channel->commands, command))
-		return;
-	if (s->overflow_count == s->overflow_capacity) {
-		uint32_t capacity = s->overflow_capacity ? 2 * s->overflow_capacity : 64;
-		struct command *grown = realloc(s->overflow, capacity * sizeof *grown);
-		if (!grown) {
-			supervisor_log(s, HAREWIRE_LOG_ERROR, "out of memory for commands to the worker");
-			abort(); /* a lost command would leave a connection in a state nobody knows */
-		}
-		s->overflow = grown;
-		s->overflow_capacity = capacity;
-	}
-	s->overflow[s->overflow_count++] = *command;
+	s->log_line(s->log_context, level, line);
 }
 
 /* ---- the loop ---- */
@@ -79,15 +52,40 @@ static void take_added(struct supervisor *s, uint64_t now_ns)
 	}
 }
 
-static void take_events(struct supervisor *s, uint64_t now_ns)
+static void take_events(struct supervisor *s, struct control_worker *w, uint64_t now_ns)
 {
 	const struct worker_event *event;
-	while ((event = spsc_peek(&s->options.channel->events)) != NULL) {
+	while ((event = spsc_peek(&w->channel->events)) != NULL) {
 		struct worker_event copy = *event;
-		spsc_pop(&s->options.channel->events);
+		spsc_pop(&w->channel->events);
 		for (struct charge *c = s->charges; c; c = c->next)
 			if (c->connection == copy.connection)
 				charge_event(c, &copy, now_ns);
+	}
+}
+
+/* On the asker's stack. */
+struct inquiry {
+	void (*answer)(struct supervisor *s, void *context);
+	void *context;
+	struct inquiry *next;
+	bool done;
+};
+
+static void answer_inquiries(struct supervisor *s)
+{
+	pthread_mutex_lock(&s->lock);
+	struct inquiry *i = s->inquiries;
+	s->inquiries = NULL;
+	pthread_mutex_unlock(&s->lock);
+	while (i) {
+		struct inquiry *next = i->next;
+		i->answer(s, i->context);
+		pthread_mutex_lock(&s->lock);
+		i->done = true; /* and gone, once its owner sees that */
+		pthread_cond_broadcast(&s->changed);
+		pthread_mutex_unlock(&s->lock);
+		i = next;
 	}
 }
 
@@ -96,25 +94,49 @@ static void on_neighbour(void *context, uint32_t interface_index, uint32_t ip, e
 {
 	struct supervisor *s = context;
 	for (struct charge *c = s->charges; c; c = c->next)
-		charge_neighbour(c, interface_index, ip, state, mac);
+		charge_neighbour(c, NULL, interface_index, ip, state, mac);
 }
 
-/* Of the neighbours of a port that is ours alone: no interface of the kernel's has the index 0. */
 static void on_nic_neighbour(void *context, uint32_t ip, const uint8_t mac[6])
 {
-	on_neighbour(context, 0, ip, NEIGHBOUR_KNOWN, mac);
+	struct control_worker *owner = context;
+	for (struct charge *c = owner->supervisor->charges; c; c = c->next)
+		charge_neighbour(c, owner->choice.nic, 0, ip, NEIGHBOUR_KNOWN, mac);
 }
 
 static void on_nic_warning(void *context, const char *line)
 {
-	supervisor_log(context, HAREWIRE_LOG_WARNING, "%s", line);
+	const struct control_worker *owner = context;
+	supervisor_log(owner->supervisor, HAREWIRE_LOG_WARNING, "%s", line);
 }
 
-static void step_nic(struct supervisor *s, uint64_t now_ns)
+static bool on_nic_stray(void *context, const struct driver_flow *flow, uint32_t queue)
 {
-	const struct nic_events events = {.neighbour = on_nic_neighbour, .warning = on_nic_warning, .context = s};
-	if (s->chosen && s->choice.nic)
-		nic_step(s->choice.nic, now_ns, &events);
+	const struct control_worker *owner = context;
+	for (struct charge *c = owner->supervisor->charges; c; c = c->next)
+		if (charge_strayed(c, owner->choice.nic, flow, queue))
+			return true;
+	return false;
+}
+
+static void on_nic_icmp_error(void *context, const struct icmp_error *error)
+{
+	const struct control_worker *owner = context;
+	for (struct charge *c = owner->supervisor->charges; c; c = c->next)
+		if (charge_icmp_error(c, owner->choice.nic, error))
+			return;
+}
+
+/* One port, which the first of its workers answers for. */
+static void step_nic(struct control_worker *w, uint64_t now_ns)
+{
+	const struct nic_events events = {.neighbour = on_nic_neighbour,
+					  .warning = on_nic_warning,
+					  .stray = on_nic_stray,
+					  .icmp_error = on_nic_icmp_error,
+					  .context = w};
+	if (w->choice.owns_nic)
+		nic_step(w->choice.nic, now_ns, &events);
 }
 
 /* Takes removed charges off the list; from then on they are the application's to free. */
@@ -128,8 +150,8 @@ static void unlink_removed(struct supervisor *s)
 		}
 		*at = c->next;
 		charge_path_release(c);
-		atomic_fetch_sub(&s->charge_count, 1);
 		pthread_mutex_lock(&s->lock);
+		atomic_fetch_sub(&c->worker->publishers, 1);
 		c->removed = true;
 		pthread_cond_broadcast(&s->changed);
 		pthread_mutex_unlock(&s->lock);
@@ -166,16 +188,21 @@ static bool stopping(struct supervisor *s)
 static void *run(void *arg)
 {
 	struct supervisor *s = arg;
+	if (s->warning[0])
+		supervisor_log(s, HAREWIRE_LOG_WARNING, "%s", s->warning);
 	while (!stopping(s)) {
 		wait_for_news(s);
 		uint64_t now_ns = clock_monotonic_ns();
-		flush_overflow(s);
 		take_added(s, now_ns);
-		take_events(s, now_ns);
-		step_nic(s, now_ns);
+		for (uint32_t i = 0; i < s->worker_count; i++) {
+			control_worker_flush(&s->workers[i]);
+			take_events(s, &s->workers[i], now_ns);
+			step_nic(&s->workers[i], now_ns);
+		}
 		for (struct charge *c = s->charges; c; c = c->next)
 			charge_step(c, now_ns);
 		unlink_removed(s);
+		answer_inquiries(s);
 	}
 	return NULL;
 }
@@ -189,81 +216,108 @@ static void wake(struct supervisor *s)
 	(void)n; /* refused only when it is readable anyway */
 }
 
-static void free_strings(struct supervisor *s)
+void supervisor_ask(struct supervisor *s, void (*answer)(struct supervisor *s, void *context), void *context)
 {
-	for (size_t i = 0; i < sizeof s->strings / sizeof s->strings[0]; i++)
-		free(s->strings[i]);
+	struct inquiry inquiry = {.answer = answer, .context = context};
+	pthread_mutex_lock(&s->lock);
+	inquiry.next = s->inquiries;
+	s->inquiries = &inquiry;
+	wake(s);
+	while (!inquiry.done)
+		pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
 }
 
-/* NULL and "" are the same: not given. */
-static int copy_strings(struct supervisor *s)
+static void free_workers(struct supervisor *s)
 {
-	struct transport_request *r = &s->options.request;
-	const char **fields[] = {&r->driver, &r->interface, &r->device, &r->address, &r->gateway, &r->eal};
-	_Static_assert(sizeof fields / sizeof fields[0] == sizeof s->strings / sizeof s->strings[0], "one each");
-	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-		if (!*fields[i] || !**fields[i]) {
-			*fields[i] = NULL;
-			continue;
-		}
-		s->strings[i] = strdup(*fields[i]);
-		if (!s->strings[i])
-			return HW_ERR_NOMEM;
-		*fields[i] = s->strings[i];
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		transport_release(&s->workers[i].choice);
+	for (uint32_t i = 0; i < s->worker_count; i++) {
+		transport_release_shared(&s->workers[i].choice);
+		control_worker_fini(&s->workers[i]);
 	}
-	return 0;
 }
 
 static void free_parts(struct supervisor *s)
 {
-	transport_release(&s->choice);
+	free_workers(s);
 	neighbours_fini(&s->neighbours);
 	close(s->wake);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->changed);
-	free(s->overflow);
-	free_strings(s);
 	free(s);
+}
+
+static int init_workers(struct supervisor *s, const struct supervisor_options *options)
+{
+	for (; s->worker_count < options->plan->count; s->worker_count++) {
+		uint32_t i = s->worker_count;
+		int err = control_worker_init(&s->workers[i], i, options->channels[i], &options->plan->workers[i]);
+		if (err) {
+			free_workers(s);
+			return err;
+		}
+		s->workers[i].supervisor = s;
+	}
+	return 0;
+}
+
+static void init_lock(struct supervisor *s)
+{
+	pthread_condattr_t monotonic;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+static bool open_telemetry(struct supervisor *s)
+{
+	const struct telemetry_source source = {.list = telemetry_list, .describe = telemetry_describe, .context = s};
+	int err = dpdk_telemetry_open(&source);
+	if (err)
+		supervisor_log(s, HAREWIRE_LOG_WARNING, "no telemetry: %s",
+			       err == HW_ERR_BUSY ? "another engine of this process has it" : hw_error_sentence(err));
+	return !err;
 }
 
 int supervisor_create(const struct supervisor_options *options, struct supervisor **out)
 {
 	struct supervisor *s = calloc(1, sizeof *s);
-	if (!s)
-		return HW_ERR_NOMEM;
-	s->options = *options;
-	if (copy_strings(s)) {
-		free_strings(s);
+	int err = s ? init_workers(s, options) : HW_ERR_NOMEM;
+	if (err) {
 		free(s);
-		return HW_ERR_NOMEM;
+		return err;
 	}
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	s->log_line = options->log_line;
+	s->log_context = options->log_context;
+	memcpy(s->warning, options->plan->warning, sizeof s->warning);
 	s->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (s->wake < 0 || neighbours_init(&s->neighbours) != 0) {
 		if (s->wake >= 0)
 			close(s->wake);
-		free_strings(s);
+		free_workers(s);
 		free(s);
 		return HW_ERR_SYSTEM;
 	}
+	init_lock(s);
 	pool_init(&s->pool, s->wake);
-	int err = thread_start(&s->thread, "harewire-ctl", THREAD_ANY_CPU, run, s);
+	err = thread_start(&s->thread, "harewire-ctl", THREAD_ANY_CPU, run, s);
 	if (err) {
 		pool_fini(&s->pool);
 		free_parts(s);
 		return err;
 	}
+	s->has_telemetry = options->plan->telemetry && open_telemetry(s);
 	*out = s;
 	return 0;
 }
 
 void supervisor_destroy(struct supervisor *s)
 {
+	if (s->has_telemetry)
+		dpdk_telemetry_close(); /* while its questions are still answered */
 	pthread_mutex_lock(&s->lock);
 	s->stop = true;
 	pthread_mutex_unlock(&s->lock);
@@ -275,29 +329,59 @@ void supervisor_destroy(struct supervisor *s)
 
 /* ---- the application's side ---- */
 
-int supervisor_add(struct supervisor *s, const struct target *target, struct connection *connection,
-		   struct charge **out)
+/* Counts it in already. Lock held. */
+static int choose_worker(struct supervisor *s, int wanted, struct control_worker **out, char *why, size_t why_bytes)
 {
-	if (atomic_fetch_add(&s->charge_count, 1) >= STREAMS_MAX) {
-		atomic_fetch_sub(&s->charge_count, 1);
+	struct control_worker *w = &s->workers[wanted > 0 ? wanted : 0];
+	for (uint32_t i = 1; wanted < 0 && i < s->worker_count; i++)
+		if (s->workers[i].publishers < w->publishers)
+			w = &s->workers[i];
+	if (w->publishers >= STREAMS_MAX) {
+		snprintf(why, why_bytes, "worker %u already has %u publishers, the most it can serve", w->index,
+			 STREAMS_MAX);
 		return HW_ERR_BUSY;
 	}
-	struct charge *c = calloc(1, sizeof *c);
-	if (!c) {
-		atomic_fetch_sub(&s->charge_count, 1);
-		return HW_ERR_NOMEM;
+	atomic_fetch_add(&w->publishers, 1);
+	*out = w;
+	return 0;
+}
+
+int supervisor_add(struct supervisor *s, int worker, const struct target *target, struct connection *connection,
+		   struct charge **out, char *why, size_t why_bytes)
+{
+	if (worker >= (int)s->worker_count) {
+		snprintf(why, why_bytes, "there is no worker %d: there %s %u, numbered from 0", worker,
+			 s->worker_count == 1 ? "is" : "are", s->worker_count);
+		return HW_ERR_INVALID;
 	}
+	struct charge *c = calloc(1, sizeof *c);
+	if (!c)
+		return HW_ERR_NOMEM;
 	c->supervisor = s;
 	c->connection = connection;
 	c->target = *target;
 	c->port_fd = c->session_fd = c->pump.fd = -1;
 	pthread_mutex_lock(&s->lock);
-	c->next = s->added;
-	s->added = c;
+	int err = choose_worker(s, worker, &c->worker, why, why_bytes);
+	if (!err) {
+		c->id = ++s->last_charge_id;
+		c->next = s->added;
+		s->added = c;
+	}
 	pthread_mutex_unlock(&s->lock);
+	if (err) {
+		explicit_bzero(c->target.password, sizeof c->target.password);
+		free(c);
+		return err;
+	}
 	wake(s);
 	*out = c;
 	return 0;
+}
+
+uint32_t charge_worker(const struct charge *c)
+{
+	return c->worker->index;
 }
 
 void supervisor_remove(struct supervisor *s, struct charge *c)
@@ -336,11 +420,13 @@ void charge_free(struct charge *c)
 	free(c);
 }
 
-void supervisor_describe(struct supervisor *s, struct harewire_driver_info *info)
+void supervisor_describe(struct supervisor *s, uint32_t worker, struct harewire_driver_info *info)
 {
+	struct control_worker *w = &s->workers[worker];
 	pthread_mutex_lock(&s->lock);
-	if (s->chosen)
-		transport_describe(&s->choice, info);
+	info->publishers = w->publishers;
+	if (w->chosen)
+		transport_describe(&w->choice, info);
 	pthread_mutex_unlock(&s->lock);
 }
 

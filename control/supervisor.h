@@ -1,10 +1,10 @@
 /*
- * The control thread: brings publishers' connections up, watches over them, and ends them.
+ * The control thread, one for all workers: brings publishers' connections up, watches over them, and ends them.
  *
  *     resolve ─▶ route ─▶ neighbour ─▶ connect ─▶ handshake ─▶ running ─▶ ending ─▶ ended ─▶ removing
  *     (pool)                           (worker)   (pool)
  *
- * It talks to the worker only through dataplane/command.h, to the application only through the publisher's state (which
+ * It talks to a worker only through dataplane/command.h, to the application only through the publisher's state (which
  * the worker sets on its behalf).
  */
 #ifndef HAREWIRE_SUPERVISOR_H
@@ -13,15 +13,15 @@
 #include <stdint.h>
 
 #include "control/topology.h"
-#include "control/transports.h"
+#include "control/worker_plan.h"
 #include "dataplane/command.h"
 #include "dataplane/connection.h"
 
 struct supervisor;
 
 struct supervisor_options {
-	struct command_channel *channel;  /* of the worker */
-	struct transport_request request; /* strings are copied */
+	const struct worker_plan *plan;                         /* copied, with its strings */
+	struct command_channel *channels[HAREWIRE_WORKERS_MAX]; /* of the plan's workers */
 	void (*log_line)(void *context, enum harewire_log_level level, const char *line);
 	void *log_context;
 };
@@ -41,13 +41,18 @@ struct charge;
 
 /* Starts the control thread. 0, HW_ERR_NOMEM or HW_ERR_SYSTEM. */
 int supervisor_create(const struct supervisor_options *options, struct supervisor **out);
-/* Every charge must have been removed, and the worker stopped: frees the transport too. */
+/* Every charge must have been removed, and the workers stopped: frees the transports too. */
 void supervisor_destroy(struct supervisor *s);
 
-/* Application's thread. Takes target's topology over. 0, HW_ERR_NOMEM, or HW_ERR_BUSY: as many as a worker can serve.
+/*
+ * Application's thread. Takes target's topology over. `worker`: its index, or -1: the one with the fewest. 0,
+ * HW_ERR_NOMEM, or with a sentence in `why` (may be NULL) HW_ERR_INVALID: no such worker, or HW_ERR_BUSY: it has as
+ * many publishers as it can serve.
  */
-int supervisor_add(struct supervisor *s, const struct target *target, struct connection *connection,
-		   struct charge **out);
+int supervisor_add(struct supervisor *s, int worker, const struct target *target, struct connection *connection,
+		   struct charge **out, char *why, size_t why_bytes);
+/* Which worker serves it. */
+uint32_t charge_worker(const struct charge *charge);
 /* Asks for the connection to be dropped; once supervisor_removed says so nobody else touches it. */
 void supervisor_remove(struct supervisor *s, struct charge *charge);
 int supervisor_removed(struct supervisor *s, struct charge *charge);
@@ -56,7 +61,7 @@ void supervisor_wait_removed(struct supervisor *s, struct charge *charge);
 void charge_free(struct charge *charge);
 
 /* Any thread. */
-void supervisor_describe(struct supervisor *s, struct harewire_driver_info *info);
+void supervisor_describe(struct supervisor *s, uint32_t worker, struct harewire_driver_info *info);
 void charge_negotiated(const struct charge *charge, uint32_t *frame_max, uint32_t *heartbeat_s);
 
 #endif

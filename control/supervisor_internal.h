@@ -5,11 +5,13 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "control/control_worker.h"
 #include "control/netlink/neighbour.h"
 #include "control/pool.h"
 #include "control/session/pump.h"
 #include "control/session/session.h"
 #include "control/supervisor.h"
+#include "dataplane/net/icmp.h"
 
 enum charge_phase {
 	CHARGE_RESOLVING,
@@ -38,7 +40,9 @@ struct session_job {
 };
 
 struct charge {
+	uint64_t id; /* counts up from 1 */
 	struct supervisor *supervisor;
+	struct control_worker *worker; /* serves the connection; for ever */
 	struct connection *connection;
 	struct target target;
 	struct charge *next;
@@ -72,39 +76,52 @@ struct charge {
 };
 
 struct supervisor {
-	struct supervisor_options options;
-	char *strings[6]; /* copies of options.request's */
+	struct control_worker workers[HAREWIRE_WORKERS_MAX];
+	uint32_t worker_count;
+	void (*log_line)(void *context, enum harewire_log_level level, const char *line);
+	void *log_context;
+	char warning[256]; /* to be logged first */
 	pthread_t thread;
-	pthread_mutex_t lock; /* added, remove_wanted, removed, stop, choice */
+	pthread_mutex_t lock; /* added, inquiries, remove_wanted, removed, stop; workers' choice, publishers */
 	pthread_cond_t changed;
 	struct charge *added;
+	struct inquiry *inquiries;
+	uint64_t last_charge_id;
 	bool stop;
-	int wake; /* eventfd */
+	bool has_telemetry; /* fixed once created */
+	int wake;           /* eventfd */
 
 	struct pool pool;
 	struct neighbours neighbours;
 	struct charge *charges;
 	uint64_t stale_events;
-	_Atomic uint32_t charge_count;
-	struct transport_choice choice;
-	bool chosen;
-
-	/* Commands that found their ring full; sent first, in order. */
-	struct command *overflow;
-	uint32_t overflow_count, overflow_capacity;
 };
 
 /* supervisor.c */
-void supervisor_send(struct supervisor *s, const struct command *command);
 void supervisor_log(struct supervisor *s, enum harewire_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * Any thread but the control thread: has it call `answer`, and waits for that. What it looks at it may, and nothing
+ * changes meanwhile but what workers and applications write.
+ */
+void supervisor_ask(struct supervisor *s, void (*answer)(struct supervisor *s, void *context), void *context);
+
 /* charge.c: everything between resolve and running */
+const char *charge_phase_name(enum charge_phase phase);
 void charge_start(struct charge *c, uint64_t now_ns);
 void charge_step(struct charge *c, uint64_t now_ns);
 void charge_event(struct charge *c, const struct worker_event *event, uint64_t now_ns);
-void charge_neighbour(struct charge *c, uint32_t interface_index, uint32_t ip, enum neighbour_state state,
-		      const uint8_t mac[6]);
+/* News of a neighbour: one of `nic`'s, or if that is NULL of the kernel's. */
+void charge_neighbour(struct charge *c, const struct nic *nic, uint32_t interface_index, uint32_t ip,
+		      enum neighbour_state state, const uint8_t mac[6]);
+/*
+ * A segment of `flow` has come to the worker of `queue`, of the port `nic`, who has no such connection. True if this
+ * charge has it, at another worker.
+ */
+bool charge_strayed(struct charge *c, const struct nic *nic, const struct driver_flow *flow, uint32_t queue);
+/* An ICMP error has come to some worker of the port `nic`. True if it is about this charge's connection. */
+bool charge_icmp_error(struct charge *c, const struct nic *nic, const struct icmp_error *error);
 /* Ends the publisher: code 0 closed as asked, else failed with `format`'s sentence. */
 void charge_end(struct charge *c, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -1,14 +1,11 @@
-#include "control/transports.h"
+#include "control/transports_internal.h"
 
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "dataplane/base/error.h"
-#include "dataplane/tcp_stream.h"
 #include "drivers/af_xdp/af_xdp.h"
-#include "drivers/dpdk/dpdk.h"
 #include "drivers/kernel/kernel_stream.h"
 
 bool transport_known(const char *driver)
@@ -17,10 +14,46 @@ bool transport_known(const char *driver)
 	       !strcmp(driver, "kernel");
 }
 
-bool transport_is_exclusive(const char *driver)
+bool transport_is_made_together(const struct transport_request *request)
 {
-	return !strcmp(driver, "dpdk");
+	return !strcmp(request->driver, "dpdk");
 }
+
+bool transport_is_exclusive(const struct transport_request *request)
+{
+	return !strcmp(request->driver, "dpdk") && request->address;
+}
+
+/* ---- which of them share a device ---- */
+
+/* The name of a device without its arguments. The PCI domain may be left out. */
+static size_t device_name(const char **device)
+{
+	if (!strncmp(*device, "0000:", 5))
+		*device += 5;
+	return strcspn(*device, ",");
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+bool transport_same_device(const struct transport_request *a, const struct transport_request *b)
+{
+	bool a_dpdk = !strcmp(a->driver, "dpdk"), b_dpdk = !strcmp(b->driver, "dpdk");
+	if (!strcmp(a->driver, "kernel") || !strcmp(b->driver, "kernel") || a_dpdk != b_dpdk)
+		return false;
+	if (!a_dpdk)
+		return same_name(a->interface, b->interface);
+	if (!a->device || !b->device)
+		return a->device == b->device;
+	const char *x = a->device, *y = b->device;
+	size_t x_len = device_name(&x), y_len = device_name(&y);
+	return x_len == y_len && !memcmp(x, y, x_len);
+}
+
+/* ---- the choice ---- */
 
 static void copy(char *dst, size_t cap, const char *src)
 {
@@ -43,8 +76,8 @@ static int choose_kernel(const struct transport_request *request, const struct r
 	return 0;
 }
 
-static int check_interface(const struct transport_request *request, const struct route *route, char *why,
-			   size_t why_bytes)
+int transport_check_interface(const struct transport_request *request, const struct route *route, char *why,
+			      size_t why_bytes)
 {
 	if (route->loopback) {
 		snprintf(why, why_bytes,
@@ -70,36 +103,10 @@ static int check_interface(const struct transport_request *request, const struct
 	return 0;
 }
 
-/* Our TCP over a packet driver, which is taken over. */
-static int add_tcp(struct driver *driver, struct side_channel *side, struct transport_choice *choice, char *why,
-		   size_t why_bytes)
-{
-	struct tcp_transport_options tcp = {.streams = STREAMS_MAX, .side = side};
-	int err = 0;
-	tcp_config_init(&tcp.tcp);
-	tcp.tcp.mtu = driver->info.mtu;
-	if (getrandom(tcp.isn_secret, sizeof tcp.isn_secret, 0) != (ssize_t)sizeof tcp.isn_secret)
-		err = HW_ERR_SYSTEM;
-	if (!err)
-		err = tcp_transport_create(driver, &tcp, &choice->transport);
-	if (err) {
-		copy(why, why_bytes, hw_error_sentence(err));
-		driver->ops->destroy(driver);
-		return err;
-	}
-	choice->driver = driver;
-	choice->packets = true;
-	copy(choice->name, sizeof choice->name, driver->info.name);
-	copy(choice->mode, sizeof choice->mode, driver->info.mode);
-	copy(choice->reason, sizeof choice->reason, driver->info.reason);
-	copy(choice->device, sizeof choice->device, driver->info.device);
-	return 0;
-}
-
 static int choose_af_xdp(const struct transport_request *request, const struct route *route,
 			 struct transport_choice *choice, char *why, size_t why_bytes)
 {
-	int err = check_interface(request, route, why, why_bytes);
+	int err = transport_check_interface(request, route, why, why_bytes);
 	if (err)
 		return err;
 	struct af_xdp_options options = {.interface = route->interface, .queue = request->queue};
@@ -108,38 +115,7 @@ static int choose_af_xdp(const struct transport_request *request, const struct r
 	if (err)
 		return err;
 
-	return add_tcp(driver, NULL, choice, why, why_bytes);
-}
-
-/* A device of DPDK's, with an address of its own. */
-static int choose_dpdk(const struct transport_request *request, struct transport_choice *choice, char *why,
-		       size_t why_bytes)
-{
-	struct dpdk_options options = {.device = request->device,
-				       .eal = request->eal,
-				       .mtu = (uint16_t)(request->mtu <= UINT16_MAX ? request->mtu : UINT16_MAX),
-				       .cpu = request->cpu};
-	struct nic_address address;
-	struct driver *driver;
-	int err = nic_address_parse(request->address, request->gateway, request->vlan, &address, why, why_bytes);
-	if (!err)
-		err = dpdk_create(&options, &driver, why, why_bytes);
-	if (err)
-		return err;
-	struct nic *nic = NULL;
-	struct side_channel *side = nic_create(&address, driver, &nic) == 0 ? nic_add_worker(nic) : NULL;
-	if (!side) {
-		nic_destroy(nic);
-		driver->ops->destroy(driver);
-		copy(why, why_bytes, hw_error_sentence(HW_ERR_NOMEM));
-		return HW_ERR_NOMEM;
-	}
-	err = add_tcp(driver, side, choice, why, why_bytes);
-	if (err)
-		nic_destroy(nic);
-	else
-		choice->nic = nic;
-	return err;
+	return transport_add_tcp(driver, NULL, choice, why, why_bytes);
 }
 
 /* The best that works here. */
@@ -167,23 +143,39 @@ int transport_choose(const struct transport_request *request, const struct route
 		return choose_kernel(request, route, choice, "", why, why_bytes);
 	if (!strcmp(request->driver, "af_xdp"))
 		return choose_af_xdp(request, route, choice, why, why_bytes);
-	if (transport_is_exclusive(request->driver))
-		return choose_dpdk(request, choice, why, why_bytes);
 	return choose_best(request, route, choice, why, why_bytes);
 }
 
 int transport_check(const struct transport_choice *choice, const struct route *route, char *why, size_t why_bytes)
 {
-	struct transport_request same = {.interface = choice->device};
-	return choice->packets && !choice->nic ? check_interface(&same, route, why, why_bytes) : 0;
+	bool shares = choice->packets && !choice->nic;
+	const char *interface = shares ? choice->driver->info.interface : NULL;
+	struct transport_request same = {.interface = shares && *interface ? interface : choice->device};
+	return shares ? transport_check_interface(&same, route, why, why_bytes) : 0;
 }
 
 void transport_release(struct transport_choice *choice)
 {
 	if (choice->transport)
 		choice->transport->ops->destroy(choice->transport);
-	nic_destroy(choice->nic);
+	choice->transport = NULL;
+	choice->driver = NULL;
+}
+
+void transport_release_shared(struct transport_choice *choice)
+{
+	if (choice->owns_nic)
+		nic_destroy(choice->nic);
 	memset(choice, 0, sizeof *choice);
+}
+
+static void describe_offloads(const struct driver_info *driver, char *text, size_t bytes)
+{
+	const char *sums = driver->tx_checksum && driver->rx_checksum ? "checksums"
+			   : driver->tx_checksum                      ? "transmit checksums"
+			   : driver->rx_checksum                      ? "receive checksums"
+								      : "";
+	snprintf(text, bytes, "%s%s%s", sums, *sums && driver->tso_bytes ? ", " : "", driver->tso_bytes ? "TSO" : "");
 }
 
 void transport_describe(const struct transport_choice *choice, struct harewire_driver_info *info)
@@ -194,6 +186,9 @@ void transport_describe(const struct transport_choice *choice, struct harewire_d
 	copy(info->device, sizeof info->device, choice->device);
 	if (choice->driver) {
 		struct driver_stats stats;
+		info->queue = choice->driver->info.queue;
+		copy(info->steering, sizeof info->steering, choice->driver->info.steering);
+		describe_offloads(&choice->driver->info, info->offloads, sizeof info->offloads);
 		choice->driver->ops->stats(choice->driver, &stats);
 		info->packets_sent = stats.tx_packets;
 		info->packets_received = stats.rx_packets;

@@ -27,6 +27,7 @@ enum command_type {
 	COMMAND_OPEN,             /* address: connect; starts generation `generation` */
 	COMMAND_HAND_OVER,        /* hand_over: the handshake is complete, publish */
 	COMMAND_NEXT_HOP,         /* mac */
+	COMMAND_ERROR,            /* error: an ICMP error about the connection that another worker has received */
 	COMMAND_ABORT,            /* drop the connection now; EVENT_CLOSED follows */
 	COMMAND_END,              /* end: settle everything, tell the application; the publisher is over */
 	COMMAND_REMOVE,           /* the worker forgets the connection; EVENT_REMOVED follows */
@@ -48,6 +49,7 @@ struct command {
 		struct stream_address address;
 		struct command_hand_over hand_over;
 		uint8_t mac[6];
+		struct stream_error error;
 		struct {
 			int code;         /* 0: closed as asked; else why the publisher failed */
 			const char *text; /* static or owned by the publisher */

@@ -3,11 +3,13 @@
 #include "dataplane/harewire.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "control/cpu.h"
 #include "control/session/url.h"
 #include "control/supervisor.h"
 #include "dataplane/base/error.h"
@@ -18,13 +20,16 @@
 struct harewire {
 	struct clock_scale clock;
 	enum harewire_mode mode;
-	struct worker worker;
+	struct worker *workers[HAREWIRE_WORKERS_MAX]; /* each in memory of its own */
+	int cpus[HAREWIRE_WORKERS_MAX];               /* they are pinned to; -1: none */
+	uint32_t worker_count;
 	struct supervisor *supervisor;
 };
 
 /* What hangs on a publisher's `owner`. */
 struct owner {
 	struct harewire *hw;
+	struct worker *worker;
 	struct connection *connection;
 	struct charge *charge;
 };
@@ -46,45 +51,114 @@ void harewire_options_init(struct harewire_options *options)
 	*options = (struct harewire_options){.driver = "auto", .queue = -1, .worker_cpu = -1};
 }
 
-int harewire_create(const struct harewire_options *options, struct harewire **out)
+void harewire_worker_options_init(struct harewire_worker_options *options)
 {
-	const char *driver = options->driver ? options->driver : "auto";
-	if (!transport_known(driver))
-		return HW_ERR_INVALID;
-	struct harewire *hw = aligned_alloc(CACHE_LINE, (sizeof *hw + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1));
-	if (!hw)
-		return HW_ERR_NOMEM;
-	memset(hw, 0, sizeof *hw);
-	clock_calibrate(&hw->clock);
-	hw->mode = options->mode;
-	struct worker_options worker = {
-		.clock = &hw->clock, .backoff = options->idle == HAREWIRE_IDLE_BACKOFF, .cpu = options->worker_cpu};
-	int err = worker_init(&hw->worker, &worker);
+	*options = (struct harewire_worker_options){.cpu = -1, .queue = -1};
+}
+
+/* One sentence, if there is room for it. Returns `code`. */
+static __attribute__((format(printf, 4, 5))) int refuse(int code, char *why, size_t why_bytes, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	if (why && why_bytes)
+		vsnprintf(why, why_bytes, format, args);
+	va_end(args);
+	return code;
+}
+
+static int add_worker(struct harewire *hw, const struct worker_options *options)
+{
+	size_t bytes = (sizeof(struct worker) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
+	struct worker *w = aligned_alloc(CACHE_LINE, bytes);
+	int err = w ? worker_init(w, options) : HW_ERR_NOMEM;
 	if (err) {
-		free(hw);
+		free(w);
 		return err;
 	}
-	struct supervisor_options control = {.channel = &hw->worker.channel,
-					     .request = {.driver = driver,
-							 .interface = options->interface,
-							 .queue = options->queue,
-							 .cpu = options->worker_cpu,
-							 .device = options->device,
-							 .address = options->address,
-							 .gateway = options->gateway,
-							 .eal = options->eal,
-							 .vlan = options->vlan,
-							 .mtu = options->mtu},
-					     .log_line = options->log_line,
-					     .log_context = options->log_context};
-	err = supervisor_create(&control, &hw->supervisor);
-	if (!err && hw->mode == HAREWIRE_THREADED) {
-		err = worker_start(&hw->worker);
+	hw->cpus[hw->worker_count] = options->cpu;
+	hw->workers[hw->worker_count++] = w;
+	return 0;
+}
+
+static int add_workers(struct harewire *hw, const struct harewire_options *options, const struct worker_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->count; i++) {
+		const struct worker_options worker = {.clock = &hw->clock,
+						      .backoff = options->idle == HAREWIRE_IDLE_BACKOFF,
+						      .cpu = hw->mode == HAREWIRE_THREADED ? plan->workers[i].cpu : -1};
+		int err = add_worker(hw, &worker);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void free_workers(struct harewire *hw)
+{
+	for (uint32_t i = 0; i < hw->worker_count; i++) {
+		worker_fini(hw->workers[i]);
+		free(hw->workers[i]);
+	}
+}
+
+static void stop_workers(struct harewire *hw)
+{
+	for (uint32_t i = 0; i < hw->worker_count; i++)
+		worker_stop(hw->workers[i]);
+}
+
+/* Threaded mode. All or none. */
+static int start_workers(struct harewire *hw, char *why, size_t why_bytes)
+{
+	char reason[256];
+	for (uint32_t i = 0; i < hw->worker_count; i++) {
+		int err = worker_start(hw->workers[i]);
+		if (!err)
+			continue;
+		snprintf(reason, sizeof reason, "%s", err == HW_ERR_SYSTEM ? strerror(errno) : hw_error_sentence(err));
+		if (err == HW_ERR_NO_CPU)
+			cpu_explain("/sys", hw->cpus[i], reason, sizeof reason);
+		stop_workers(hw);
+		return refuse(err, why, why_bytes, "worker %u cannot be started: %s", i, reason);
+	}
+	return 0;
+}
+
+static int start_control(struct harewire *hw, const struct harewire_options *options, const struct worker_plan *plan)
+{
+	struct supervisor_options control = {
+		.plan = plan, .log_line = options->log_line, .log_context = options->log_context};
+	for (uint32_t i = 0; i < hw->worker_count; i++)
+		control.channels[i] = &hw->workers[i]->channel;
+	return supervisor_create(&control, &hw->supervisor);
+}
+
+int harewire_create(const struct harewire_options *options, struct harewire **out, char *why, size_t why_bytes)
+{
+	struct worker_plan plan;
+	char reason[512] = "";
+	int err = worker_plan_make(options, &plan, reason, sizeof reason);
+	if (err)
+		return refuse(err, why, why_bytes, "%s", reason);
+	struct harewire *hw = calloc(1, sizeof *hw);
+	if (!hw)
+		return refuse(HW_ERR_NOMEM, why, why_bytes, "%s", hw_error_sentence(HW_ERR_NOMEM));
+	clock_calibrate(&hw->clock);
+	hw->mode = options->mode;
+	err = add_workers(hw, options, &plan);
+	if (!err)
+		err = start_control(hw, options, &plan);
+	if (err) {
+		refuse(err, why, why_bytes, "%s%s%s", hw_error_sentence(err), err == HW_ERR_SYSTEM ? ": " : "",
+		       err == HW_ERR_SYSTEM ? strerror(errno) : "");
+	} else if (hw->mode == HAREWIRE_THREADED) {
+		err = start_workers(hw, why, why_bytes);
 		if (err)
 			supervisor_destroy(hw->supervisor);
 	}
 	if (err) {
-		worker_fini(&hw->worker);
+		free_workers(hw);
 		free(hw);
 		return err;
 	}
@@ -96,22 +170,42 @@ void harewire_destroy(struct harewire *hw)
 {
 	if (!hw)
 		return;
-	worker_stop(&hw->worker);
+	stop_workers(hw);
 	supervisor_destroy(hw->supervisor);
-	worker_fini(&hw->worker);
+	free_workers(hw);
 	free(hw);
+}
+
+int harewire_poll_worker(struct harewire *hw, uint32_t worker)
+{
+	if (hw->mode != HAREWIRE_INLINE || worker >= hw->worker_count)
+		return HW_ERR_INVALID;
+	return (int)worker_turn(hw->workers[worker]);
 }
 
 int harewire_poll(struct harewire *hw)
 {
-	return hw->mode == HAREWIRE_INLINE ? (int)worker_turn(&hw->worker) : HW_ERR_INVALID;
+	int done = 0;
+	if (hw->mode != HAREWIRE_INLINE)
+		return HW_ERR_INVALID;
+	for (uint32_t i = 0; i < hw->worker_count; i++)
+		done += (int)worker_turn(hw->workers[i]);
+	return done;
 }
 
-void harewire_driver_info(const struct harewire *hw, struct harewire_driver_info *info)
+void harewire_driver_info(const struct harewire *hw, uint32_t worker, struct harewire_driver_info *info)
 {
 	memset(info, 0, sizeof *info);
-	supervisor_describe(hw->supervisor, info);
-	info->longest_gap_ns = atomic_load_explicit(&hw->worker.longest_gap_ns, memory_order_relaxed);
+	if (worker >= hw->worker_count)
+		return;
+	info->cpu = hw->cpus[worker];
+	supervisor_describe(hw->supervisor, worker, info);
+	info->longest_gap_ns = atomic_load_explicit(&hw->workers[worker]->longest_gap_ns, memory_order_relaxed);
+}
+
+uint32_t harewire_worker_count(const struct harewire *hw)
+{
+	return hw->worker_count;
 }
 
 /* ---- publishers ---- */
@@ -119,6 +213,7 @@ void harewire_driver_info(const struct harewire *hw, struct harewire_driver_info
 void harewire_publisher_options_init(struct harewire_publisher_options *options)
 {
 	*options = (struct harewire_publisher_options){.url = "amqp://localhost",
+						       .worker = -1,
 						       .heartbeat_s = 10,
 						       .frame_max = 131072,
 						       .log_bytes = 16u << 20,
@@ -129,35 +224,29 @@ void harewire_publisher_options_init(struct harewire_publisher_options *options)
 						       .user_timeout_ns = 10000000000u};
 }
 
-static int refuse(char *why, size_t why_bytes, const char *sentence)
-{
-	if (why && why_bytes)
-		snprintf(why, why_bytes, "%s", sentence);
-	return HW_ERR_INVALID;
-}
-
 /* What cannot work is refused here, in the application's own call. */
 static int check_options(const struct harewire_publisher_options *o, char *why, size_t why_bytes)
 {
 	const char *bad = topology_check(o);
 	if (bad)
-		return refuse(why, why_bytes, bad);
+		return refuse(HW_ERR_INVALID, why, why_bytes, "%s", bad);
 	if (o->frame_max < 4096 || o->frame_max > 1048576)
-		return refuse(why, why_bytes, "frame_max must be 4096 to 1048576 octets");
+		return refuse(HW_ERR_INVALID, why, why_bytes, "frame_max must be 4096 to 1048576 octets");
 	if (o->heartbeat_s > 65535)
-		return refuse(why, why_bytes, "the heartbeat must be 0 to 65535 seconds");
+		return refuse(HW_ERR_INVALID, why, why_bytes, "the heartbeat must be 0 to 65535 seconds");
 	if (o->log_bytes == 0 || o->log_bytes > 1ull << 40)
-		return refuse(why, why_bytes, "log_bytes must be 1 to 2^40");
+		return refuse(HW_ERR_INVALID, why, why_bytes, "log_bytes must be 1 to 2^40");
 	if (o->max_messages == 0 || o->max_messages > 1ull << 32)
-		return refuse(why, why_bytes, "max_messages must be 1 to 2^32");
+		return refuse(HW_ERR_INVALID, why, why_bytes, "max_messages must be 1 to 2^32");
 	if (o->max_templates == 0)
-		return refuse(why, why_bytes, "max_templates must be at least 1");
+		return refuse(HW_ERR_INVALID, why, why_bytes, "max_templates must be at least 1");
 	if (o->connect_timeout_ns == 0 || o->connect_timeout_ns > DAY_NS)
-		return refuse(why, why_bytes, "connect_timeout_ns must be more than 0 and at most a day");
+		return refuse(HW_ERR_INVALID, why, why_bytes,
+			      "connect_timeout_ns must be more than 0 and at most a day");
 	if (o->user_timeout_ns > DAY_NS)
-		return refuse(why, why_bytes, "user_timeout_ns must be at most a day");
+		return refuse(HW_ERR_INVALID, why, why_bytes, "user_timeout_ns must be at most a day");
 	if (o->rto_min_ns < 1000000u || o->rto_min_ns > 60000000000u)
-		return refuse(why, why_bytes, "rto_min_ns must be a millisecond to a minute");
+		return refuse(HW_ERR_INVALID, why, why_bytes, "rto_min_ns must be a millisecond to a minute");
 	return 0;
 }
 
@@ -165,9 +254,7 @@ static int copy_text(char *dst, size_t cap, const char *src, const char *what, c
 {
 	if ((size_t)snprintf(dst, cap, "%s", src) < cap)
 		return 0;
-	if (why && why_bytes)
-		snprintf(why, why_bytes, "the %s is longer than %zu octets", what, cap - 1);
-	return HW_ERR_INVALID;
+	return refuse(HW_ERR_INVALID, why, why_bytes, "the %s is longer than %zu octets", what, cap - 1);
 }
 
 static int make_target(const struct harewire_publisher_options *o, struct target *t, char *why, size_t why_bytes)
@@ -175,10 +262,8 @@ static int make_target(const struct harewire_publisher_options *o, struct target
 	struct url_parts url;
 	const char *sentence;
 	int err = url_parse(o->url ? o->url : "amqp://localhost", &url, &sentence);
-	if (err) {
-		refuse(why, why_bytes, sentence);
-		return err;
-	}
+	if (err)
+		return refuse(err, why, why_bytes, "%s", sentence);
 	memset(t, 0, sizeof *t);
 	t->port = url.port;
 	t->heartbeat_s = o->heartbeat_s;
@@ -205,7 +290,7 @@ static int make_target(const struct harewire_publisher_options *o, struct target
 static void push_now(void *context)
 {
 	struct owner *owner = context;
-	worker_push(&owner->hw->worker, owner->connection);
+	worker_push(owner->worker, owner->connection);
 }
 
 /* A number that tells this publisher's messages from those of an earlier process. Never 0. */
@@ -219,7 +304,7 @@ static uint32_t new_epoch(void)
 }
 
 static int create_parts(struct harewire *hw, const struct harewire_publisher_options *o, const struct target *target,
-			struct owner *owner, struct harewire_publisher **out)
+			struct owner *owner, struct harewire_publisher **out, char *why, size_t why_bytes)
 {
 	struct publisher_options options = {.log_bytes = o->log_bytes,
 					    .max_messages = o->max_messages,
@@ -239,12 +324,13 @@ static int create_parts(struct harewire *hw, const struct harewire_publisher_opt
 		return err;
 	}
 	p->owner = owner;
-	err = supervisor_add(hw->supervisor, target, owner->connection, &owner->charge);
+	err = supervisor_add(hw->supervisor, o->worker, target, owner->connection, &owner->charge, why, why_bytes);
 	if (err) {
 		connection_destroy(owner->connection);
 		publisher_destroy(p);
 		return err;
 	}
+	owner->worker = hw->workers[charge_worker(owner->charge)];
 	*out = p;
 	return 0;
 }
@@ -253,19 +339,19 @@ int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher
 			    struct harewire_publisher **out, char *why, size_t why_bytes)
 {
 	struct target target;
+	char reason[160] = "";
 	int err = check_options(options, why, why_bytes);
 	if (!err)
 		err = make_target(options, &target, why, why_bytes);
 	if (err)
 		return err;
 	struct owner *owner = calloc(1, sizeof *owner);
-	err = owner ? create_parts(hw, options, &target, owner, out) : HW_ERR_NOMEM;
+	err = owner ? create_parts(hw, options, &target, owner, out, reason, sizeof reason) : HW_ERR_NOMEM;
 	explicit_bzero(target.password, sizeof target.password);
 	if (err) {
 		topology_free(&target.topology);
 		free(owner);
-		if (why && why_bytes)
-			snprintf(why, why_bytes, "%s", hw_error_sentence(err));
+		refuse(err, why, why_bytes, "%s", reason[0] ? reason : hw_error_sentence(err));
 	}
 	return err;
 }
@@ -284,7 +370,7 @@ void harewire_publisher_destroy(struct harewire_publisher *p)
 	supervisor_remove(hw->supervisor, owner->charge);
 	while (!supervisor_removed(hw->supervisor, owner->charge)) {
 		if (hw->mode == HAREWIRE_INLINE)
-			worker_turn(&hw->worker);
+			worker_turn(owner->worker);
 		supervisor_wait_removed(hw->supervisor, owner->charge);
 	}
 	charge_free(owner->charge);

@@ -1,9 +1,10 @@
 /*
- * Frames that are not TCP, between a worker and the control thread: on a port that is ours alone nobody else answers
- * ARP and ping. Two single-producer single-consumer rings of copies; a full ring drops, as a wire would.
+ * Frames for none of a worker's connections, between it and the control thread: on a port that is ours alone nobody
+ * else answers ARP and ping, or refuses what nobody waits for. Two single-producer single-consumer rings of copies; a
+ * full ring drops, as a wire would.
  *
- *     worker ── from_wire: ARP, ICMP that is no error of ours ──▶ control
- *     worker ◀── to_wire: whole frames to be sent ─────────────── control
+ *     worker ── from_wire: ARP, and IPv4 to our link address ──▶ control
+ *     worker ◀── to_wire: whole frames to be sent ────────────── control
  */
 #ifndef HAREWIRE_SIDE_CHANNEL_H
 #define HAREWIRE_SIDE_CHANNEL_H

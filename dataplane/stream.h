@@ -56,6 +56,13 @@ struct stream_address {
 	uint64_t rto_min_ns, user_timeout_ns; /* of TCPs of our own; the kernel has its own ideas */
 };
 
+/* An ICMP error about a segment of the stream's (RFC 792, 1191). */
+struct stream_error {
+	uint8_t type, code;
+	uint16_t next_mtu; /* as in dataplane/net/icmp.h */
+	uint32_t quoted_sequence;
+};
+
 struct stream_info {
 	uint64_t srtt_ns, rto_ns;
 	uint32_t cwnd, peer_window, in_flight, mss;
@@ -86,6 +93,8 @@ struct transport_ops {
 	uint64_t (*sent)(const struct stream *s);
 	/* The next hop's address has changed (packet drivers). */
 	void (*next_hop)(struct stream *s, const uint8_t mac[6]);
+	/* An ICMP error about it has come in elsewhere. NULL where the kernel sees to that. */
+	void (*take_error)(struct stream *s, const struct stream_error *error, uint64_t now_ns);
 	void (*info)(const struct stream *s, struct stream_info *info);
 
 	/* Control thread, when no worker uses the transport any more. */

@@ -139,7 +139,10 @@ static inline void note_deadline(struct tcp_transport *tt, struct tcp_stream *ts
 
 /* ---- what is not TCP ---- */
 
-/* A packet for none of our connections: control answers ARP and ping where the kernel does not. */
+/*
+ * A packet for none of our connections. Where the kernel does not see the port, control answers it, or knows whose it
+ * is; what was sent to many hosts is not answered, ARP aside.
+ */
 static __attribute__((noinline)) void set_aside(struct tcp_transport *tt, const struct packet *packet)
 {
 	struct ethernet_frame frame; /* taken apart once more: on the hot path its parts stay in registers */
@@ -147,9 +150,8 @@ static __attribute__((noinline)) void set_aside(struct tcp_transport *tt, const 
 	tt->strays++;
 	if (!tt->side || packet->len > sizeof copy.octets || ethernet_parse(packet->data, packet->len, &frame))
 		return;
-	bool icmp = frame.type == ETHERTYPE_IPV4 && frame.payload_len >= IPV4_HEADER_BYTES &&
-		    frame.payload[9] == IPV4_PROTOCOL_ICMP;
-	if (!icmp && frame.type != ETHERTYPE_ARP)
+	bool to_us = frame.type == ETHERTYPE_IPV4 && memcmp(frame.destination, tt->driver->info.mac, 6) == 0;
+	if (!to_us && frame.type != ETHERTYPE_ARP)
 		return;
 	copy.len = (uint16_t)packet->len;
 	memcpy(copy.octets, packet->data, packet->len);
@@ -174,6 +176,16 @@ static __attribute__((noinline)) void send_set_aside(struct tcp_transport *tt, c
 
 /* ---- receiving ---- */
 
+static void take_error(struct stream *s, const struct stream_error *e, uint64_t now_ns)
+{
+	struct tcp_stream *ts = stream_of(s);
+	struct tcp_transport *tt = transport_of(s->transport);
+	tcp_icmp(ts->tcp, e->type, e->code, e->quoted_sequence, e->next_mtu, now_ns);
+	refresh(tt, ts);
+	note_deadline(tt, ts);
+	stream_mark_ready(s);
+}
+
 static __attribute__((noinline)) void take_icmp(struct tcp_transport *tt, const struct packet *packet,
 						const uint8_t *payload, size_t len, uint64_t now_ns)
 {
@@ -188,13 +200,14 @@ static __attribute__((noinline)) void take_icmp(struct tcp_transport *tt, const 
 				  .remote_port = icmp.quoted_destination_port};
 	struct tcp_stream *ts = table_find(tt, &tuple);
 	if (!ts) {
-		tt->strays++;
+		set_aside(tt, packet);
 		return;
 	}
-	tcp_icmp(ts->tcp, icmp.type, icmp.code, icmp.quoted_sequence, icmp.next_mtu, now_ns);
-	refresh(tt, ts);
-	note_deadline(tt, ts);
-	stream_mark_ready(&ts->stream);
+	const struct stream_error error = {.type = icmp.type,
+					   .code = icmp.code,
+					   .next_mtu = icmp.next_mtu,
+					   .quoted_sequence = icmp.quoted_sequence};
+	take_error(&ts->stream, &error, now_ns);
 }
 
 static void take_packet(struct tcp_transport *tt, const struct packet *packet, uint64_t now_ns)
@@ -212,7 +225,7 @@ static void take_packet(struct tcp_transport *tt, const struct packet *packet, u
 	}
 	struct tcp_stream *ts = table_find(tt, &segment.tuple);
 	if (!ts) {
-		tt->strays++;
+		set_aside(tt, packet);
 		return;
 	}
 	if (tcp_input(ts->tcp, &segment, now_ns))
@@ -272,8 +285,16 @@ static uint32_t buffers_wanted(const struct tcp_transport *tt, const struct tcp_
 	return segments < DRIVER_BURST_MAX ? (uint32_t)segments : DRIVER_BURST_MAX;
 }
 
+/* What the device has to do to a packet that tcp_output has just written. */
+static inline void mark_offloads(const struct tcp_stream *ts, struct packet *p, size_t len)
+{
+	uint32_t segment_bytes = tcp_segment_bytes(ts->tcp, len);
+	p->flags = segment_bytes ? PACKET_FILL_CHECKSUM | PACKET_SEGMENT : PACKET_FILL_CHECKSUM;
+	p->segment_bytes = (uint16_t)segment_bytes;
+}
+
 /* Fills buffers with segments until none is due. Returns how many were filled. */
-static uint32_t build(struct tcp_stream *ts, struct packet *packets, uint32_t n, uint64_t now_ns)
+static inline uint32_t build(struct tcp_stream *ts, struct packet *packets, uint32_t n, bool offload, uint64_t now_ns)
 {
 	uint32_t built = 0;
 	while (built < n) {
@@ -284,30 +305,56 @@ static uint32_t build(struct tcp_stream *ts, struct packet *packets, uint32_t n,
 			break;
 		memcpy(p->data, ts->link_header, link);
 		p->len = link + (uint32_t)len;
+		if (offload)
+			mark_offloads(ts, p, len);
 		built++;
 	}
 	return built;
 }
 
-static void transmit(struct stream *s, uint64_t now_ns)
+/* More than a segment at once, for the device to cut. False: there is no buffer for it. */
+static __attribute__((noinline)) bool send_large(struct tcp_transport *tt, struct tcp_stream *ts, uint64_t now_ns)
+{
+	struct packet packet;
+	if (tt->ops->tx_reserve_large(tt->driver, &packet) == 0)
+		return false;
+	uint32_t built = build(ts, &packet, 1, true, now_ns);
+	tt->ops->tx_submit(tt->driver, &packet, built, 1);
+	return built;
+}
+
+static inline __attribute__((always_inline)) void send_due(struct stream *s, bool offload, uint64_t now_ns)
 {
 	struct tcp_transport *tt = transport_of(s->transport);
 	struct tcp_stream *ts = stream_of(s);
 	struct packet packets[DRIVER_BURST_MAX];
 	bool due = tcp_pushed(ts->tcp);
 	for (; due; due = tcp_output_due(ts->tcp)) {
+		if (offload && tcp_segments_due(ts->tcp) && send_large(tt, ts, now_ns))
+			continue;
 		uint32_t wanted = buffers_wanted(tt, ts);
 		uint32_t reserved = tt->ops->tx_reserve(tt->driver, packets, wanted);
 		if (reserved == 0) {
 			stream_mark_ready(s); /* all buffers are in flight: again next turn */
 			break;
 		}
-		uint32_t built = build(ts, packets, reserved, now_ns);
+		uint32_t built = build(ts, packets, reserved, offload, now_ns);
 		tt->ops->tx_submit(tt->driver, packets, built, reserved);
 		if (built < reserved)
 			break;
 	}
 	note_deadline(tt, ts);
+}
+
+/* A transport sends in one of two ways from its start: where the device does nothing for us, nothing is asked. */
+static void transmit(struct stream *s, uint64_t now_ns)
+{
+	send_due(s, false, now_ns);
+}
+
+static void transmit_offloaded(struct stream *s, uint64_t now_ns)
+{
+	send_due(s, true, now_ns);
 }
 
 /* ---- a connection's life ---- */
@@ -379,7 +426,7 @@ static void abort_stream(struct stream *s, uint64_t now_ns)
 	if (!ts->tcp)
 		return; /* never opened */
 	tcp_abort(ts->tcp, now_ns);
-	transmit(s, now_ns); /* the RST */
+	tt->transport.ops->transmit(s, now_ns); /* the RST */
 	refresh(tt, ts);
 	deadlines_set(&tt->deadlines, s->index, DEADLINE_NEVER);
 	s->transport->next_deadline_ns = deadlines_next(&tt->deadlines);
@@ -425,18 +472,23 @@ static void destroy(struct transport *tp)
 	free(tt);
 }
 
-#define TCP_TRANSPORT_OPS(receive_op)                                                                                  \
+#define TCP_TRANSPORT_OPS(receive_op, transmit_op)                                                                     \
 	{                                                                                                              \
 		.receive = (receive_op), .timers = timers, .open = open_stream, .may_push = may_push,                  \
-		.transmit = transmit, .readable = readable, .consume = consume, .close = close_stream,                 \
-		.abort = abort_stream, .sent = sent, .next_hop = next_hop, .info = info, .destroy = destroy,           \
+		.transmit = (transmit_op), .readable = readable, .consume = consume, .close = close_stream,            \
+		.abort = abort_stream, .sent = sent, .next_hop = next_hop, .take_error = take_error, .info = info,     \
+		.destroy = destroy,                                                                                    \
 	}
 
-static const struct transport_ops tcp_transport_ops = TCP_TRANSPORT_OPS(receive);
-static const struct transport_ops tcp_transport_ops_with_side = TCP_TRANSPORT_OPS(receive_beside);
+/* By: is there a side channel, does the device sum. */
+static const struct transport_ops tcp_transport_ops[2][2] = {
+	{TCP_TRANSPORT_OPS(receive, transmit), TCP_TRANSPORT_OPS(receive, transmit_offloaded)},
+	{TCP_TRANSPORT_OPS(receive_beside, transmit), TCP_TRANSPORT_OPS(receive_beside, transmit_offloaded)},
+};
 
 int tcp_transport_create(struct driver *driver, const struct tcp_transport_options *options, struct transport **out)
 {
+	assert(!driver->info.tso_bytes || driver->info.tx_checksum);
 	assert(options->streams >= 1 && options->streams <= STREAMS_MAX);
 	struct tcp_transport *tt = calloc(1, sizeof *tt);
 	if (!tt)
@@ -444,6 +496,8 @@ int tcp_transport_create(struct driver *driver, const struct tcp_transport_optio
 	tt->config = options->tcp;
 	if (driver->info.mtu < tt->config.mtu)
 		tt->config.mtu = driver->info.mtu;
+	tt->config.fill_checksum = !driver->info.tx_checksum;
+	tt->config.tso_bytes = driver->info.tso_bytes; /* its buffers' room bounds packets further */
 	memcpy(tt->isn_secret, options->isn_secret, sizeof tt->isn_secret);
 	tt->stream_count = options->streams;
 	tt->tcp_bytes = (tcp_size(&tt->config) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
@@ -456,7 +510,7 @@ int tcp_transport_create(struct driver *driver, const struct tcp_transport_optio
 	tt->driver = driver;
 	tt->ops = driver->ops;
 	tt->side = options->side;
-	tt->transport.ops = options->side ? &tcp_transport_ops_with_side : &tcp_transport_ops;
+	tt->transport.ops = &tcp_transport_ops[options->side != NULL][driver->info.tx_checksum];
 	tt->transport.next_deadline_ns = DEADLINE_NEVER;
 	for (uint32_t i = 0; i < tt->stream_count; i++) {
 		tt->streams[i].stream.transport = &tt->transport;

@@ -16,7 +16,11 @@
 #include "drivers/driver.h"
 
 struct tcp_transport_options {
-	struct tcp_config tcp; /* mtu is lowered to the driver's, and per connection to the route's */
+	/*
+	 * mtu is lowered to the driver's, and per connection to the route's; fill_checksum and tso_bytes are the
+	 * driver's.
+	 */
+	struct tcp_config tcp;
 	uint8_t isn_secret[16];
 	uint32_t streams;          /* 1..STREAMS_MAX */
 	struct side_channel *side; /* for what is not TCP; outlives the transport. NULL: the kernel sees to that */

@@ -103,8 +103,8 @@ static void open_connection(struct worker *w, const struct command *cmd, uint64_
 static void run_command(struct worker *w, const struct command *cmd, uint64_t now_ns)
 {
 	struct connection *c = cmd->connection;
-	bool of_generation =
-		cmd->type == COMMAND_HAND_OVER || cmd->type == COMMAND_NEXT_HOP || cmd->type == COMMAND_ABORT;
+	bool of_generation = cmd->type == COMMAND_HAND_OVER || cmd->type == COMMAND_NEXT_HOP ||
+			     cmd->type == COMMAND_ERROR || cmd->type == COMMAND_ABORT;
 	if (of_generation && cmd->generation != c->generation) {
 		w->stale_records++;
 		return;
@@ -125,6 +125,10 @@ static void run_command(struct worker *w, const struct command *cmd, uint64_t no
 	case COMMAND_NEXT_HOP:
 		if (c->phase != CONNECTION_IDLE)
 			c->ops->next_hop(c->stream, cmd->mac);
+		break;
+	case COMMAND_ERROR:
+		if (c->phase != CONNECTION_IDLE && c->ops->take_error)
+			c->ops->take_error(c->stream, &cmd->error, now_ns);
 		break;
 	case COMMAND_ABORT:
 		connection_abort(c, HW_ERR_CONN_ABORTED, now_ns);

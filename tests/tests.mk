@@ -7,9 +7,10 @@ UNIT_LINK_tcp     := tcp net base
 UNIT_LINK_amqp    := amqp base
 UNIT_LINK_plane   := plane drivers tcp net amqp base
 UNIT_LINK_drivers := drivers tcp net base
-UNIT_LINK_af_xdp  := af_xdp net base
-UNIT_LINK_dpdk    := dpdk base
+UNIT_LINK_af_xdp  := af_xdp drivers net base
+UNIT_LINK_dpdk    := dpdk drivers base
 UNIT_LINK_dpdk_absent := dpdk base
+UNIT_LINK_dpdk_played := dpdk fake_ethdev drivers base
 UNIT_LINK_feed    := feed base
 UNIT_LINK_session := session amqp base
 UNIT_LINK_netlink := netlink base
@@ -20,6 +21,7 @@ UNIT_LIBS_amqp    := -lrabbitmq
 UNIT_LIBS_feed    := -lpcap -lz
 UNIT_LIBS_af_xdp  := -lxdp -lbpf
 UNIT_LIBS_dpdk    := $(DPDK_LIBS)
+UNIT_LIBS_dpdk_played := $(DPDK_LIBS)
 UNIT_LIBS_session := -lrabbitmq
 UNIT_LIBS_netlink := -lmnl
 UNIT_LIBS_control := $(LIBS)
@@ -29,7 +31,14 @@ UNIT_LIBS_command := $(COMMAND_LIBS)
 SRC_fake_harewire := $(wildcard tests/lib/fake_harewire/*.c)
 $(foreach r,command fake_harewire,$(eval $(call room_rule,$(r))))
 
-UNIT_ROOMS := base net tcp amqp plane drivers af_xdp $(if $(filter 0,$(DPDK)),dpdk_absent,dpdk) session netlink nic feed control command
+# The DPDK driver is tested over virtual devices, and over a played NIC of any capabilities.
+SRC_fake_ethdev := $(if $(filter 0,$(DPDK)),,$(wildcard tests/lib/fake_ethdev/*.c))
+$(eval $(call room_rule,fake_ethdev))
+ifneq ($(DPDK),0)
+$(call objs,$(SRC_fake_ethdev) $(wildcard tests/unit/dpdk_played/*.c)): HW_CFLAGS += $(DPDK_CFLAGS)
+endif
+
+UNIT_ROOMS := base net tcp amqp plane drivers af_xdp $(if $(filter 0,$(DPDK)),dpdk_absent,dpdk dpdk_played) session netlink nic feed control command
 UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard $(patsubst %,tests/unit/%/test_*.c,$(UNIT_ROOMS))))
 TESTLIB    := $(call objs,$(wildcard tests/lib/*.c))
 

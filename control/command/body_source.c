@@ -175,7 +175,8 @@ enum source_result body_source_next(void *source, struct run_message *message)
 		message->body = b->bytes;
 		message->len = b->len;
 	}
-	message->template_id = b->template_id;
+	message->publisher = (uint32_t)((b->next_number - 1) % b->run->publisher_count);
+	message->template_id = b->template_ids[message->publisher];
 	message->due_ns = pace_next(&b->pace, 0);
 	b->next_number++;
 	return SOURCE_MESSAGE;

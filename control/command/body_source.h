@@ -1,4 +1,7 @@
-/* Where the messages of `harewire publish` come from: one body some times over, the lines of a file, or a generator. */
+/*
+ * Where the messages of `harewire publish` come from: one body some times over, the lines of a file, or a generator.
+ * With several publishers they go to them in turn.
+ */
 #ifndef HAREWIRE_COMMAND_BODY_SOURCE_H
 #define HAREWIRE_COMMAND_BODY_SOURCE_H
 
@@ -12,8 +15,8 @@
 #define BODY_BYTES_MAX (1u << 30)
 
 struct body_source {
-	struct run *run; /* told of failures */
-	uint32_t template_id;
+	struct run *run;                       /* told of failures */
+	uint32_t template_ids[PUBLISHERS_MAX]; /* of each publisher of the run */
 	struct pace pace;
 	uint64_t next_number, count; /* messages: numbers 1..count */
 	enum { BODY_FIXED, BODY_LINES, BODY_GENERATED } kind;

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "control/command/config_apply.h"
 #include "control/command/config_error.h"
+#include "control/command/config_place.h"
 #include "control/command/config_schema.h"
 #include "control/command/options.h"
 #include "control/command/secrets.h"
@@ -77,7 +79,18 @@ static int parse(struct config *c, char *why, size_t why_bytes)
 		return HW_ERR_INVALID;
 	}
 	c->file = data;
-	return 0;
+	unsigned second = config_second_document(c->text, c->text_len);
+	if (!second)
+		return 0;
+	snprintf(why, why_bytes, "%s:%u: a second YAML document begins here: the file may hold one only", c->path,
+		 second);
+	return HW_ERR_INVALID;
+}
+
+static void say_where(const struct config *c, const struct config_complaint *complaint, char *why, size_t why_bytes)
+{
+	snprintf(why, why_bytes, "%s:%u: %s: %s", c->path, config_place_line(c->text, c->text_len, complaint->place),
+		 complaint->name, complaint->reason);
 }
 
 /* One key of a section, checked and read like a flag. */
@@ -85,18 +98,19 @@ static int apply_value(const struct config *c, enum config_section section, uint
 		       char *why, size_t why_bytes)
 {
 	const struct config_value *value = &c->file->sections[section][index];
-	char reason[OPTION_WHY_MAX] = "out of memory";
+	const struct option *o = &options[index];
+	struct config_complaint complaint = {.name = o->name, .reason = "out of memory"};
 	int code = 0;
 
+	snprintf(complaint.place, sizeof complaint.place, "%s/%s", config_section_name(section), o->name);
 	if (value->text)
-		code = option_set(&options[index], s, value->text, reason, sizeof reason);
-	for (uint32_t i = 0; i < value->item_count && !code; i++)
-		code = option_set(&options[index], s, value->items[i], reason, sizeof reason);
-	if (code) {
-		unsigned line = config_find_line(c->text, 1, config_section_name(section), 1);
-		snprintf(why, why_bytes, "%s:%u: %s: %s", c->path,
-			 config_find_line(c->text, line + 1, options[index].name, 0), options[index].name, reason);
+		code = option_set(o, s, value->text, complaint.reason, sizeof complaint.reason);
+	for (uint32_t i = 0; i < value->item_count && !code; i++) {
+		snprintf(complaint.place, sizeof complaint.place, "%s/%s/%u", config_section_name(section), o->name, i);
+		code = option_set(o, s, value->items[i], complaint.reason, sizeof complaint.reason);
 	}
+	if (code)
+		say_where(c, &complaint, why, why_bytes);
 	return code;
 }
 
@@ -132,104 +146,15 @@ static int apply_sections(const struct config *c, struct settings *s, char *why,
 	return 0;
 }
 
-static int take_arguments(char **pairs, uint32_t count, const struct harewire_field **fields, uint32_t *field_count,
-			  char *why, size_t why_bytes)
+static int apply_lists(const struct config *c, struct settings *s, char *why, size_t why_bytes)
 {
-	struct harewire_field *parsed = NULL;
-	int code = fields_parse((const char *const *)pairs, count, &parsed, why, why_bytes);
+	struct config_complaint complaint = {.reason = "out of memory"};
 
-	*fields = parsed;
-	*field_count = code ? 0 : count;
-	return code;
-}
-
-static int apply_exchanges(const struct config_topology *from, struct declarations *t, char *why, size_t why_bytes)
-{
-	int code = 0;
-
-	for (uint32_t i = 0; i < from->exchanges_count && !code; i++) {
-		const struct config_exchange *e = &from->exchanges[i];
-		struct harewire_exchange exchange = {
-			.name = e->name,
-			.type = e->type,
-			.durable = e->durable,
-			.auto_delete = e->auto_delete,
-			.internal = e->internal,
-			.passive = e->passive,
-		};
-		code = take_arguments(e->arguments, e->arguments_count, &exchange.arguments, &exchange.argument_count,
-				      why, why_bytes);
-		if (!code)
-			code = declarations_add_exchange(t, &exchange);
-	}
-	return code;
-}
-
-static int apply_queues(const struct config_topology *from, struct declarations *t, char *why, size_t why_bytes)
-{
-	int code = 0;
-
-	for (uint32_t i = 0; i < from->queues_count && !code; i++) {
-		const struct config_queue *q = &from->queues[i];
-		struct harewire_queue queue = {
-			.name = q->name,
-			.durable = q->durable,
-			.auto_delete = q->auto_delete,
-			.exclusive = q->exclusive,
-			.passive = q->passive,
-		};
-		code = take_arguments(q->arguments, q->arguments_count, &queue.arguments, &queue.argument_count, why,
-				      why_bytes);
-		if (!code)
-			code = declarations_add_queue(t, &queue);
-	}
-	return code;
-}
-
-static int apply_bindings(const struct config_topology *from, struct declarations *t, char *why, size_t why_bytes)
-{
-	int code = 0;
-
-	for (uint32_t i = 0; i < from->bindings_count && !code; i++) {
-		const struct config_binding *b = &from->bindings[i];
-		struct harewire_binding binding = {
-			.exchange = b->exchange,
-			.queue = b->queue,
-			.to_exchange = b->to_exchange,
-			.routing_key = b->routing_key ? b->routing_key : "",
-		};
-		if (!b->queue == !b->to_exchange) {
-			snprintf(why, why_bytes, "a binding of %s needs either queue or to-exchange", b->exchange);
-			return HW_ERR_INVALID;
-		}
-		code = take_arguments(b->arguments, b->arguments_count, &binding.arguments, &binding.argument_count,
-				      why, why_bytes);
-		if (!code)
-			code = declarations_add_binding(t, &binding);
-	}
-	return code;
-}
-
-static int apply_topology(const struct config *c, struct settings *s, char *why, size_t why_bytes)
-{
-	const struct config_topology *from = c->file->topology;
-	char reason[OPTION_WHY_MAX] = "out of memory";
-	const char *part = "exchanges";
-
-	if (!from)
-		return 0;
-	int code = apply_exchanges(from, &s->topology, reason, sizeof reason);
-	if (!code) {
-		part = "queues";
-		code = apply_queues(from, &s->topology, reason, sizeof reason);
-	}
-	if (!code) {
-		part = "bindings";
-		code = apply_bindings(from, &s->topology, reason, sizeof reason);
-	}
+	int code = config_apply_topology(c->file->topology, &s->topology, &complaint);
+	if (!code)
+		code = config_apply_workers(c->file->workers, c->file->workers_count, s, &complaint);
 	if (code)
-		snprintf(why, why_bytes, "%s:%u: %s: %s", c->path,
-			 config_find_line(c->text, config_find_line(c->text, 1, "topology", 1), part, 0), part, reason);
+		say_where(c, &complaint, why, why_bytes);
 	return code;
 }
 
@@ -269,7 +194,7 @@ int config_load(const char *path, struct settings *settings, struct config **out
 	if (!code && c->file) /* an empty file is an empty mapping to nobody */
 		code = apply_sections(c, settings, why, why_bytes);
 	if (!code && c->file)
-		code = apply_topology(c, settings, why, why_bytes);
+		code = apply_lists(c, settings, why, why_bytes);
 	if (!code)
 		code = check_mode(c, settings, why, why_bytes);
 	wipe_text(c);

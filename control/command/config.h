@@ -3,6 +3,7 @@
  *
  *     broker:    url, heartbeat, ...          one key per option of that section, same names as the flags
  *     driver:    driver, interface, ...
+ *     workers:   a list of mappings, one for each worker
  *     topology:  exchanges, queues, bindings  lists of mappings
  *     publish: feed: consume:                 the options of each subcommand
  *

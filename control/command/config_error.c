@@ -33,10 +33,10 @@ void config_error_log(cyaml_log_t level, void *context, const char *format, va_l
 		memcpy(error->name, name, sizeof name);
 }
 
-static bool line_has_key(const char *line, size_t len, const char *name, int top_level)
+static bool line_has_key(const char *line, size_t len, const char *name)
 {
 	size_t name_len = strlen(name);
-	size_t at = top_level ? 0 : strspn(line, " -{,\"'");
+	size_t at = strspn(line, " -{,\"'");
 
 	if (len - at <= name_len || at > len || memcmp(line + at, name, name_len) != 0)
 		return false;
@@ -45,13 +45,14 @@ static bool line_has_key(const char *line, size_t len, const char *name, int top
 	return at < len && line[at] == ':';
 }
 
-unsigned config_find_line(const char *text, unsigned from, const char *name, int top_level)
+/* The line of the first key of that name at or after line `from`; `from` when there is none. */
+static unsigned find_key_line(const char *text, unsigned from, const char *name)
 {
 	unsigned number = 1;
 
 	for (const char *line = text; *line; number++) {
 		size_t len = strcspn(line, "\n");
-		if (number >= from && line_has_key(line, len, name, top_level))
+		if (number >= from && line_has_key(line, len, name))
 			return number;
 		line += len + (line[len] == '\n');
 	}
@@ -75,7 +76,7 @@ void config_error_describe(const struct config_error *error, const char *path, c
 
 	if (strncmp(message, UNKNOWN_KEY, sizeof UNKNOWN_KEY - 1) == 0) {
 		const char *key = message + sizeof UNKNOWN_KEY - 1;
-		snprintf(why, why_bytes, "%s:%u: unknown key '%s'", path, config_find_line(text, line, key, 0), key);
+		snprintf(why, why_bytes, "%s:%u: unknown key '%s'", path, find_key_line(text, line, key), key);
 		return;
 	}
 	if (strncmp(message, MISSING_KEY, sizeof MISSING_KEY - 1) == 0) {

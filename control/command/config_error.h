@@ -21,10 +21,4 @@ void config_error_log(cyaml_log_t level, void *context, const char *format, va_l
 void config_error_describe(const struct config_error *error, const char *path, const char *text, char *why,
 			   size_t why_bytes);
 
-/*
- * The line, from 1, of the first key of that name at or after line `from`; `from` when there is none. With top_level
- * only a key that begins its line counts.
- */
-unsigned config_find_line(const char *text, unsigned from, const char *name, int top_level);
-
 #endif

@@ -64,6 +64,28 @@ static const cyaml_schema_field_t topology_fields[] = {
 	CYAML_FIELD_END,
 };
 
+#define WORKER_FIELD(key, index) TEXT_FIELD(key, CYAML_FLAG_OPTIONAL, struct config_worker, texts[index])
+
+static const cyaml_schema_field_t worker_fields[] = {
+	WORKER_FIELD("core", WORKER_CORE),
+	WORKER_FIELD("driver", WORKER_DRIVER),
+	WORKER_FIELD("interface", WORKER_INTERFACE),
+	WORKER_FIELD("device", WORKER_DEVICE),
+	WORKER_FIELD("queue", WORKER_QUEUE),
+	WORKER_FIELD("address", WORKER_ADDRESS),
+	WORKER_FIELD("gateway", WORKER_GATEWAY),
+	WORKER_FIELD("vlan", WORKER_VLAN),
+	WORKER_FIELD("mtu", WORKER_MTU),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t worker_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_worker, worker_fields)};
+
+static const cyaml_schema_field_t workers_field =
+	CYAML_FIELD_SEQUENCE("workers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_file, workers,
+			     &worker_entry, 1, CYAML_UNLIMITED);
+
 static const struct {
 	const char *name;
 	enum option_section section;
@@ -79,6 +101,11 @@ static const struct {
 const char *config_section_name(enum config_section section)
 {
 	return sections[section].name;
+}
+
+const char *config_worker_key_name(enum config_worker_key key)
+{
+	return worker_fields[key].key; /* in the order of the enum */
 }
 
 bool config_section_has(enum config_section section, uint32_t index)
@@ -148,6 +175,7 @@ int config_schema_init(struct config_schema *schema)
 	}
 	schema->top_fields[CONFIG_SECTIONS] = mapping_field("topology", topology_fields, sizeof(struct config_topology),
 							    offsetof(struct config_file, topology));
+	schema->top_fields[CONFIG_SECTIONS + 1] = workers_field;
 	schema->top.type = CYAML_MAPPING;
 	schema->top.flags = CYAML_FLAG_POINTER;
 	schema->top.data_size = sizeof(struct config_file);

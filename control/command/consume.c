@@ -177,9 +177,12 @@ static bool report(struct consumption *c)
 	if (s->count != SETTING_UNSET && c->received < s->count)
 		fail(c, HW_ERR_TIMEOUT, "%llu messages came, %llu were asked for", (unsigned long long)c->received,
 		     (unsigned long long)s->count);
+	if (s->verify && !c->received && s->count != 0)
+		fail(c, HW_ERR_TIMEOUT, "nothing came: there was nothing to verify");
 	bool good = !c->code && (!s->verify || (verify_clean(&verify) && !verify.unsequenced));
 	report_consume(&(struct consume_report){.queue = s->queue,
-						.verify = &verify,
+						.verify = &c->verify,
+						.sum = &verify,
 						.latency_ns = &c->verify.latency_ns,
 						.redelivered = c->redelivered,
 						.bytes = c->bytes,

@@ -14,7 +14,7 @@ static int parse_list(struct declarations *t, const struct text_list *list, cons
 	for (uint32_t i = 0; i < list->count; i++) {
 		int code = parse(t, list->items[i], reason, sizeof reason);
 		if (code) {
-			snprintf(why, why_bytes, "--%s %s: %s", option, list->items[i], reason);
+			snprintf(why, why_bytes, "--%s: '%s': %s", option, list->items[i], reason);
 			return code;
 		}
 	}

@@ -8,13 +8,17 @@
 #include "control/feed/synthetic.h"
 #include "dataplane/base/error.h"
 
-#define DEFAULT_SLOTS (HAREWIRE_SLOT_SEQUENCE | HAREWIRE_SLOT_SEND_TIME | HAREWIRE_SLOT_DUPLICATE)
+#define DEFAULT_SYMBOLS 1000u
+#define DEFAULT_SLOTS   (HAREWIRE_SLOT_SEQUENCE | HAREWIRE_SLOT_SEND_TIME | HAREWIRE_SLOT_DUPLICATE)
 
 static int open_feed(const struct settings *s, struct feed **feed, char *why, size_t why_bytes)
 {
 	if (strcmp(s->source, "synthetic") != 0)
 		return capture_feed_create(s->source, feed, why, (uint32_t)why_bytes);
-	struct synthetic_options options = {.symbols = (uint32_t)s->symbols, .seed = s->seed, .count = s->count};
+	struct synthetic_options options = {.symbols = s->symbols == SETTING_UNSET ? DEFAULT_SYMBOLS
+										   : (uint32_t)s->symbols,
+					    .seed = s->seed == SETTING_UNSET ? 0 : s->seed,
+					    .count = s->count};
 	return synthetic_feed_create(&options, feed);
 }
 
@@ -37,25 +41,47 @@ static int check(const struct settings *s, struct pattern *pattern, char *why, s
 	return code;
 }
 
+/* What only a generator heeds, or only a capture. */
+static void warn_of_unused(const struct settings *s)
+{
+	bool synthetic = strcmp(s->source, "synthetic") == 0;
+
+	if (!synthetic && s->symbols != SETTING_UNSET)
+		complain("warning: --symbols is for synthetic: %s is published with the symbols it has", s->source);
+	if (!synthetic && s->seed != SETTING_UNSET)
+		complain("warning: --seed is for synthetic: %s is published as it is", s->source);
+}
+
+/* A capture of something else is no failure, but hardly what was meant. */
+static void warn_if_empty(const struct settings *s, const struct feed_figures *f)
+{
+	if (f->messages || s->count == 0)
+		return;
+	complain("warning: %s holds no IEX message: of %llu packets %llu are not IEX-TP over UDP over IPv4, %llu carry "
+		 "another protocol in it, %llu are malformed, %llu fragments; nothing was published",
+		 s->source, (unsigned long long)f->packets, (unsigned long long)f->not_ours,
+		 (unsigned long long)f->unknown_protocol, (unsigned long long)f->malformed,
+		 (unsigned long long)f->fragments);
+}
+
 static bool publish(struct run *run, const struct settings *s, struct feed_source *source)
 {
-	struct harewire_publisher_stats stats;
-	struct harewire_driver_info driver;
-
 	if (run_open(run, s)) {
 		source->run = run;
 		pace_init(&source->pace, s->rate, s->speed, run->ready_ns);
 		run_publish(run, feed_source_next, source);
 	}
-	run_close(run, &stats, &driver);
+	run_close(run);
 	report_publish(&(struct publish_report){.run = run,
-						.stats = &stats,
-						.driver = &driver,
 						.feed = &source->feed->figures,
-						.feed_keys = source->templates.count,
+						.feed_keys = source->keys,
 						.feed_symbols = source->symbols.count},
 		       s);
-	return run_good(run);
+	bool good = run_good(run);
+	if (good && run->finished)
+		warn_if_empty(s, &source->feed->figures);
+	run_fini(run);
+	return good;
 }
 
 int feed_main(struct settings *s)
@@ -72,6 +98,7 @@ int feed_main(struct settings *s)
 	    open_feed(s, &feed, why, sizeof why) || feed_source_init(&source, feed, &pattern, &properties, s->count)) {
 		report_refused(COMMAND_FEED, s->json, why);
 	} else {
+		warn_of_unused(s);
 		properties.options.exchange = s->exchange;
 		status = publish(&run, s, &source) ? EXIT_GOOD : EXIT_MISSING;
 	}

@@ -1,4 +1,10 @@
-/* From a feed to messages to publish: a routing key and a template for each, made when it is first seen. */
+/*
+ * From a feed to messages to publish: a routing key and a template for each, made when it is first seen.
+ *
+ * With several publishers, each symbol belongs to one of them (the first to be seen to the first, the next to the
+ * second, and so on; what has no symbol to the first), so that a symbol's messages stay in order. A template is made
+ * only at the publisher that uses it.
+ */
 #ifndef HAREWIRE_COMMAND_FEED_SOURCE_H
 #define HAREWIRE_COMMAND_FEED_SOURCE_H
 
@@ -16,8 +22,9 @@ struct feed_source {
 	struct feed *feed;
 	struct pattern pattern;
 	struct properties *properties;
-	struct key_table templates; /* by what the routing key depends on */
-	struct key_table symbols;   /* seen so far */
+	struct key_table routes;  /* publisher and template, by what they depend on */
+	struct key_table symbols; /* seen so far: their publishers */
+	uint32_t keys;            /* routing keys seen so far */
 	struct pace pace;
 	uint64_t left; /* messages still to be published */
 };

@@ -1,3 +1,4 @@
+#include "control/command/option_check.h"
 #include "control/command/options.h"
 
 #define ALL          (COMMAND_PUBLISH | COMMAND_FEED | COMMAND_CONSUME)
@@ -7,7 +8,14 @@
 
 static const char *const drivers[] = {
 	[DRIVER_AUTO] = "auto", [DRIVER_AF_XDP] = "af_xdp", [DRIVER_DPDK] = "dpdk", [DRIVER_KERNEL] = "kernel", NULL};
+const char *driver_name(enum driver_choice driver)
+{
+	return drivers[driver];
+}
+
 static const char *const idles[] = {[IDLE_BACKOFF] = "backoff", [IDLE_SPIN] = "spin", NULL};
+static const char *const uses[] = {
+	[HAREWIRE_USE_AUTO] = "auto", [HAREWIRE_USE_ON] = "on", [HAREWIRE_USE_OFF] = "off", NULL};
 static const char *const formats[] = {[FORMAT_LINES] = "lines", [FORMAT_LEN32] = "len32", NULL};
 
 /* clang-format off */
@@ -37,24 +45,34 @@ const struct option options[] = {
 	{"device", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(device), "DEVICE",
 	 .help = "dpdk: the device to take, a PCI address such as 0000:3b:00.0 or a virtual device such as net_tap0,iface=hw0"},
 	{"address", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(address), "IP/PREFIX",
-	 .help = "dpdk: the IPv4 address that the device is to have, such as 10.1.2.3/24; nobody else may have it"},
+	 .help = "dpdk: take the device from the kernel and give it this IPv4 address, such as 10.1.2.3/24; nobody else may have it. "
+	 "Without: share the device and its address with the kernel, where the device can"},
 	{"gateway", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(gateway), "IP", .help = "dpdk: the way to brokers outside of that network"},
 	{"vlan", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(vlan), "N", .help = "dpdk: VLAN id; default: untagged", .min = 1, .max = 4094},
 	{"mtu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(mtu), "OCTETS",
 	 .help = "dpdk: the device's MTU; default: as it is", .min = 576, .max = 9600},
 	{"eal", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(eal), "ARGUMENTS",
 	 .help = "dpdk: more arguments for DPDK's EAL, separated by spaces; --eal=--no-huge does without hugepages"},
+	{"checksum-offload", 0, OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(checksum_offload), "auto|on|off",
+	 .help = "dpdk: let the device compute checksums; auto (default): where that does not cost its fast transmit path", .choices = uses},
+	{"tso", 0, OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(tso), "auto|on|off",
+	 .help = "dpdk: let the device cut segments; auto (default): where that does not cost its fast transmit path", .choices = uses},
+	{"telemetry", 0, OPTION_FLAG, SECTION_DRIVER, PUBLISHING, 0, AT(telemetry), NULL,
+	 .help = "dpdk: answer dpdk-telemetry.py with the figures of workers, connections and publishers"},
 	{"nic-queue", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(nic_queue), "N",
 	 .help = "NIC queue to serve; default: the driver's choice", .min = 0, .max = 4095},
-	{"cpu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(cpu), "N", .help = "pin the worker's thread to CPU N", .min = 0, .max = 4095},
+	{"cpu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(cpu), "N", .help = "pin the worker's thread to CPU N; of several workers: those that name no core", .min = 0, .max = 4095},
+	{"publishers", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(publishers), "N",
+	 .help = "connections, 1 to 256, spread over the workers in turn; each has a log of its own. publish: messages go to them in turn. "
+	 "feed: all messages of a symbol go to the same. Default: one for each worker", .min = 1, .max = PUBLISHERS_MAX},
 	{"inline", 0, OPTION_FLAG, SECTION_DRIVER, PUBLISHING, 0, AT(inline_worker), NULL,
 	 .help = "run the worker on the publishing thread instead of one of its own"},
 	{"idle", 0, OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(idle), "HOW",
 	 .help = "backoff (default: sleep up to 50 us when there is nothing to do) or spin (a core of its own)", .choices = idles},
 	{"log-bytes", 0, OPTION_BYTES, SECTION_DRIVER, PUBLISHING, 0, AT(log_bytes), "N[K|M|G]",
-	 .help = "memory for messages that are not confirmed yet, 64K to 64G. Default 16M", .min = 65536, .max = 64ull << 30},
+	 .help = "each publisher's memory for messages that are not confirmed yet, 64K to 64G. Default 16M", .min = 65536, .max = 64ull << 30},
 	{"max-messages", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(max_messages), "N",
-	 .help = "most messages not confirmed yet that memory is kept for. Default 65536", .min = 16, .max = 1u << 30},
+	 .help = "most messages not confirmed yet that each publisher keeps memory for. Default 65536", .min = 16, .max = 1u << 30},
 	/* where to */
 	{"exchange", 'e', OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(exchange), "NAME",
 	 .help = "publish: the exchange, which must exist or be declared; default: the default exchange, which routes by queue name. "
@@ -67,17 +85,17 @@ const struct option options[] = {
 	{"durable", 0, OPTION_FLAG, SECTION_COMMAND, ALL, 0, AT(durable), NULL, .help = "--queue is declared durable"},
 	{"auto-delete", 0, OPTION_FLAG, SECTION_COMMAND, ALL, 0, AT(auto_delete), NULL, .help = "--queue is declared auto-delete"},
 	{"arg", 0, OPTION_LIST, SECTION_COMMAND, ALL, 0, AT(queue_arguments), "NAME=VALUE",
-	 .help = "an argument of --queue, such as x-queue-type=quorum; may be repeated"},
+	 .help = "an argument of --queue, such as x-queue-type=quorum; may be repeated", .check = check_field},
 	{"passive", 0, OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(passive), NULL,
 	 .help = "only check that --queue and the exchange exist, whatever their properties"},
 	{"no-declare", 0, OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(no_declare), NULL,
 	 .help = "neither declare nor check --queue and the exchange"},
 	{"declare-exchange", 0, OPTION_LIST, SECTION_COMMAND, ALL, 0, AT(declare_exchanges), "NAME:TYPE[:durable]",
-	 .help = "declare an exchange; also :auto-delete, :internal, :passive. May be repeated"},
+	 .help = "declare an exchange; also :auto-delete, :internal, :passive. May be repeated", .check = check_exchange},
 	{"declare-queue", 0, OPTION_LIST, SECTION_COMMAND, ALL, 0, AT(declare_queues), "NAME[:durable]",
-	 .help = "declare a queue; also :auto-delete, :exclusive, :passive. May be repeated"},
+	 .help = "declare a queue; also :auto-delete, :exclusive, :passive. May be repeated", .check = check_queue},
 	{"bind", 0, OPTION_LIST, SECTION_COMMAND, ALL, 0, AT(bindings), "EXCHANGE:QUEUE[:KEY]",
-	 .help = "bind a queue to an exchange. May be repeated"},
+	 .help = "bind a queue to an exchange. May be repeated", .check = check_binding},
 	/* messages */
 	{"body", 'b', OPTION_TEXT, SECTION_COMMAND, COMMAND_PUBLISH, 0, AT(body), "TEXT", .help = "publish TEXT; default: standard input"},
 	{"file", 'f', OPTION_TEXT, SECTION_COMMAND, COMMAND_PUBLISH, 0, AT(file), "FILE", .help = "publish the contents of FILE"},
@@ -85,25 +103,27 @@ const struct option options[] = {
 	 .help = "one message per line of standard input or --file"},
 	{"size", 's', OPTION_BYTES, SECTION_COMMAND, COMMAND_PUBLISH, 0, AT(size), "N[K|M]",
 	 .help = "generate bodies of N octets that begin with the message's number. Default 256 with --count", .min = 0, .max = 1u << 30},
-	{"count", 'n', OPTION_NUMBER, SECTION_COMMAND, ALL, 0, AT(count), "N",
+	{"count", 'n', OPTION_NUMBER, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(count), "N",
+	 .help = "stop after N messages; 0: at once", .min = 0, .max = 1ull << 48},
+	{"count", 'n', OPTION_NUMBER, SECTION_COMMAND, PUBLISHING, 0, AT(count), "N",
 	 .help = "stop after N messages. publish: generate them, or repeat --body or --file N times; without N, --rate and --duration generate until a signal or the time is over", .min = 1, .max = 1ull << 48},
 	{"slots", 0, OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(slots), "LIST",
 	 .help = "what each message carries besides its body: none, or some of sequence, time, duplicate, message-id, timestamp, "
-	 "separated by commas. Default sequence,time,duplicate for feed and for generated messages, else none"},
+	 "separated by commas. Default sequence,time,duplicate for feed and for generated messages, else none", .check = check_slots},
 	{"content-type", 0, OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(content_type), "TYPE", .help = "property content-type"},
 	{"persistent", 'p', OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(persistent), NULL, .help = "delivery mode 2: survives a broker's restart"},
 	{"mandatory", 'm', OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(mandatory), NULL,
 	 .help = "messages that reach no queue come back and count as returned; adds the sequence slot"},
 	{"priority", 0, OPTION_NUMBER, SECTION_COMMAND, PUBLISHING, 0, AT(priority), "N", .help = "property priority, 0 to 255", .min = 0, .max = 255},
-	{"expiration", 0, OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(expiration), "MS", .help = "property expiration, in milliseconds"},
+	{"expiration", 0, OPTION_TEXT, SECTION_COMMAND, PUBLISHING, 0, AT(expiration), "MS", .help = "property expiration, in milliseconds", .check = check_milliseconds},
 	{"property", 'P', OPTION_LIST, SECTION_COMMAND, PUBLISHING, 0, AT(properties), "NAME=VALUE",
-	 .help = "another property: content-encoding, correlation-id, reply-to, type, user-id or app-id; may be repeated"},
+	 .help = "another property: content-encoding, correlation-id, reply-to, type, user-id or app-id; may be repeated", .check = check_property},
 	{"header", 'H', OPTION_LIST, SECTION_COMMAND, PUBLISHING, 0, AT(headers), "NAME=VALUE",
-	 .help = "an entry of the headers table; may be repeated"},
+	 .help = "an entry of the headers table; may be repeated", .check = check_field},
 	/* feed */
 	{"pattern", 0, OPTION_TEXT, SECTION_COMMAND, COMMAND_FEED, 0, AT(pattern), "PATTERN",
 	 .help = "routing keys, with the fields {feed} {type} {symbol} {channel}; a '.' in a value becomes '/', no value '-'. "
-	 "Default md.{feed}.{type}.{symbol}"},
+	 "Default md.{feed}.{type}.{symbol}", .check = check_pattern},
 	{"symbols", 0, OPTION_NUMBER, SECTION_COMMAND, COMMAND_FEED, 0, AT(symbols), "N",
 	 .help = "synthetic: how many symbols. Default 1000", .min = 1, .max = 1000000},
 	{"seed", 0, OPTION_NUMBER, SECTION_COMMAND, COMMAND_FEED, 0, AT(seed), "N",
@@ -114,7 +134,7 @@ const struct option options[] = {
 	{"rate", 'r', OPTION_REAL, SECTION_COMMAND, PUBLISHING, 0, AT(rate), "N|max",
 	 .help = "messages per second, by an absolute schedule; max (default): as fast as possible"},
 	{"confirm", 'c', OPTION_NUMBER, SECTION_COMMAND, PUBLISHING, 0, AT(confirm), "N",
-	 .help = "at most N messages without their confirm at any time; default: what the log holds", .min = 1, .max = 1u << 30},
+	 .help = "at most N messages without their confirm at any time, of all publishers together; default: what the logs hold", .min = 1, .max = 1u << 30},
 	{"duration", 0, OPTION_SECONDS, SECTION_COMMAND, ALL, 0, AT(duration_ns), "SECONDS", .help = "stop after so long", .min = 1, .max = YEAR_SECONDS},
 	{"timeout", 0, OPTION_SECONDS, SECTION_COMMAND, PUBLISHING, 0, AT(timeout_ns), "SECONDS",
 	 .help = "at the end, wait at most so long for outstanding confirms. Default 30", .min = 0, .max = YEAR_SECONDS},
@@ -123,7 +143,7 @@ const struct option options[] = {
 	 .help = "messages the broker may send ahead of their acks; 0: any number. Default 1000", .min = 0, .max = 65535},
 	{"auto-ack", 0, OPTION_FLAG, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(auto_ack), NULL, .help = "let the broker forget messages once sent"},
 	{"verify", 0, OPTION_FLAG, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(verify), NULL,
-	 .help = "fail (exit 1) on gaps, duplicates or disorder of the sequence slot, and on fewer messages than --count"},
+	 .help = "fail (exit 1) on gaps, duplicates or disorder of the sequence slot, and on fewer messages than --count, or none at all"},
 	{"from-first", 0, OPTION_FLAG, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(from_first), NULL,
 	 .help = "expect each publisher's numbers from the first one seen, not from 1"},
 	{"idle-timeout", 0, OPTION_SECONDS, SECTION_COMMAND, COMMAND_CONSUME, 0, AT(idle_timeout_ns), "SECONDS",

@@ -135,7 +135,10 @@ static int set_choice(const struct option *o, uint32_t *target, const char *valu
 int option_set(const struct option *o, struct settings *s, const char *value, char *why, size_t why_bytes)
 {
 	void *target = (char *)s + o->offset;
+	int code = o->check ? o->check(value, why, why_bytes) : 0;
 
+	if (code)
+		return code;
 	switch (o->kind) {
 	case OPTION_FLAG:
 		return set_flag(target, value, why, why_bytes);

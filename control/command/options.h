@@ -41,10 +41,15 @@ struct option {
 	const char *help;
 	uint64_t min, max;
 	const char *const *choices;
+	/* Of a text or of a list's entry, beyond its kind. 0, or HW_ERR_* with what is wrong; NULL: anything goes. */
+	int (*check)(const char *value, char *why, size_t why_bytes);
 };
 
 extern const struct option options[];
 extern const uint32_t option_count;
+
+/* As the library knows it. */
+const char *driver_name(enum driver_choice driver);
 
 /* By name, for that subcommand; NULL: there is none. */
 const struct option *option_find(const char *name, size_t name_len, enum subcommand command);

@@ -1,6 +1,5 @@
 #include "control/command/properties.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +30,7 @@ static const struct {
 	{"app-id", offsetof(struct harewire_template_options, app_id)},
 };
 
-static int parse_slots(const char *list, uint32_t *out, char *why, size_t why_bytes)
+int properties_read_slots(const char *list, uint32_t *out, char *why, size_t why_bytes)
 {
 	*out = 0;
 	while (*list) {
@@ -41,7 +40,7 @@ static int parse_slots(const char *list, uint32_t *out, char *why, size_t why_by
 			i++;
 		if (i == sizeof slots / sizeof slots[0]) {
 			snprintf(why, why_bytes,
-				 "--slots: '%.*s' is not one of none, sequence, time, duplicate, message-id, timestamp",
+				 "'%.*s' is not one of none, sequence, time, duplicate, message-id, timestamp",
 				 (int)len, list);
 			return HW_ERR_INVALID;
 		}
@@ -51,55 +50,41 @@ static int parse_slots(const char *list, uint32_t *out, char *why, size_t why_by
 	return 0;
 }
 
-static int set_property(struct properties *p, const char *pair, char *why, size_t why_bytes)
+int properties_read_property(struct harewire_template_options *options, const char *pair, char *why, size_t why_bytes)
 {
 	size_t len = strcspn(pair, "=");
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		if (pair[len] != '=' || strlen(texts[i].name) != len || memcmp(texts[i].name, pair, len) != 0)
 			continue;
-		*(const char **)((char *)&p->options + texts[i].offset) = pair + len + 1;
+		*(const char **)((char *)options + texts[i].offset) = pair + len + 1;
 		return 0;
 	}
 	snprintf(why, why_bytes,
-		 "--property: '%s' is not name=value with a name of content-encoding, correlation-id, reply-to, type, "
-		 "user-id, "
+		 "'%s' is not name=value with a name of content-encoding, correlation-id, reply-to, type, user-id, "
 		 "app-id",
 		 pair);
 	return HW_ERR_INVALID;
 }
 
-static bool is_decimal(const char *text)
-{
-	return *text && strspn(text, "0123456789") == strlen(text);
-}
-
 int properties_init(struct properties *p, const struct settings *s, uint32_t default_slots, char *why, size_t why_bytes)
 {
-	char reason[256] = "out of memory";
 	int code = 0;
 
 	memset(p, 0, sizeof *p);
 	harewire_template_options_init(&p->options);
 	p->options.slots = default_slots;
 	if (s->slots)
-		code = parse_slots(s->slots, &p->options.slots, why, why_bytes);
-	if (!code && s->expiration && !is_decimal(s->expiration)) {
-		snprintf(why, why_bytes, "--expiration: '%s' is not a whole number of milliseconds", s->expiration);
-		code = HW_ERR_INVALID;
-	}
+		code = properties_read_slots(s->slots, &p->options.slots, why, why_bytes);
 	for (uint32_t i = 0; i < s->properties.count && !code; i++)
-		code = set_property(p, s->properties.items[i], why, why_bytes);
-	if (code)
-		return code;
+		code = properties_read_property(&p->options, s->properties.items[i], why, why_bytes);
 	if (s->mandatory && !(p->options.slots & HAREWIRE_SLOT_MESSAGE_ID))
 		p->options.slots |= HAREWIRE_SLOT_SEQUENCE; /* a return is matched by it */
 
-	code = fields_parse(s->headers.items, s->headers.count, &p->headers, reason, sizeof reason);
-	if (code) {
-		snprintf(why, why_bytes, "--header: %s", reason);
+	if (!code)
+		code = fields_parse(s->headers.items, s->headers.count, &p->headers, why, why_bytes);
+	if (code)
 		return code;
-	}
 	p->header_count = s->headers.count;
 	p->options.headers = p->headers;
 	p->options.header_count = p->header_count;

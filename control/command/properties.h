@@ -14,9 +14,14 @@ struct properties {
 	uint32_t header_count;
 };
 
+/* A list of --slots as HAREWIRE_SLOT_* bits. 0, or HW_ERR_INVALID with what is wrong. */
+int properties_read_slots(const char *list, uint32_t *out, char *why, size_t why_bytes);
+/* A pair of --property, which must stay. The same. */
+int properties_read_property(struct harewire_template_options *options, const char *pair, char *why, size_t why_bytes);
+
 /*
- * Everything but exchange and routing key. `default_slots` are those where --slots does not say. 0, HW_ERR_NOMEM, or
- * HW_ERR_INVALID with a sentence that names the option.
+ * Everything but exchange and routing key. `default_slots` are those where --slots does not say. The settings' texts
+ * have been checked as they were read: 0 or HW_ERR_NOMEM.
  */
 int properties_init(struct properties *p, const struct settings *s, uint32_t default_slots, char *why,
 		    size_t why_bytes);

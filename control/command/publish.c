@@ -28,14 +28,17 @@ static int check(const struct settings *s, char *why, size_t why_bytes)
 	return clash ? HW_ERR_INVALID : 0;
 }
 
-static void prepare_template(struct run *run, struct properties *p, uint32_t *template_id)
+/* One template, at each publisher. */
+static void prepare_templates(struct run *run, struct properties *p, uint32_t *template_ids)
 {
 	const struct settings *s = run->settings;
 	const char *why = NULL;
+	int code = 0;
 
 	p->options.exchange = s->exchange && !s->queue ? s->exchange : "";
 	p->options.routing_key = s->queue ? s->queue : s->routing_key ? s->routing_key : "";
-	int code = harewire_template_prepare(run->publisher, &p->options, template_id, &why);
+	for (uint32_t i = 0; i < run->publisher_count && !code; i++)
+		code = harewire_template_prepare(run->publishers[i].handle, &p->options, &template_ids[i], &why);
 	if (code)
 		run_fail(run, code, "the message cannot be encoded: %s", why ? why : harewire_error_text(code));
 }
@@ -43,18 +46,17 @@ static void prepare_template(struct run *run, struct properties *p, uint32_t *te
 static bool publish(struct run *run, const struct settings *s, struct properties *properties,
 		    struct body_source *bodies)
 {
-	struct harewire_publisher_stats stats;
-	struct harewire_driver_info driver;
-
 	if (run_open(run, s)) {
 		bodies->run = run;
 		pace_init(&bodies->pace, s->rate, 0, run->ready_ns);
-		prepare_template(run, properties, &bodies->template_id);
+		prepare_templates(run, properties, bodies->template_ids);
 		run_publish(run, body_source_next, bodies);
 	}
-	run_close(run, &stats, &driver);
-	report_publish(&(struct publish_report){.run = run, .stats = &stats, .driver = &driver}, s);
-	return run_good(run);
+	run_close(run);
+	report_publish(&(struct publish_report){.run = run}, s);
+	bool good = run_good(run);
+	run_fini(run);
+	return good;
 }
 
 int publish_main(struct settings *s)

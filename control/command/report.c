@@ -2,9 +2,11 @@
 #include "control/command/report.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "control/command/command.h"
 #include "control/command/report_json.h"
+#include "control/command/report_sum.h"
 
 #define NS_PER_US 1000.0
 
@@ -12,39 +14,13 @@ static void print_latency(const char *name, const struct harewire_percentiles *p
 {
 	if (!p->count)
 		return;
-	fprintf(stderr, "  %-20s p50 %.1f  p90 %.1f  p99 %.1f", name, (double)p->p50_ns / NS_PER_US,
+	fprintf(stderr, "  %-21s p50 %.1f  p90 %.1f  p99 %.1f", name, (double)p->p50_ns / NS_PER_US,
 		(double)p->p90_ns / NS_PER_US, (double)p->p99_ns / NS_PER_US);
 	if (p->count >= REPORT_P999_SAMPLES)
 		fprintf(stderr, "  p99.9 %.1f", (double)p->p999_ns / NS_PER_US);
 	if (p->count >= REPORT_P9999_SAMPLES)
 		fprintf(stderr, "  p99.99 %.1f", (double)p->p9999_ns / NS_PER_US);
 	fprintf(stderr, "  max %.1f us\n", (double)p->max_ns / NS_PER_US);
-}
-
-struct harewire_percentiles report_percentiles(const struct histogram *h)
-{
-	return (struct harewire_percentiles){
-		.count = h->count,
-		.p50_ns = histogram_quantile(h, 0.5),
-		.p90_ns = histogram_quantile(h, 0.9),
-		.p99_ns = histogram_quantile(h, 0.99),
-		.p999_ns = histogram_quantile(h, 0.999),
-		.p9999_ns = histogram_quantile(h, 0.9999),
-		.max_ns = h->max,
-	};
-}
-
-double report_publish_seconds(const struct run *run)
-{
-	return run->ready && run->end_ns > run->ready_ns ? (double)(run->end_ns - run->ready_ns) / 1e9 : 0;
-}
-
-/* While messages were being published: the wait for the last confirms is not part of the rate. */
-double report_publish_rate(const struct run *run)
-{
-	if (run->last_publish_ns <= run->ready_ns || run->accepted < 2)
-		return 0;
-	return (double)run->accepted / ((double)(run->last_publish_ns - run->ready_ns) / 1e9);
 }
 
 static void print_feed(const struct publish_report *r)
@@ -65,32 +41,88 @@ static void print_feed(const struct publish_report *r)
 	fprintf(stderr, "%s\n", f->truncated ? "; the capture's last packet is cut short" : "");
 }
 
+/* Which driver a worker uses, and what it does for us. */
+static void print_driver(const struct harewire_driver_info *d)
+{
+	fprintf(stderr, "%s%s%s%s%s%s", d->driver[0] ? d->driver : "none", d->mode[0] ? " (" : "", d->mode,
+		d->mode[0] ? ")" : "", d->device[0] ? " on " : "", d->device);
+	if (report_has_queue(d))
+		fprintf(stderr, " queue %u", d->queue);
+	if (d->driver[0] && d->cpu >= 0)
+		fprintf(stderr, ", CPU %d", d->cpu);
+	if (d->steering[0])
+		fprintf(stderr, ", steering: %s", d->steering);
+	if (d->offloads[0])
+		fprintf(stderr, ", offloads: %s", d->offloads);
+}
+
+static void print_workers(const struct run *run)
+{
+	const char *mode = run->settings->inline_worker ? ", inline" : "", *said = "";
+
+	for (uint32_t i = 0; i < run->worker_count; i++) {
+		const struct harewire_driver_info *d = &run->drivers[i];
+		fputs(i ? "            " : "driver      ", stderr);
+		if (run->worker_count > 1)
+			fprintf(stderr, "worker %u: ", i);
+		print_driver(d);
+		fprintf(stderr, "%s\n", mode);
+		if (run->worker_count > 1 && d->driver[0])
+			fprintf(stderr, "            publishers %u, packets %llu sent, %llu received\n", d->publishers,
+				(unsigned long long)d->packets_sent, (unsigned long long)d->packets_received);
+		if (d->reason[0] && strcmp(d->reason, said) != 0)
+			fprintf(stderr, "            %s\n", d->reason);
+		said = d->reason;
+	}
+}
+
+static void print_publishers(const struct run *run)
+{
+	for (uint32_t i = 0; run->publisher_count > 1 && i < run->publisher_count; i++) {
+		const struct run_publisher *p = &run->publishers[i];
+		const struct tally *t = &p->tally;
+		fprintf(stderr,
+			"  publisher %-3u worker %u: accepted %llu  confirmed %llu  nacked %llu  returned %llu  "
+			"unconfirmed "
+			"%llu  retransmits %llu\n",
+			i + 1, p->worker, (unsigned long long)t->accepted, (unsigned long long)t->confirmed,
+			(unsigned long long)t->nacked, (unsigned long long)t->returned,
+			(unsigned long long)t->unconfirmed, (unsigned long long)p->stats.retransmits);
+	}
+}
+
+static void print_latencies(const struct run *run, const struct harewire_publisher_stats *stats)
+{
+	struct harewire_percentiles slip = report_percentiles(&run->schedule.slip),
+				    due = report_percentiles(&run->schedule.due_to_confirm);
+	bool several = run->publisher_count > 1;
+
+	print_latency(several ? "call-to-wire <=" : "call-to-wire", &stats->call_to_wire);
+	print_latency(several ? "publish-to-confirm <=" : "publish-to-confirm", &stats->publish_to_confirm);
+	print_latency("schedule slip", &slip);
+	print_latency("due-to-confirm", &due);
+}
+
 static void print_publish(const struct publish_report *r)
 {
 	const struct run *run = r->run;
-	const struct harewire_driver_info *d = r->driver;
+	const struct tally *t = &run->total;
+	struct harewire_driver_info drivers = report_sum_drivers(run);
+	struct harewire_publisher_stats stats = report_sum_stats(run);
 
-	fprintf(stderr, "driver      %s%s%s%s%s%s%s\n", d->driver[0] ? d->driver : "none", d->mode[0] ? " (" : "",
-		d->mode, d->mode[0] ? ")" : "", d->device[0] ? " on " : "", d->device,
-		run->settings->inline_worker ? ", inline" : "");
-	if (d->reason[0])
-		fprintf(stderr, "            %s\n", d->reason);
+	print_workers(run);
 	if (r->feed)
 		print_feed(r);
-	fprintf(stderr, "published   %llu in %.3f s, %.0f messages/s\n", (unsigned long long)run->accepted,
-		report_publish_seconds(run), report_publish_rate(run));
+	fprintf(stderr, "published   %llu in %.3f s, accepted at %.0f messages/s\n", (unsigned long long)t->accepted,
+		report_publish_seconds(run), report_acceptance_rate(run));
 	fprintf(stderr, "confirmed   %llu   nacked %llu   returned %llu   unconfirmed %llu\n",
-		(unsigned long long)run->confirmed, (unsigned long long)run->nacked, (unsigned long long)run->returned,
-		(unsigned long long)run->unconfirmed);
+		(unsigned long long)t->confirmed, (unsigned long long)t->nacked, (unsigned long long)t->returned,
+		(unsigned long long)t->unconfirmed);
+	print_publishers(run);
 	fprintf(stderr, "packets     %llu sent, %llu received, %llu retransmitted segments\n",
-		(unsigned long long)d->packets_sent, (unsigned long long)d->packets_received,
-		(unsigned long long)r->stats->retransmits);
-	struct harewire_percentiles slip = report_percentiles(&run->slip),
-				    due = report_percentiles(&run->due_to_confirm);
-	print_latency("call-to-wire", &r->stats->call_to_wire);
-	print_latency("publish-to-confirm", &r->stats->publish_to_confirm);
-	print_latency("schedule slip", &slip);
-	print_latency("due-to-confirm", &due);
+		(unsigned long long)drivers.packets_sent, (unsigned long long)drivers.packets_received,
+		(unsigned long long)stats.retransmits);
+	print_latencies(run, &stats);
 }
 
 void report_refused(enum subcommand command, bool as_json, const char *why)
@@ -106,40 +138,61 @@ void report_refused(enum subcommand command, bool as_json, const char *why)
 void report_publish(const struct publish_report *report, const struct settings *settings)
 {
 	const struct run *run = report->run;
+	const struct tally *t = &run->total;
 
 	if (run->ready && !settings->quiet && !settings->json)
 		print_publish(report);
 	if (run->code)
 		complain("%s", run->text);
-	if (run->returned)
-		complain("%llu returned: %s", (unsigned long long)run->returned, run->return_text);
-	if (run->nacked || run->unconfirmed)
+	if (t->returned)
+		complain("%llu returned: %s", (unsigned long long)t->returned, run->return_text);
+	if (t->nacked || t->unconfirmed)
 		complain("%llu nacked by the broker, %llu unconfirmed (may or may not have arrived)",
-			 (unsigned long long)run->nacked, (unsigned long long)run->unconfirmed);
+			 (unsigned long long)t->nacked, (unsigned long long)t->unconfirmed);
 	if (settings->json)
 		report_publish_json(report);
 }
 
+static void print_sequence(const struct verify_report *v)
+{
+	fprintf(stderr, "gaps %llu   duplicates %llu   disorder %llu", (unsigned long long)v->gaps,
+		(unsigned long long)v->duplicates, (unsigned long long)v->disorder);
+}
+
+/* Each publisher's numbers, where there are several. */
+static void print_epochs(const struct verify *verify)
+{
+	for (uint32_t i = 0; verify->count > 1 && i < verify->count; i++) {
+		struct verify_report v;
+		verify_summarize_epoch(&verify->epochs[i], &v);
+		fprintf(stderr, "  epoch %-10u  received %llu   ", verify->epochs[i].epoch,
+			(unsigned long long)v.received);
+		print_sequence(&v);
+		fprintf(stderr, "   last number %llu\n", (unsigned long long)verify->epochs[i].highest);
+	}
+}
+
 static void print_consume(const struct consume_report *r)
 {
-	const struct verify_report *v = r->verify;
+	const struct verify_report *v = r->sum;
 	double seconds = (double)r->span_ns / 1e9;
 
 	fprintf(stderr, "received    %llu from %s, %llu octets in %.3f s", (unsigned long long)v->received, r->queue,
 		(unsigned long long)r->bytes, seconds);
 	if (v->received > 1 && seconds > 0)
 		fprintf(stderr, ", %.0f messages/s", (double)(v->received - 1) / seconds);
-	fprintf(stderr,
-		"\nsequence    gaps %llu   duplicates %llu   disorder %llu   redelivered %llu   publishers %llu\n",
-		(unsigned long long)v->gaps, (unsigned long long)v->duplicates, (unsigned long long)v->disorder,
-		(unsigned long long)r->redelivered, (unsigned long long)v->epochs);
+	fputs("\nsequence    ", stderr);
+	print_sequence(v);
+	fprintf(stderr, "   redelivered %llu   publishers %llu\n", (unsigned long long)r->redelivered,
+		(unsigned long long)v->epochs);
+	print_epochs(r->verify);
 	struct harewire_percentiles latency = report_percentiles(r->latency_ns);
 	print_latency("publish-to-deliver", &latency);
 }
 
 void report_consume(const struct consume_report *report, const struct settings *settings)
 {
-	const struct verify_report *v = report->verify;
+	const struct verify_report *v = report->sum;
 
 	if (!settings->quiet && !settings->json && !(report->code && !v->received))
 		print_consume(report);
@@ -152,6 +205,9 @@ void report_consume(const struct consume_report *report, const struct settings *
 			 (unsigned long long)v->disorder, (unsigned long long)v->unjudged);
 	if (report->verified && v->unsequenced)
 		complain("%llu without a sequence slot: could not be verified", (unsigned long long)v->unsequenced);
+	if (report->verified && v->epochs_refused)
+		complain("%llu of further publishers than the %u that can be followed: could not be verified",
+			 (unsigned long long)v->epochs_refused, VERIFY_EPOCHS_MAX);
 	if (settings->json)
 		report_consume_json(report);
 }

@@ -10,16 +10,15 @@
 #include "control/session/verify.h"
 
 struct publish_report {
-	const struct run *run;
-	const struct harewire_publisher_stats *stats;
-	const struct harewire_driver_info *driver;
+	const struct run *run;           /* closed */
 	const struct feed_figures *feed; /* NULL: not a feed */
 	uint64_t feed_keys, feed_symbols;
 };
 
 struct consume_report {
 	const char *queue;
-	const struct verify_report *verify;
+	const struct verify *verify;
+	const struct verify_report *sum;    /* of all its publishers */
 	const struct histogram *latency_ns; /* from the send-time slot */
 	uint64_t redelivered, bytes;
 	uint64_t span_ns; /* from the first message to the last */

@@ -3,6 +3,7 @@
 #include <json-c/json.h>
 #include <stdio.h>
 
+#include "control/command/report_sum.h"
 #include "dataplane/base/error.h"
 
 typedef struct json_object json;
@@ -48,15 +49,38 @@ static void add_percentiles(json *parent, const char *name, const struct harewir
 	add_us(o, "max", p->max_ns);
 }
 
-static void add_driver(json *parent, const struct harewire_driver_info *d)
+static json *add_object(json *parent, const char *name)
 {
 	json *o = json_object_new_object();
 
-	json_object_object_add(parent, "driver", o);
+	json_object_object_add(parent, name, o);
+	return o;
+}
+
+static json *append_object(json *array)
+{
+	json *o = json_object_new_object();
+
+	json_object_array_add(array, o);
+	return o;
+}
+
+static json *add_array(json *parent, const char *name)
+{
+	json *o = json_object_new_array();
+
+	json_object_object_add(parent, name, o);
+	return o;
+}
+
+static void describe_driver(json *o, const struct harewire_driver_info *d)
+{
 	add_text(o, "name", d->driver);
 	add_text(o, "mode", d->mode);
 	add_text(o, "reason", d->reason);
 	add_text(o, "device", d->device);
+	add_text(o, "steering", d->steering);
+	add_text(o, "offloads", d->offloads);
 	add_count(o, "packets_sent", d->packets_sent);
 	add_count(o, "packets_received", d->packets_received);
 	add_count(o, "packets_dropped", d->packets_dropped);
@@ -64,21 +88,81 @@ static void add_driver(json *parent, const struct harewire_driver_info *d)
 	add_us(o, "longest_gap_us", d->longest_gap_ns);
 }
 
-static void add_tcp(json *parent, const struct harewire_publisher_stats *s)
+/* What is one worker's only. */
+static void describe_place(json *o, const struct harewire_driver_info *d)
 {
-	json *o = json_object_new_object();
+	if (report_has_queue(d))
+		add_count(o, "queue", d->queue);
+	if (d->driver[0] && d->cpu >= 0)
+		add_count(o, "cpu", (uint64_t)d->cpu);
+}
 
-	json_object_object_add(parent, "tcp", o);
-	add_text(o, "state", s->tcp_state);
-	add_us(o, "srtt_us", s->srtt_ns);
+static void add_workers(json *parent, const struct run *run)
+{
+	struct harewire_driver_info sum = report_sum_drivers(run);
+	json *o = add_object(parent, "driver");
+
+	describe_driver(o, &sum);
+	if (run->worker_count < 2) {
+		describe_place(o, &sum);
+		return;
+	}
+	json *workers = add_array(parent, "workers");
+	for (uint32_t i = 0; i < run->worker_count; i++) {
+		const struct harewire_driver_info *d = &run->drivers[i];
+		o = append_object(workers);
+		add_count(o, "worker", i);
+		add_count(o, "publishers", d->publishers);
+		describe_driver(o, d);
+		describe_place(o, d);
+	}
+}
+
+static void add_tcp(json *parent, const struct harewire_publisher_stats *s, bool one)
+{
+	json *o = add_object(parent, "tcp");
+
 	add_count(o, "retransmits", s->retransmits);
 	add_count(o, "rto_fired", s->rto_fired);
 	add_count(o, "octets_sent", s->octets_sent);
 	add_count(o, "segments_sent", s->segments_sent);
 	add_count(o, "segments_received", s->segments_received);
+	if (!one)
+		return;
+	add_text(o, "state", s->tcp_state);
+	add_us(o, "srtt_us", s->srtt_ns);
 	add_count(o, "cwnd", s->cwnd);
 	add_count(o, "peer_window", s->peer_window);
 	add_count(o, "mss", s->mss);
+}
+
+static void add_tally(json *o, const struct tally *t)
+{
+	add_count(o, "accepted", t->accepted);
+	add_count(o, "confirmed", t->confirmed);
+	add_count(o, "nacked", t->nacked);
+	add_count(o, "returned", t->returned);
+	add_count(o, "unconfirmed", t->unconfirmed);
+	add_count(o, "blocked", t->blocked);
+	add_count(o, "waits_for_log", t->waits_for_log);
+}
+
+static void add_publishers(json *parent, const struct run *run)
+{
+	if (run->publisher_count < 2 || !run->publishers)
+		return;
+	json *publishers = add_array(parent, "publishers");
+	for (uint32_t i = 0; i < run->publisher_count; i++) {
+		const struct run_publisher *p = &run->publishers[i];
+		json *o = append_object(publishers);
+		add_count(o, "publisher", i + 1);
+		add_count(o, "worker", p->worker);
+		add_count(o, "epoch", p->epoch);
+		add_tally(o, &p->tally);
+		add_tcp(o, &p->stats, true);
+		add_percentiles(o, "call_to_wire", &p->stats.call_to_wire);
+		add_percentiles(o, "publish_to_confirm", &p->stats.publish_to_confirm);
+	}
 }
 
 static void add_feed(json *parent, const struct publish_report *r)
@@ -131,43 +215,72 @@ void report_refused_json(const char *command, const char *why)
 	print_and_free(o);
 }
 
+static void add_latencies(json *o, const struct run *run, const struct harewire_publisher_stats *stats)
+{
+	struct harewire_percentiles slip = report_percentiles(&run->schedule.slip),
+				    due = report_percentiles(&run->schedule.due_to_confirm);
+	bool several = run->publisher_count > 1;
+
+	add_percentiles(o, several ? "call_to_wire_at_most" : "call_to_wire", &stats->call_to_wire);
+	add_percentiles(o, several ? "publish_to_confirm_at_most" : "publish_to_confirm", &stats->publish_to_confirm);
+	add_percentiles(o, "schedule_slip", &slip);
+	add_percentiles(o, "due_to_confirm", &due);
+}
+
 void report_publish_json(const struct publish_report *r)
 {
 	const struct run *run = r->run;
-	struct harewire_percentiles slip = report_percentiles(&run->slip),
-				    due = report_percentiles(&run->due_to_confirm);
+	struct harewire_publisher_stats stats = report_sum_stats(run);
 	json *o = json_object_new_object();
 
 	add_text(o, "command", run->settings->command == COMMAND_FEED ? "feed" : "publish");
 	json_object_object_add(o, "ok", json_object_new_boolean(run_good(run)));
 	if (run->code)
 		add_error(o, run->code, run->text);
-	add_count(o, "accepted", run->accepted);
-	add_count(o, "confirmed", run->confirmed);
-	add_count(o, "nacked", run->nacked);
-	add_count(o, "returned", run->returned);
-	if (run->returned)
+	add_tally(o, &run->total);
+	if (run->total.returned)
 		add_text(o, "returned_reason", run->return_text);
-	add_count(o, "unconfirmed", run->unconfirmed);
-	add_count(o, "blocked", run->blocked);
-	add_count(o, "waits_for_log", run->waits_for_log);
 	json_object_object_add(o, "stopped", json_object_new_boolean(run->stopped));
 	add_real(o, "seconds", report_publish_seconds(run), "%.6f");
-	add_real(o, "rate", report_publish_rate(run), "%.1f");
-	add_driver(o, r->driver);
-	add_tcp(o, r->stats);
-	add_percentiles(o, "call_to_wire", &r->stats->call_to_wire);
-	add_percentiles(o, "publish_to_confirm", &r->stats->publish_to_confirm);
-	add_percentiles(o, "schedule_slip", &slip);
-	add_percentiles(o, "due_to_confirm", &due);
+	add_real(o, "acceptance_rate", report_acceptance_rate(run), "%.1f");
+	add_workers(o, run);
+	add_tcp(o, &stats, run->publisher_count == 1);
+	add_publishers(o, run);
+	add_latencies(o, run, &stats);
 	if (r->feed)
 		add_feed(o, r);
 	print_and_free(o);
 }
 
+static void add_verdict(json *o, const struct verify_report *v)
+{
+	add_count(o, "received", v->received);
+	add_count(o, "gaps", v->gaps);
+	add_count(o, "duplicates", v->duplicates);
+	add_count(o, "duplicates_redelivered", v->duplicates_redelivered);
+	add_count(o, "duplicates_flagged", v->duplicates_flagged);
+	add_count(o, "disorder", v->disorder);
+	add_count(o, "unjudged", v->unjudged);
+}
+
+static void add_epochs(json *parent, const struct verify *verify)
+{
+	json *epochs = add_array(parent, "epochs");
+
+	for (uint32_t i = 0; i < verify->count; i++) {
+		const struct verify_epoch *e = &verify->epochs[i];
+		struct verify_report v;
+		json *o = append_object(epochs);
+		verify_summarize_epoch(e, &v);
+		add_count(o, "epoch", e->epoch);
+		add_verdict(o, &v);
+		add_count(o, "last_number", e->highest);
+	}
+}
+
 void report_consume_json(const struct consume_report *r)
 {
-	const struct verify_report *v = r->verify;
+	const struct verify_report *v = r->sum;
 	struct harewire_percentiles latency = report_percentiles(r->latency_ns);
 	double seconds = (double)r->span_ns / 1e9;
 	json *o = json_object_new_object();
@@ -176,16 +289,11 @@ void report_consume_json(const struct consume_report *r)
 	json_object_object_add(o, "ok", json_object_new_boolean(r->good));
 	if (r->code)
 		add_error(o, r->code, r->text);
-	add_count(o, "received", v->received);
-	add_count(o, "gaps", v->gaps);
-	add_count(o, "duplicates", v->duplicates);
-	add_count(o, "duplicates_redelivered", v->duplicates_redelivered);
-	add_count(o, "duplicates_flagged", v->duplicates_flagged);
-	add_count(o, "disorder", v->disorder);
-	add_count(o, "unjudged", v->unjudged);
+	add_verdict(o, v);
 	add_count(o, "unsequenced", v->unsequenced);
 	add_count(o, "redelivered", r->redelivered);
 	add_count(o, "publishers", v->epochs);
+	add_epochs(o, r->verify);
 	add_count(o, "bytes", r->bytes);
 	add_real(o, "seconds", seconds, "%.6f");
 	add_real(o, "rate", v->received > 1 && seconds > 0 ? (double)(v->received - 1) / seconds : 0, "%.1f");

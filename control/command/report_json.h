@@ -12,8 +12,4 @@ void report_refused_json(const char *command, const char *why);
 void report_publish_json(const struct publish_report *report);
 void report_consume_json(const struct consume_report *report);
 
-struct harewire_percentiles report_percentiles(const struct histogram *h);
-double report_publish_seconds(const struct run *run);
-double report_publish_rate(const struct run *run);
-
 #endif

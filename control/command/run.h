@@ -2,8 +2,11 @@
  * Publishing from start to end, the same for every source of messages: connect, wait for READY, publish at the source's
  * pace with the log's back-pressure, wait for the outcomes, close.
  *
- * Waiting never blocks: in inline mode every wait is a turn of the worker; otherwise a short sleep, or none with --idle
- * spin.
+ *     engine.h      the library and its workers          publishers.h   the connections and what becomes of messages
+ *     schedule.h    due times and how late               run.h          the run that holds them together
+ *
+ * Waiting never blocks: in inline mode every wait is a turn of the workers; otherwise a short sleep, or none with
+ * --idle spin.
  */
 #ifndef HAREWIRE_COMMAND_RUN_H
 #define HAREWIRE_COMMAND_RUN_H
@@ -12,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/command/schedule.h"
 #include "control/command/settings.h"
-#include "dataplane/base/histogram.h"
 #include "dataplane/harewire.h"
 
 #define RUN_TEXT_MAX 512u
@@ -27,48 +30,75 @@ enum source_result {
 };
 
 struct run_message {
+	uint32_t publisher; /* its index */
 	uint32_t template_id;
 	const void *body; /* valid until the source is asked again */
 	size_t len;
 	uint64_t due_ns; /* CLOCK_MONOTONIC; 0: at once */
 };
 
+/* Messages and what became of them, from events. */
+struct tally {
+	uint64_t accepted, confirmed, nacked, returned, unconfirmed;
+	uint64_t blocked;       /* times */
+	uint64_t waits_for_log; /* messages that had to wait because the log was full */
+};
+
+static inline uint64_t tally_in_flight(const struct tally *t)
+{
+	return t->accepted - t->confirmed - t->nacked - t->returned - t->unconfirmed;
+}
+
+/* One of the run's connections. */
+struct run_publisher {
+	struct harewire_publisher *handle;
+	uint32_t worker;
+	bool ready, closing, ended;
+	bool blocked; /* now */
+	struct tally tally;
+	/* once the run is closed */
+	struct harewire_publisher_stats stats;
+	uint32_t epoch;
+};
+
 struct run {
 	const struct settings *settings;
 	struct harewire *hw;
-	struct harewire_publisher *publisher;
+	struct run_publisher *publishers;
+	uint32_t publisher_count;
+	uint32_t ready_count, blocked_count; /* publishers that are, now */
+	uint32_t next_polled;                /* the publisher whose events are looked at next */
 	/* how it stands */
-	bool ready, ended;
+	bool ready;    /* all publishers have been */
 	bool stopped;  /* by an interrupt or --duration */
 	bool finished; /* every message of the source has been accepted */
 	int code;      /* of the first failure; 0: none */
 	char text[RUN_TEXT_MAX];
 	char return_text[RUN_TEXT_MAX]; /* why the first returned message came back */
-	/* outcomes, from events */
-	uint64_t accepted, confirmed, nacked, returned, unconfirmed, blocked;
-	uint64_t waits_for_log; /* messages that had to wait because the log was full */
+	struct tally total;             /* of all publishers */
 	/* time: CLOCK_MONOTONIC */
 	uint64_t created_ns, ready_ns, last_publish_ns, end_ns;
 	uint64_t deadline_ns; /* of --duration */
-	/* paced runs: how late messages were published, and from due to the sight of the confirm */
-	struct histogram slip, due_to_confirm;
-	uint64_t *due_ns; /* by message id, modulo */
-	uint64_t due_mask;
+	struct schedule schedule;
 	/* the live line */
 	uint64_t shown_ns, shown_confirmed;
 	bool line_open;
+	/* once the run is closed: by worker */
+	struct harewire_driver_info drivers[HAREWIRE_WORKERS_MAX];
+	uint32_t worker_count;
 };
 
-/* Connects and declares, and waits for READY. False when it failed: code and text say why; run_close it all the same.
- */
+/* Connects and declares, and waits until every publisher is READY. False when it failed: code and text say why;
+ * run_close it all the same. */
 bool run_open(struct run *run, const struct settings *settings);
 
 /* Publishes all of the source. */
 void run_publish(struct run *run, enum source_result (*next)(void *source, struct run_message *message), void *source);
 
-/* Waits for outcomes, closes the connection and frees everything but the figures; `publisher_stats` etc. are taken
- * before. */
-void run_close(struct run *run, struct harewire_publisher_stats *stats, struct harewire_driver_info *driver);
+/* Waits for outcomes, closes the connections, takes the last figures and frees everything but them. */
+void run_close(struct run *run);
+/* Frees the figures. */
+void run_fini(struct run *run);
 
 /* Records the first failure. */
 void run_fail(struct run *run, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -76,9 +106,9 @@ void run_fail(struct run *run, int code, const char *format, ...) __attribute__(
 /* Every message has been accepted and confirmed, and nothing failed. */
 bool run_good(const struct run *run);
 
-static inline uint64_t run_in_flight(const struct run *run)
-{
-	return run->accepted - run->confirmed - run->nacked - run->returned - run->unconfirmed;
-}
+/* One step of waiting, not longer than until due_ns (0: whatever comes first). Takes what has happened. */
+void run_wait(struct run *run, uint64_t due_ns);
+/* An interrupt, the end of --duration, or a failure. */
+bool run_should_stop(struct run *run);
 
 #endif

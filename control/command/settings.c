@@ -19,6 +19,7 @@ void settings_init(struct settings *s, enum subcommand command)
 		.connect_timeout_ns = 10 * NS_PER_S,
 		.nic_queue = SETTING_UNSET,
 		.cpu = SETTING_UNSET,
+		.publishers = SETTING_UNSET,
 		.size = SETTING_UNSET,
 		.count = SETTING_UNSET,
 		.priority = SETTING_UNSET,
@@ -29,7 +30,8 @@ void settings_init(struct settings *s, enum subcommand command)
 		.timeout_ns = 30 * NS_PER_S,
 		.idle_timeout_ns = SETTING_UNSET,
 		.pattern = PATTERN_DEFAULT,
-		.symbols = 1000,
+		.symbols = SETTING_UNSET,
+		.seed = SETTING_UNSET,
 		.prefetch = 1000,
 	};
 }
@@ -42,6 +44,7 @@ void settings_fini(struct settings *s)
 	free(s->queue_arguments.items);
 	free(s->properties.items);
 	free(s->headers.items);
+	free(s->workers);
 	declarations_fini(&s->topology);
 }
 

@@ -20,6 +20,8 @@ enum driver_choice { DRIVER_AUTO, DRIVER_AF_XDP, DRIVER_DPDK, DRIVER_KERNEL };
 enum idle_choice { IDLE_BACKOFF, IDLE_SPIN };
 enum output_format { FORMAT_LINES, FORMAT_LEN32 };
 
+#define PUBLISHERS_MAX 256u
+
 /* Strings that stay put; the list owns the array only. */
 struct text_list {
 	const char **items;
@@ -36,7 +38,13 @@ struct settings {
 	const char *interface;
 	const char *device, *address, *gateway, *eal;
 	uint64_t nic_queue, cpu, vlan, mtu;
-	bool inline_worker;
+	uint32_t checksum_offload, tso; /* enum harewire_use */
+	bool inline_worker, telemetry;
+	/* The table `workers` of the config file; none: one worker, made of the above. What an entry leaves out (NULL,
+	 * 0, -1) is taken from the above too. */
+	struct harewire_worker_options *workers;
+	uint32_t worker_count;
+	uint64_t publishers; /* unset: one for each worker */
 	uint64_t log_bytes, max_messages;
 	/* declarations: as given, and what they become */
 	struct text_list declare_exchanges, declare_queues, bindings;

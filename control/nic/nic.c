@@ -6,10 +6,10 @@
 #include <sys/random.h>
 
 #include "control/nic/arp_cache.h"
+#include "control/nic/strays.h"
 #include "dataplane/base/error.h"
 #include "dataplane/net/arp.h"
 #include "dataplane/net/ethernet.h"
-#include "dataplane/net/icmp.h"
 
 #define WORKERS_MAX        16u
 #define FRAME_BYTES_MIN    60u           /* Ethernet's minimum, without its checksum */
@@ -22,13 +22,19 @@
 
 static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
+struct nic_worker {
+	struct side_channel *side;
+	uint32_t queue;
+};
+
 struct nic {
 	struct nic_address address;
 	const struct driver *driver;
 	uint8_t mac[6];
 	struct arp_cache neighbours;
-	struct side_channel *workers[WORKERS_MAX];
+	struct nic_worker workers[WORKERS_MAX];
 	uint32_t worker_count;
+	struct strays strays;
 	bool link_up;
 	uint64_t link_due_ns;
 	uint32_t announcements_left;
@@ -61,7 +67,7 @@ static void send_request(struct nic *nic, const uint8_t destination[6], uint32_t
 {
 	uint8_t arp[ARP_BYTES];
 	arp_build_request(arp, nic->mac, nic->address.ip, target_ip);
-	send(nic, nic->workers[0], destination, ETHERTYPE_ARP, arp, sizeof arp);
+	send(nic, nic->workers[0].side, destination, ETHERTYPE_ARP, arp, sizeof arp);
 }
 
 /* A request for our own address (RFC 5227, 2.3): switches and neighbours learn where it is now. */
@@ -110,25 +116,29 @@ static void take_arp(struct nic *nic, struct side_channel *worker, const struct 
 	}
 }
 
-static void take_ping(struct nic *nic, struct side_channel *worker, const struct ethernet_frame *frame)
+/* An IPv4 packet to our link address that is for no connection of its worker's. */
+static void take_ipv4(struct nic *nic, const struct nic_worker *worker, const struct ethernet_frame *frame,
+		      uint64_t now_ns, const struct nic_events *events)
 {
 	uint8_t reply[SIDE_FRAME_BYTES];
-	bool to_us = memcmp(frame->destination, nic->mac, 6) == 0;
-	size_t len = to_us ? icmp_build_echo_reply(reply, frame->payload, frame->payload_len, nic->address.ip) : 0;
+	if (memcmp(frame->destination, nic->mac, 6) != 0)
+		return;
+	size_t len =
+		strays_answer(&nic->strays, reply, frame->payload, frame->payload_len, worker->queue, now_ns, events);
 	if (len)
-		send(nic, worker, frame->source, ETHERTYPE_IPV4, reply, len);
+		send(nic, worker->side, frame->source, ETHERTYPE_IPV4, reply, len);
 }
 
-static void take_frame(struct nic *nic, struct side_channel *worker, const struct side_frame *f, uint64_t now_ns,
+static void take_frame(struct nic *nic, const struct nic_worker *worker, const struct side_frame *f, uint64_t now_ns,
 		       const struct nic_events *events)
 {
 	struct ethernet_frame frame;
 	if (ethernet_parse(f->octets, f->len, &frame) || frame.vlan != nic->address.vlan)
 		return;
 	if (frame.type == ETHERTYPE_ARP)
-		take_arp(nic, worker, &frame, now_ns, events);
+		take_arp(nic, worker->side, &frame, now_ns, events);
 	else if (frame.type == ETHERTYPE_IPV4)
-		take_ping(nic, worker, &frame);
+		take_ipv4(nic, worker, &frame, now_ns, events);
 }
 
 /* ---- the step ---- */
@@ -170,9 +180,10 @@ void nic_step(struct nic *nic, uint64_t now_ns, const struct nic_events *events)
 {
 	const struct side_frame *frame;
 	for (uint32_t i = 0; i < nic->worker_count; i++) {
-		for (uint32_t n = 0; n < SIDE_RING && (frame = spsc_peek(&nic->workers[i]->from_wire)) != NULL; n++) {
-			take_frame(nic, nic->workers[i], frame, now_ns, events);
-			spsc_pop(&nic->workers[i]->from_wire);
+		struct spsc *from_wire = &nic->workers[i].side->from_wire;
+		for (uint32_t n = 0; n < SIDE_RING && (frame = spsc_peek(from_wire)) != NULL; n++) {
+			take_frame(nic, &nic->workers[i], frame, now_ns, events);
+			spsc_pop(from_wire);
 		}
 	}
 	watch_link(nic, now_ns, events);
@@ -266,12 +277,13 @@ int nic_create(const struct nic_address *address, const struct driver *driver, s
 		return HW_ERR_NOMEM;
 	nic->address = *address;
 	nic->driver = driver;
+	nic->strays.our_ip = address->ip;
 	memcpy(nic->mac, driver->info.mac, sizeof nic->mac);
 	*out = nic;
 	return 0;
 }
 
-struct side_channel *nic_add_worker(struct nic *nic)
+struct side_channel *nic_add_worker(struct nic *nic, uint32_t queue)
 {
 	if (nic->worker_count == WORKERS_MAX)
 		return NULL;
@@ -283,7 +295,7 @@ struct side_channel *nic_add_worker(struct nic *nic)
 		free(side);
 		return NULL;
 	}
-	nic->workers[nic->worker_count++] = side;
+	nic->workers[nic->worker_count++] = (struct nic_worker){.side = side, .queue = queue};
 	return side;
 }
 
@@ -292,8 +304,8 @@ void nic_destroy(struct nic *nic)
 	if (!nic)
 		return;
 	for (uint32_t i = 0; i < nic->worker_count; i++) {
-		side_channel_fini(nic->workers[i]);
-		free(nic->workers[i]);
+		side_channel_fini(nic->workers[i].side);
+		free(nic->workers[i].side);
 	}
 	free(nic);
 }

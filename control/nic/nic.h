@@ -1,9 +1,11 @@
 /*
- * A port that is ours alone: the kernel does not see it, so its address, its neighbours, ping and its TCP ports are
- * ours to look after. One for each port, whatever number of workers share it; the control thread's.
+ * A port that is ours alone: the kernel does not see it, so its address, its neighbours, ping, refusals and its TCP
+ * ports are ours to look after. One for each port, whatever number of workers share it; the control thread's.
  *
- *     worker ──ARP, ping──▶ side channel ──▶ nic_step ──▶ arp_cache ──▶ changed()
- *     worker ◀──replies, requests, announcements── side channel ◀──┘
+ *     worker ──ARP, ping, what is for no connection of the worker's──▶ side channel ──▶ nic_step ──▶ nic_events
+ *     worker ◀──replies, requests, announcements, refusals──────────── side channel ◀──────┘
+ *
+ * What is not TCP may arrive at any worker, and so may TCP when a connection's packets are not steered as foreseen.
  */
 #ifndef HAREWIRE_NIC_H
 #define HAREWIRE_NIC_H
@@ -18,6 +20,7 @@
 #include "dataplane/side_channel.h"
 #include "drivers/driver.h"
 
+struct icmp_error;
 struct nic;
 
 struct nic_events {
@@ -25,6 +28,13 @@ struct nic_events {
 	void (*neighbour)(void *context, uint32_t ip, const uint8_t mac[6]);
 	/* Something an operator should know: one line. */
 	void (*warning)(void *context, const char *line);
+	/*
+	 * A TCP segment has come to the worker of `queue`, who has no such connection. True if another worker has: then
+	 * the segment is only lost, otherwise it is refused with a RST.
+	 */
+	bool (*stray)(void *context, const struct driver_flow *flow, uint32_t queue);
+	/* An ICMP error about a segment of ours has come to a worker whose connection it is not. */
+	void (*icmp_error)(void *context, const struct icmp_error *error);
 	void *context;
 };
 
@@ -33,8 +43,8 @@ int nic_create(const struct nic_address *address, const struct driver *driver, s
 /* When no worker uses its channels any more. NULL is allowed. */
 void nic_destroy(struct nic *nic);
 
-/* Another worker of the port: its side channel, which lives as long as the nic. NULL: no memory, or too many. */
-struct side_channel *nic_add_worker(struct nic *nic);
+/* The worker of the port's `queue`: its side channel, which lives as long as the nic. NULL: no memory, or too many. */
+struct side_channel *nic_add_worker(struct nic *nic, uint32_t queue);
 
 /* Reads and answers what has arrived, asks what is to be asked, watches the link. Every few milliseconds. */
 void nic_step(struct nic *nic, uint64_t now_ns, const struct nic_events *events);

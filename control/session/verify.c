@@ -5,7 +5,8 @@
 
 #include "dataplane/base/error.h"
 
-#define WORDS (VERIFY_WINDOW / 64)
+#define WORDS  (VERIFY_WINDOW / 64)
+#define PLACES (2 * VERIFY_EPOCHS_MAX)
 
 static bool bit_test(const uint64_t *bits, uint64_t number)
 {
@@ -36,17 +37,25 @@ void verify_fini(struct verify *v)
 	}
 	v->count = 0;
 	v->last = NULL;
+	memset(v->places, 0, sizeof v->places);
+}
+
+/* The epoch's place, or the free one where it belongs: at most half of them are taken. Epochs are random numbers. */
+static uint16_t *find_place(struct verify *v, uint32_t epoch)
+{
+	uint32_t i = epoch % PLACES;
+
+	while (v->places[i] && v->epochs[v->places[i] - 1].epoch != epoch)
+		i = (i + 1) % PLACES;
+	return &v->places[i];
 }
 
 static struct verify_epoch *find_epoch(struct verify *v, uint32_t epoch)
 {
 	if (v->last && v->last->epoch == epoch)
 		return v->last;
-	for (uint32_t i = 0; i < v->count; i++) {
-		if (v->epochs[i].epoch == epoch)
-			return &v->epochs[i];
-	}
-	return NULL;
+	uint16_t place = *find_place(v, epoch);
+	return place ? &v->epochs[place - 1] : NULL;
 }
 
 static int add_epoch(struct verify *v, const struct verify_message *m, struct verify_epoch **out)
@@ -57,6 +66,7 @@ static int add_epoch(struct verify *v, const struct verify_message *m, struct ve
 	e->seen = calloc(WORDS, sizeof *e->seen);
 	if (!e->seen)
 		return HW_ERR_NOMEM;
+	*find_place(v, m->epoch) = (uint16_t)(v->count + 1);
 	v->count++;
 	*out = e;
 	return 0;
@@ -123,27 +133,28 @@ static bool older_than_window(const struct verify_epoch *e, uint64_t sequence)
 	return sequence <= e->highest && e->highest - sequence >= VERIFY_WINDOW;
 }
 
-static void count_old(struct verify *v, const struct verify_epoch *e, const struct verify_message *m)
+static void count_old(struct verify_epoch *e, const struct verify_message *m)
 {
 	if (e->missing_behind == 0 && m->sequence >= e->start)
-		count_duplicate(&v->tally, m, false);
+		count_duplicate(&e->tally, m, false);
 	else
-		v->tally.unjudged++;
+		e->tally.unjudged++;
 }
 
-static int add_sequence(struct verify *v, struct verify_epoch *e, const struct verify_message *m)
+static int add_sequence(struct verify_epoch *e, const struct verify_message *m)
 {
+	e->tally.received++;
 	if (older_than_window(e, m->sequence)) {
-		count_old(v, e, m);
+		count_old(e, m);
 		return 0;
 	}
 	if (m->sequence > e->highest) {
 		slide_to(e, m->sequence);
 	} else if (bit_test(e->seen, m->sequence)) {
-		count_duplicate(&v->tally, m, e->only_flagged && bit_test(e->only_flagged, m->sequence));
+		count_duplicate(&e->tally, m, e->only_flagged && bit_test(e->only_flagged, m->sequence));
 		return note_flag(e, m, false);
 	} else {
-		v->tally.disorder++;
+		e->tally.disorder++;
 	}
 	bit_set(e->seen, m->sequence);
 	e->distinct += m->sequence >= e->start;
@@ -162,14 +173,15 @@ static void add_latency(struct verify *v, uint64_t send_time_ns, uint64_t now_ns
 
 int verify_add(struct verify *v, const struct verify_message *m, uint64_t now_ns)
 {
-	v->tally.received++;
 	add_latency(v, m->send_time_ns, now_ns);
 	if (!m->sequenced || m->sequence == 0) {
+		v->tally.received++;
 		v->tally.unsequenced++;
 		return 0;
 	}
 	struct verify_epoch *e = find_epoch(v, m->epoch);
 	if (!e && v->count == VERIFY_EPOCHS_MAX) {
+		v->tally.received++;
 		v->tally.epochs_refused++;
 		return 0;
 	}
@@ -177,16 +189,30 @@ int verify_add(struct verify *v, const struct verify_message *m, uint64_t now_ns
 	if (rc)
 		return rc;
 	v->last = e;
-	return add_sequence(v, e, m);
+	return add_sequence(e, m);
+}
+
+void verify_summarize_epoch(const struct verify_epoch *epoch, struct verify_report *report)
+{
+	*report = epoch->tally;
+	report->epochs = 1;
+	report->gaps = epoch->highest - epoch->start + 1 - epoch->distinct;
 }
 
 void verify_summarize(const struct verify *v, struct verify_report *report)
 {
 	*report = v->tally;
-	report->epochs = v->count;
 	for (uint32_t i = 0; i < v->count; i++) {
-		const struct verify_epoch *e = &v->epochs[i];
-		report->gaps += e->highest - e->start + 1 - e->distinct;
+		struct verify_report one;
+		verify_summarize_epoch(&v->epochs[i], &one);
+		report->received += one.received;
+		report->gaps += one.gaps;
+		report->duplicates += one.duplicates;
+		report->duplicates_redelivered += one.duplicates_redelivered;
+		report->duplicates_flagged += one.duplicates_flagged;
+		report->disorder += one.disorder;
+		report->unjudged += one.unjudged;
+		report->epochs++;
 	}
 }
 

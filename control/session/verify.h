@@ -18,7 +18,7 @@
 #include "dataplane/base/histogram.h"
 
 #define VERIFY_WINDOW     (1u << 24)
-#define VERIFY_EPOCHS_MAX 16u
+#define VERIFY_EPOCHS_MAX 512u /* two runs of a command with as many publishers as it can have */
 
 struct verify_report {
 	uint64_t received;               /* all messages */
@@ -45,12 +45,13 @@ struct verify_message {
 /* One publisher. */
 struct verify_epoch {
 	uint32_t epoch;
-	uint64_t start;          /* the first number expected */
-	uint64_t highest;        /* seen so far; start - 1 before the first */
-	uint64_t distinct;       /* numbers >= start that have come */
-	uint64_t missing_behind; /* numbers >= start, older than the window, that had not come */
-	uint64_t *seen;          /* one bit per number, at number % VERIFY_WINDOW */
-	uint64_t *only_flagged;  /* likewise: every copy so far was flagged. NULL until a flagged one comes */
+	uint64_t start;             /* the first number expected */
+	uint64_t highest;           /* seen so far; start - 1 before the first */
+	uint64_t distinct;          /* numbers >= start that have come */
+	uint64_t missing_behind;    /* numbers >= start, older than the window, that had not come */
+	uint64_t *seen;             /* one bit per number, at number % VERIFY_WINDOW */
+	uint64_t *only_flagged;     /* likewise: every copy so far was flagged. NULL until a flagged one comes */
+	struct verify_report tally; /* but for gaps and epochs */
 };
 
 struct verify {
@@ -58,18 +59,25 @@ struct verify {
 	uint32_t count;
 	struct verify_epoch *last; /* of the previous message */
 	struct verify_epoch epochs[VERIFY_EPOCHS_MAX];
-	struct verify_report tally; /* but for gaps and epochs */
+	uint16_t places[2 * VERIFY_EPOCHS_MAX]; /* by epoch, probed linearly: its index plus 1; 0: free */
+	struct verify_report tally;             /* of what belongs to no epoch */
 	struct histogram latency_ns;
 };
 
-/* Each publisher takes 2 MiB once it is seen, 4 MiB once a flagged message comes. */
+/*
+ * Each publisher takes 2 MiB of address space once it is seen, 4 MiB once a flagged message comes; of memory, as much
+ * as its numbers touch: a bit each.
+ */
 void verify_init(struct verify *v, bool from_first_seen);
 void verify_fini(struct verify *v);
 
 /* One consumed message, delivered at now_ns (CLOCK_REALTIME). 0 or HW_ERR_NOMEM. */
 int verify_add(struct verify *v, const struct verify_message *m, uint64_t now_ns);
 
-/* How it stands; at any time. */
+/* How it stands with one publisher; epochs[0..count) are in the order in which they were first seen. At any time. */
+void verify_summarize_epoch(const struct verify_epoch *epoch, struct verify_report *report);
+
+/* How it stands with all together; at any time. */
 void verify_summarize(const struct verify *v, struct verify_report *report);
 
 /* No gap, no unexplained duplicate, no disorder, and everything could be judged. */

@@ -37,6 +37,7 @@
 	X(NEIGHBOUR_FAILED, -27, "no answer to ARP for the broker's host or its gateway")                              \
 	X(WRONG_QUEUE, -28, "the connection's packets arrive on a NIC queue that is not ours")                         \
 	X(LINK_DOWN, -29, "the network link is down")                                                                  \
+	X(NO_RULE, -30, "the device has no room for another steering rule: give it fewer connections, or one worker")  \
 	/* packets that were not taken; counted, never reported one by one */                                          \
 	X(PACKET_SHORT, -40, "packet shorter than its headers")                                                        \
 	X(PACKET_MALFORMED, -41, "malformed header")                                                                   \

@@ -64,12 +64,6 @@ int icmp_error_parse(const uint8_t *packet, size_t len, struct icmp_error *error
 
 #define ECHO_TTL 64u
 
-/* A source that no single host has: answers to it would go to many, or to nobody. */
-static bool is_one_host(uint32_t ip)
-{
-	return ip >> 24 != 0 && ip >> 24 != 127 && ip >> 28 < 14;
-}
-
 static void put_checksum(uint8_t *field, const uint8_t *octets, size_t len)
 {
 	uint16_t sum = checksum_finish(checksum_partial(octets, len));
@@ -80,7 +74,7 @@ size_t icmp_build_echo_reply(uint8_t *reply, const uint8_t *packet, size_t len, 
 {
 	struct ipv4_packet ip;
 	if (ipv4_parse(packet, len, &ip) || ip.protocol != IPV4_PROTOCOL_ICMP || ip.destination != our_ip ||
-	    !is_one_host(ip.source) || ip.payload_len < ICMP_HEADER_BYTES || ip.payload[0] != ICMP_ECHO_REQUEST ||
+	    !ipv4_is_one_host(ip.source) || ip.payload_len < ICMP_HEADER_BYTES || ip.payload[0] != ICMP_ECHO_REQUEST ||
 	    checksum_finish(checksum_partial(ip.payload, ip.payload_len)) != 0)
 		return 0;
 	uint8_t *icmp = reply + IPV4_HEADER_BYTES;

@@ -2,6 +2,7 @@
 #ifndef HAREWIRE_NET_IPV4_H
 #define HAREWIRE_NET_IPV4_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,13 @@ struct ipv4_packet {
 	const uint8_t *payload;
 	size_t payload_len; /* by the total length field: padding excluded */
 };
+
+/* Can a packet come from it, and an answer go to that one host? Not of an address of many, of nobody, or of any host
+ * itself. */
+static inline bool ipv4_is_one_host(uint32_t ip)
+{
+	return ip >> 24 != 0 && ip >> 24 != 127 && ip >> 28 < 14;
+}
 
 /*
  * Takes a packet of `len` octets apart; trailing padding (short Ethernet frames) is cut off, options are skipped. 0, or

@@ -99,39 +99,88 @@ static inline void note_ack_sent(struct tcp *t)
 	tcp_timer_clear(t, TCP_TIMER_DELAYED_ACK);
 }
 
-/* New data in the plain case: `len` octets at nxt_offset, booked as sent. */
-size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns)
+/* The header of new data in the plain case, both checksums aside; returns the timestamps' sum. */
+static inline uint64_t put_header(const struct tcp *t, uint8_t *packet, uint32_t len, uint32_t timestamp)
 {
-	uint32_t header = t->header_len, total = header + len, timestamp = tcp_timestamp(now_ns);
 	bool last = t->nxt_offset + len == t->tx->end;
 	memcpy(packet, t->header, sizeof t->header); /* whole: the payload overwrites what is too much */
 	put_be32(packet + AT_SEQ, t->snd_nxt);
 	put_be32(packet + AT_ACK, t->rcv_nxt);
 	packet[AT_FLAGS] = last ? TCP_ACK | TCP_PSH : TCP_ACK;
 	put_be16(packet + AT_WINDOW, t->window_wire);
-	uint64_t sum = checksum_be16((uint16_t)(total - AT_TCP)), timestamps = 0;
-	if (__builtin_expect(t->timestamps, 1)) {
-		put_be32(packet + AT_TS_VALUE, timestamp);
-		put_be32(packet + AT_TS_ECHO, t->ts_recent);
-		timestamps = checksum_be32(timestamp) + checksum_be32(t->ts_recent);
-	}
-	uint64_t payload = copy_payload(t, t->nxt_offset, packet + header, len);
-	if (__builtin_expect(t->config.fill_checksum, 1)) {
-		uint32_t changing;
-		memcpy(&changing, packet + AT_DATA_OFFSET, sizeof changing);
-		sum += t->header_sum + payload + checksum_be32(t->snd_nxt) + checksum_be32(t->rcv_nxt) + changing;
-		put_checksum(packet + AT_CHECKSUM, checksum_finish(sum + timestamps));
-	} else {
-		put_checksum(packet + AT_CHECKSUM, checksum_fold(sum + t->pseudo_sum));
-	}
-	finish_ip(packet, t->ip_sum_data, total);
+	if (__builtin_expect(!t->timestamps, 0))
+		return 0;
+	put_be32(packet + AT_TS_VALUE, timestamp);
+	put_be32(packet + AT_TS_ECHO, t->ts_recent);
+	return checksum_be32(timestamp) + checksum_be32(t->ts_recent);
+}
 
+static inline void book(struct tcp *t, uint32_t len, uint64_t now_ns)
+{
 	t->snd_nxt += len;
 	t->nxt_offset += len;
 	t->counters.segments_sent++;
 	t->counters.octets_sent += len;
 	note_ack_sent(t);
 	tcp_record_sent(t, now_ns);
+	tcp_arm_after_new(t, now_ns);
+}
+
+/* For a device that sums: it finds the pseudo header's sum in the checksum field. */
+static __attribute__((noinline)) size_t build_unsummed(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns)
+{
+	uint32_t header = t->header_len, total = header + len;
+	put_header(t, packet, len, tcp_timestamp(now_ns));
+	extents_copy(t->tx, t->nxt_offset, packet + header, len);
+	put_checksum(packet + AT_CHECKSUM, checksum_fold(t->pseudo_sum + checksum_be16((uint16_t)(total - AT_TCP))));
+	finish_ip(packet, t->ip_sum_data, total);
+	book(t, len, now_ns);
+	return total;
+}
+
+/* New data in the plain case: `len` octets at nxt_offset, booked as sent. */
+size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns)
+{
+	if (__builtin_expect(!t->config.fill_checksum, 0))
+		return build_unsummed(t, packet, len, now_ns);
+	uint32_t header = t->header_len, total = header + len, timestamp = tcp_timestamp(now_ns), changing;
+	uint64_t timestamps = put_header(t, packet, len, timestamp);
+	uint64_t payload = copy_payload(t, t->nxt_offset, packet + header, len);
+	memcpy(&changing, packet + AT_DATA_OFFSET, sizeof changing);
+	uint64_t sum = t->header_sum + checksum_be16((uint16_t)(total - AT_TCP));
+	sum += payload + checksum_be32(t->snd_nxt) + checksum_be32(t->rcv_nxt) + changing;
+	put_checksum(packet + AT_CHECKSUM, checksum_finish(sum + timestamps));
+	finish_ip(packet, t->ip_sum_data, total);
+	book(t, len, now_ns);
+	return total;
+}
+
+static void record_segments(struct tcp *t, uint32_t end, uint64_t now_ns)
+{
+	uint32_t tail = t->scoreboard.tail, mss = t->mss, nxt = t->snd_nxt;
+	bool room = tcp_record_count(t) <= TCP_RECORDS - TCP_SEGMENTS_MAX;
+	for (; room && seq_lt(end, nxt); end += mss)
+		t->records[tail++ & (TCP_RECORDS - 1)] =
+			(struct tcp_record){.at_ns = now_ns, .end = end, .segments = 1};
+	t->scoreboard.tail = tail;
+	for (; seq_lt(end, nxt); end += mss)
+		tcp_record_until(t, end, now_ns);
+	tcp_record_sent(t, now_ns);
+}
+
+/*
+ * The segments' common header is the first one's, as devices expect it: they move the sequence number on, keep PSH for
+ * the last, and add each segment's length to the pseudo header's sum, which has none.
+ * In the books they are what they will be on the wire: a record each, and a burst for the timer.
+ */
+size_t tcp_build_segments(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns)
+{
+	uint32_t end = t->snd_nxt + t->mss;
+	size_t total = tcp_build_hot(t, packet, len, now_ns);
+	put_checksum(packet + AT_CHECKSUM, checksum_fold(t->pseudo_sum));
+	t->counters.segments_sent += (len - 1) / t->mss;
+	t->scoreboard.tail--;
+	record_segments(t, end, now_ns);
 	tcp_arm_after_new(t, now_ns);
 	return total;
 }

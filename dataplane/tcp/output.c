@@ -191,7 +191,10 @@ static size_t output_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	return len ? send_new(t, packet, len, reaches_fin(t, len), now_ns) : 0;
 }
 
-/* RFC 8985, 7.3: new data if there is any, whatever the congestion window says; else the last segment once more. */
+/*
+ * RFC 8985, 7.3: new data if there is any, whatever the congestion window says; else the end of what was sent once
+ * more, a whole segment of it: several small messages, or the data in front of a FIN, may have been lost together.
+ */
 static size_t output_tail_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
 	bool wanted = t->tlp_due;
@@ -199,11 +202,10 @@ static size_t output_tail_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	if (!wanted || !tcp_tlp_allowed(t)) /* an ACK may have come meanwhile */
 		return 0;
 	uint32_t fresh = new_data_fitting(t, pending_octets(t)), max = payload_max(t);
-	uint32_t last = t->snd_nxt - tcp_record_start(t, tcp_record_count(t) - 1);
-	last = last < max ? last : max;
+	uint32_t last = tcp_flight(t) < max ? tcp_flight(t) : max;
 	size_t len = fresh ? send_new(t, packet, fresh, reaches_fin(t, fresh), now_ns)
 			   : resend(t, packet, t->snd_nxt - last, last, now_ns);
-	tcp_tlp_note(t, fresh == 0);
+	tcp_tlp_note(t, fresh ? 0 : last);
 	t->counters.tlp_probes++;
 	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
 	return len;
@@ -266,6 +268,45 @@ bool tcp_pushed(struct tcp *t)
 	return t->nxt_offset < t->fast_until || tcp_output_due(t);
 }
 
+uint32_t tcp_segment_bytes(const struct tcp *t, size_t len)
+{
+	return len > (size_t)t->header_len + t->mss ? t->mss : 0; /* options beyond the template take room from data */
+}
+
+static inline bool cuts(const struct tcp *t)
+{
+	return t->config.tso_bytes > t->mss && t->mss >= TCP_CUT_MSS_MIN;
+}
+
+bool tcp_segments_due(const struct tcp *t)
+{
+	return t->fast_until > t->nxt_offset + t->mss && cuts(t);
+}
+
+/*
+ * How much of `left` (at least an MSS) goes into one packet: exactly what calls with room for one segment would send
+ * one after the other, hence whole segments, and a short one only at the end of what was pushed.
+ */
+static uint32_t packet_octets(const struct tcp *t, uint64_t left, size_t cap)
+{
+	uint32_t most = t->config.tso_bytes, room = (uint32_t)(cap < UINT16_MAX ? cap : UINT16_MAX) - t->header_len;
+	if (!cuts(t))
+		return t->mss;
+	most = most < room ? most : room;
+	most = most < TCP_SEGMENTS_MAX * t->mss ? most : TCP_SEGMENTS_MAX * t->mss;
+	if (left <= most && t->fast_until == t->tx->end)
+		return (uint32_t)left;
+	most = left < most ? (uint32_t)left : most;
+	return most - most % t->mss;
+}
+
+static __attribute__((noinline)) size_t output_full(struct tcp *t, uint8_t *packet, size_t cap, uint64_t left,
+						    uint64_t now_ns)
+{
+	uint32_t len = packet_octets(t, left, cap);
+	return len > t->mss ? tcp_build_segments(t, packet, len, now_ns) : tcp_build_hot(t, packet, t->mss, now_ns);
+}
+
 size_t tcp_output(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns)
 {
 	if (__builtin_expect(t->nxt_offset < t->fast_until, 1)) {
@@ -273,7 +314,7 @@ size_t tcp_output(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns)
 		if (__builtin_expect(left < t->mss && t->fast_until == t->tx->end, 1))
 			return tcp_build_hot(t, packet, (uint32_t)left, now_ns);
 		if (left >= t->mss)
-			return tcp_build_hot(t, packet, t->mss, now_ns);
+			return output_full(t, packet, cap, left, now_ns);
 	}
 	return output_slow(t, packet, cap, now_ns);
 }

@@ -26,7 +26,7 @@ static inline uint64_t clamp_rto(const struct tcp *t, uint64_t rto_ns)
  */
 static inline void set_pto(struct tcp *t, uint64_t varied_ns)
 {
-	uint64_t twice_ns = 2 * t->rtt.srtt_ns;
+	uint64_t twice_ns = 2 * t->rtt.srtt_ns + TCP_PTO_MIN_NS;
 	if (__builtin_expect(!t->sack_permitted, 0))
 		return;
 	t->pto_ns = twice_ns > varied_ns ? twice_ns : varied_ns;

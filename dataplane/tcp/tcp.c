@@ -53,6 +53,7 @@ struct tcp *tcp_init(void *memory, const struct tcp_config *config)
 	assert(((uintptr_t)memory & 63) == 0);
 	assert(config->mtu >= TCP_MTU_MIN);
 	assert(config->cwnd_max_bytes >= 2u * config->mtu && config->cwnd_max_bytes <= 1u << 30);
+	assert(!config->tso_bytes || !config->fill_checksum);
 	assert(config->receive_bytes >= 4096 && config->receive_bytes <= 1u << 20);
 	assert((config->receive_bytes & (config->receive_bytes - 1)) == 0);
 	struct tcp *t = memory;

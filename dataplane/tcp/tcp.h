@@ -69,6 +69,11 @@ struct tcp_config {
 	uint8_t ttl;
 	bool verify_checksum; /* false where the device or the link (veth) vouches for it */
 	bool fill_checksum;   /* false: leave the pseudo-header sum for the device to finish */
+	/*
+	 * Payload octets of a packet that the device cuts into segments (TSO); 0: never more than one segment. Only
+	 * without fill_checksum.
+	 */
+	uint32_t tso_bytes;
 };
 
 /* LAN defaults. */
@@ -158,8 +163,23 @@ uint64_t tcp_deadline(const struct tcp *t);
 /*
  * Writes the next segment that is due, IPv4 and TCP headers first, and books it as sent. Returns its length, or 0: none
  * is due. `cap` must be at least the configured MTU. Call until 0 or until out of buffers.
+ *
+ * With config.tso_bytes and room for it, new data comes as several segments in one packet, for the device to cut
+ * (tcp_segment_bytes). What then reaches the wire is what as many calls at this instant would have written one by one:
+ * every octet, but for the IPv4 identification, which devices count up, and which means nothing with DF (RFC 6864,
+ * 4.1), and the header checksum over it. SYN, FIN, RST, retransmissions and probes are always segments of their own.
  */
 size_t tcp_output(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns);
+
+/*
+ * Of a packet of `len` octets that tcp_output has just written: the payload octets of each segment but the last that it
+ * is to be cut into, or 0: it is one segment. Where it is to be cut, the pseudo header's sum in its checksum field is
+ * without the length, and IPv4's total length is the whole packet's.
+ */
+uint32_t tcp_segment_bytes(const struct tcp *t, size_t len);
+
+/* Whether tcp_output has more than one segment for a packet with room for it. */
+bool tcp_segments_due(const struct tcp *t);
 
 /* Whether tcp_output may have something to say: false is certain, and saves its caller a buffer. */
 bool tcp_output_due(const struct tcp *t);

@@ -29,6 +29,8 @@
 #define TCP_DEFAULT_PEER_MSS   536u /* RFC 9293, 3.7.1: when the option is absent */
 #define TCP_MSS_FLOOR          64u  /* a peer asking for less wants our packet rate, not our data */
 #define TCP_MTU_MIN            576u
+#define TCP_SEGMENTS_MAX       64u           /* in a packet that the device cuts: net_tap takes no more */
+#define TCP_CUT_MSS_MIN        256u          /* i40e and its relatives cut nothing smaller */
 #define TCP_WINDOW_SCALE_MAX   14u           /* RFC 7323, 2.3 */
 #define TCP_DUPLICATE_ACKS     3u            /* RFC 5681, 3.2 */
 #define TCP_RTO_INITIAL_NS     1000000000ull /* RFC 6298, 2.1 */
@@ -105,12 +107,13 @@ struct tcp_rack {
 /* RFC 8985, 7: a probe whose fate is not known yet. */
 struct tcp_tlp {
 	bool open;
-	bool again;      /* TLP.is_retrans: it was sent before, not new data */
+	uint32_t again;  /* TLP.is_retrans: octets that were sent before; 0: new data */
 	uint32_t end;    /* TLP.end_seq */
 	uint32_t flight; /* octets in flight when it was sent */
 };
 
-#define TCP_PTO_NONE (1ull << 62) /* later than any timeout, and no overflow when added to a time */
+#define TCP_PTO_MIN_NS 100000u      /* sooner, silence is rather the peer's scheduler than a loss */
+#define TCP_PTO_NONE   (1ull << 62) /* later than any timeout, and no overflow when added to a time */
 
 struct tcp_recovery {
 	enum tcp_phase phase;
@@ -351,6 +354,8 @@ struct tcp_outgoing {
 
 void tcp_build_template(struct tcp *t);
 size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns);
+/* Several segments in one packet: whole ones, the last may be shorter. */
+size_t tcp_build_segments(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns);
 size_t tcp_build(struct tcp *t, uint8_t *packet, const struct tcp_outgoing *out, uint64_t now_ns);
 size_t tcp_build_reset(struct tcp *t, uint8_t *packet);
 
@@ -534,13 +539,18 @@ static inline uint32_t tcp_record_start(const struct tcp *t, uint32_t i)
 	return i ? tcp_record_at(t, i - 1)->end : t->snd_una;
 }
 
-/* A new segment, up to snd_nxt, goes out now. */
-static inline void tcp_record_sent(struct tcp *t, uint64_t now_ns)
+/* A new segment, up to `end`, goes out now. */
+static inline void tcp_record_until(struct tcp *t, uint32_t end, uint64_t now_ns)
 {
 	if (__builtin_expect(tcp_record_count(t) == TCP_RECORDS, 0))
 		tcp_scoreboard_squeeze(t);
 	t->records[t->scoreboard.tail++ & (TCP_RECORDS - 1)] =
-		(struct tcp_record){.at_ns = now_ns, .end = t->snd_nxt, .segments = 1};
+		(struct tcp_record){.at_ns = now_ns, .end = end, .segments = 1};
+}
+
+static inline void tcp_record_sent(struct tcp *t, uint64_t now_ns)
+{
+	tcp_record_until(t, t->snd_nxt, now_ns);
 }
 
 /* ---- rack.c ---- */
@@ -561,8 +571,8 @@ uint64_t tcp_rack_window(const struct tcp *t);
 /* ---- tlp.c ---- */
 
 bool tcp_tlp_allowed(const struct tcp *t);
-/* A probe is out, new data or something sent before; snd_nxt counts it. */
-void tcp_tlp_note(struct tcp *t, bool again);
+/* A probe is out, up to snd_nxt: new data, or so many octets sent before. */
+void tcp_tlp_note(struct tcp *t, uint32_t again);
 void tcp_tlp_on_ack(struct tcp *t, const struct tcp_segment *s, bool duplicate, bool dsack);
 
 /* ---- keepalive.c ---- */

@@ -21,11 +21,17 @@ static void conclude_recovered(struct tcp *t)
 		tcp_congestion_on_loss(t, t->tlp.flight);
 }
 
-void tcp_tlp_note(struct tcp *t, bool again)
+void tcp_tlp_note(struct tcp *t, uint32_t again)
 {
 	if (t->tlp.open) /* of an earlier tail: two round trips ago, and no report that it came twice */
 		conclude_recovered(t);
 	t->tlp = (struct tcp_tlp){.open = true, .again = again, .end = t->snd_nxt, .flight = tcp_flight(t)};
+}
+
+/* All of the probe came twice, not only a part of it; a FIN is in nobody's report. */
+static bool covers(const struct tcp_segment *s, const struct tcp_tlp *p)
+{
+	return seq_le(s->sack[0].left, p->end - p->again) && seq_ge(s->sack[0].right + 1, p->end);
 }
 
 /* Section 7.4.2. Before `s` says otherwise it is not known whether the probe repaired a loss or came twice. */
@@ -36,7 +42,7 @@ void tcp_tlp_on_ack(struct tcp *t, const struct tcp_segment *s, bool duplicate, 
 		return;
 	if (!p->again) {
 		p->open = false;
-	} else if (dsack || (duplicate && s->sack_count == 0)) {
+	} else if ((dsack && covers(s, p)) || (duplicate && s->sack_count == 0)) {
 		p->open = false;
 		t->counters.tlp_needless++;
 	} else if (seq_gt(s->ack, p->end)) {

@@ -8,7 +8,7 @@
 
 #include "dataplane/base/error.h"
 #include "drivers/af_xdp/instance.h"
-#include "drivers/af_xdp/steering.h"
+#include "drivers/ntuple.h"
 
 #define FRAMES_DEFAULT 2048u
 #define FRAMES_MIN     64u
@@ -47,24 +47,24 @@ static int flow_add(struct driver *d, const struct driver_flow *flow)
 {
 	struct af_xdp *xdp = af_xdp_of(d);
 	uint32_t i = 0;
-	while (i < FLOWS_MAX && xdp->flows[i].used)
+	while (i < OWNED_FLOWS_MAX && xdp->flows[i].used)
 		i++;
-	if (i == FLOWS_MAX)
+	if (i == OWNED_FLOWS_MAX)
 		return HW_ERR_NOMEM;
-	int rc = flow_program_add(&xdp->program, flow);
+	int rc = flow_program_add(xdp->program, flow, xdp->takes_all_queues ? -1 : (int32_t)d->info.queue);
 	if (rc)
 		return rc;
 	xdp->flows[i] = (struct owned_flow){.flow = *flow, .steering = -1, .used = true};
 	if (d->info.queues > 1)
-		xdp->flows[i].steering = steering_add(xdp->device.name, flow, d->info.queue);
+		xdp->flows[i].steering = ntuple_add(xdp->device.name, flow, -1, d->info.queue);
 	return 0;
 }
 
 static void forget(struct af_xdp *xdp, struct owned_flow *owned)
 {
 	if (owned->steering >= 0)
-		steering_remove(xdp->device.name, owned->steering);
-	flow_program_remove(&xdp->program, &owned->flow);
+		ntuple_remove(xdp->device.name, owned->steering);
+	flow_program_remove(xdp->program, &owned->flow);
 	owned->used = false;
 }
 
@@ -77,7 +77,7 @@ static bool same_flow(const struct driver_flow *a, const struct driver_flow *b)
 static void flow_remove(struct driver *d, const struct driver_flow *flow)
 {
 	struct af_xdp *xdp = af_xdp_of(d);
-	for (uint32_t i = 0; i < FLOWS_MAX; i++)
+	for (uint32_t i = 0; i < OWNED_FLOWS_MAX; i++)
 		if (xdp->flows[i].used && same_flow(&xdp->flows[i].flow, flow))
 			forget(xdp, &xdp->flows[i]);
 }
@@ -95,7 +95,7 @@ static int flow_wrong_queue(struct driver *d, const struct driver_flow *flow)
 {
 	struct af_xdp *xdp = af_xdp_of(d);
 	struct flow_state state;
-	if (flow_program_state(&xdp->program, flow, &state) || state.wrong_queue < 0)
+	if (flow_program_state(xdp->program, flow, &state) || state.wrong_queue < 0)
 		return -1;
 	return receives_from(xdp, (uint32_t)state.wrong_queue) ? -1 : state.wrong_queue;
 }
@@ -108,7 +108,7 @@ static int add_queue(struct af_xdp *xdp, const struct xsk_queue_options *options
 	int rc = xsk_queue_open(queue, &xdp->device, options, why);
 	if (rc)
 		return rc;
-	rc = xsk_queue_publish(queue, flow_program_socket_map(&xdp->program));
+	rc = xsk_queue_publish(queue, flow_program_socket_map(xdp->program));
 	if (rc) {
 		xsk_queue_close(queue);
 		return why_say(why, rc, "%s: the socket of queue %u does not fit the XDP program's map",
@@ -133,6 +133,10 @@ static int receive_all_queues(struct driver *d)
 		if (rc)
 			return rc;
 	}
+	xdp->takes_all_queues = true;
+	for (uint32_t i = 0; i < OWNED_FLOWS_MAX; i++)
+		if (xdp->flows[i].used)
+			flow_program_take_from_all(xdp->program, &xdp->flows[i].flow);
 	return 0;
 }
 
@@ -166,10 +170,10 @@ static void stats(const struct driver *d, struct driver_stats *out)
 static void destroy(struct driver *d)
 {
 	struct af_xdp *xdp = af_xdp_of(d);
-	for (uint32_t i = 0; xdp->flows && i < FLOWS_MAX; i++)
+	for (uint32_t i = 0; xdp->flows && i < OWNED_FLOWS_MAX; i++)
 		if (xdp->flows[i].used)
 			forget(xdp, &xdp->flows[i]);
-	flow_program_close(&xdp->program);
+	flow_program_close(xdp->program);
 	for (uint32_t i = 0; i < atomic_load(&xdp->queue_count); i++)
 		xsk_queue_close(&xdp->queues[i]);
 	free(xdp->queues);
@@ -193,7 +197,7 @@ static const struct driver_ops OPS = {
 /* Program first: some drivers (i40e, ixgbe) give a socket its transmit ring only while one is attached. */
 static int try_mode(struct af_xdp *xdp, const struct mode *mode, uint32_t frames, const struct why *why)
 {
-	int rc = flow_program_attach(&xdp->program, &xdp->device, mode->xdp_flags, why);
+	int rc = flow_program_attach(xdp->program, &xdp->device, mode->xdp_flags, why);
 	if (rc)
 		return rc;
 	const struct xsk_queue_options options = {
@@ -255,6 +259,10 @@ static void describe(struct af_xdp *xdp, uint32_t queue)
 	info->queues = device->rx_queues;
 	info->queue = queue;
 	info->shared_address = true;
+	strcpy(info->interface, device->name);
+	strcpy(info->steering, device->rx_queues == 1             ? "one queue"
+			       : ntuple_is_possible(device->name) ? "ntuple rules, else RSS by trying local ports"
+								  : "RSS by trying local ports");
 }
 
 /*
@@ -280,11 +288,11 @@ static int set_up(struct af_xdp *xdp, const struct af_xdp_options *options, cons
 	if (rc)
 		return rc;
 	xdp->queues = calloc(xdp->device.rx_queues, sizeof *xdp->queues);
-	xdp->flows = calloc(FLOWS_MAX, sizeof *xdp->flows);
+	xdp->flows = calloc(OWNED_FLOWS_MAX, sizeof *xdp->flows);
 	if (!xdp->queues || !xdp->flows)
 		return why_say(why, HW_ERR_NOMEM, "no memory for the AF_XDP driver of %s", xdp->device.name);
 	describe(xdp, options->queue < 0 ? 0 : (uint32_t)options->queue);
-	rc = flow_program_load(&xdp->program, &xdp->device, why);
+	rc = flow_program_open(&xdp->program, &xdp->device, why);
 	rc = rc ? rc : choose_mode(xdp, options->mode, frames, why);
 	if (rc == 0 && checksums_are_virtual(xdp))
 		xdp->rx_flags = PACKET_CHECKSUM_GOOD;

@@ -1,43 +1,15 @@
 #include "drivers/af_xdp/device.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "dataplane/base/error.h"
-
-/* One request on the interface `ifr` names, through a socket of its own. 0 or -errno. */
-static int interface_request(unsigned long request, struct ifreq *ifr)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	int rc = ioctl(fd, request, ifr) < 0 ? -errno : 0;
-	close(fd);
-	return rc;
-}
-
-static struct ifreq request_for(const char *interface)
-{
-	struct ifreq ifr = {0};
-	snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%.15s", interface);
-	return ifr;
-}
-
-int device_ethtool(const char *interface, void *request)
-{
-	struct ifreq ifr = request_for(interface);
-	ifr.ifr_data = request;
-	return interface_request(SIOCETHTOOL, &ifr);
-}
+#include "drivers/ethtool.h"
 
 /* How many entries of /sys/class/net/<interface>/queues begin with `prefix`. 0 where sysfs shows another namespace. */
 static uint32_t sysfs_queues(const char *interface, const char *prefix)
@@ -58,7 +30,7 @@ static uint32_t sysfs_queues(const char *interface, const char *prefix)
 static void probe_queues(struct device *device)
 {
 	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
-	if (device_ethtool(device->name, &channels) == 0) {
+	if (ethtool_request(device->name, &channels) == 0) {
 		device->rx_queues = channels.combined_count + channels.rx_count;
 		device->tx_queues = channels.combined_count + channels.tx_count;
 	} else {
@@ -72,7 +44,7 @@ static void probe_queues(struct device *device)
 static void probe_driver(struct device *device)
 {
 	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
-	if (device_ethtool(device->name, &info) == 0 && info.driver[0])
+	if (ethtool_request(device->name, &info) == 0 && info.driver[0])
 		snprintf(device->driver, sizeof device->driver, "%.31s", info.driver);
 	else
 		snprintf(device->driver, sizeof device->driver, "unknown");
@@ -81,7 +53,8 @@ static void probe_driver(struct device *device)
 static int probe_link(struct device *device, const struct why *why)
 {
 	const char *name = device->name;
-	struct ifreq flags = request_for(name), mac = request_for(name), mtu = request_for(name);
+	struct ifreq flags = interface_request_for(name), mac = interface_request_for(name),
+		     mtu = interface_request_for(name);
 	int rc = interface_request(SIOCGIFFLAGS, &flags);
 	rc = rc ? rc : interface_request(SIOCGIFHWADDR, &mac);
 	rc = rc ? rc : interface_request(SIOCGIFMTU, &mtu);

@@ -18,7 +18,4 @@ struct device {
 /* 0, or HW_ERR_INVALID (no such interface, not Ethernet), HW_ERR_LINK_DOWN, HW_ERR_SYSTEM. */
 int device_probe(const char *interface, struct device *device, const struct why *why);
 
-/* One ethtool request (ETHTOOL_*) on an interface of this network namespace. 0 or -errno. */
-int device_ethtool(const char *interface, void *request);
-
 #endif

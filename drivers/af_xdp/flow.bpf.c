@@ -2,7 +2,7 @@
  * Takes exactly our flows from the interface, and the ICMP errors that quote them; everything else passes to the
  * kernel.
  *
- *     IPv4 TCP, tuple in `flows` ──▶ the socket of this queue; no socket here: dropped, queue recorded
+ *     IPv4 TCP, tuple in `flows` ──▶ the socket of this queue; not the flow's queue, or no socket: dropped, recorded
  *     ICMP 3, 11, 12 quoting it  ──▶ the same
  *     anything else              ──▶ XDP_PASS
  *
@@ -101,9 +101,14 @@ static __always_inline bool tcp_ports(struct xdp_md *ctx, const struct iphdr *ip
 	return true;
 }
 
-/* To our socket on this queue. bpf_redirect_map returns its last argument where there is none. */
-static __always_inline bool redirected(struct xdp_md *ctx)
+/*
+ * To the socket on this queue, unless another worker reads it. bpf_redirect_map returns its last argument where there
+ * is none.
+ */
+static __always_inline bool redirected(struct xdp_md *ctx, const struct flow_state *flow)
 {
+	if (flow->queue >= 0 && (__u32)flow->queue != ctx->rx_queue_index)
+		return false;
 	return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_DROP) == XDP_REDIRECT;
 }
 
@@ -125,7 +130,7 @@ static __always_inline int take_tcp(struct xdp_md *ctx, const struct iphdr *ip, 
 		__sync_fetch_and_add(&flow->fragment_drops, 1);
 		return XDP_DROP;
 	}
-	if (redirected(ctx))
+	if (redirected(ctx, flow))
 		return XDP_REDIRECT;
 	flow->wrong_queue = (__s32)ctx->rx_queue_index;
 	__sync_fetch_and_add(&flow->wrong_queue_packets, 1);
@@ -163,7 +168,7 @@ static __always_inline int take_icmp(struct xdp_md *ctx, const struct iphdr *ip,
 	struct flow_state *flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow)
 		return XDP_PASS;
-	if (redirected(ctx))
+	if (redirected(ctx, flow))
 		return XDP_REDIRECT;
 	__sync_fetch_and_add(&flow->icmp_drops, 1);
 	return XDP_DROP;

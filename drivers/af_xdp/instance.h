@@ -11,6 +11,7 @@
 #include "drivers/driver.h"
 
 #define CACHE_LINE_BYTES 64
+#define OWNED_FLOWS_MAX  1024u
 
 /* Written by the worker, read by anyone. */
 struct counters {
@@ -28,10 +29,11 @@ struct af_xdp {
 
 	/* fixed once created */
 	struct device device;
-	struct flow_program program;
-	uint32_t rx_flags;        /* PACKET_* of every received packet */
-	uint16_t bind_flags;      /* XDP_ZEROCOPY or XDP_COPY */
-	struct owned_flow *flows; /* FLOWS_MAX of them; control thread */
+	struct flow_program *program; /* the interface's, shared with its other instances */
+	uint32_t rx_flags;            /* PACKET_* of every received packet */
+	uint16_t bind_flags;          /* XDP_ZEROCOPY or XDP_COPY */
+	struct owned_flow *flows;     /* OWNED_FLOWS_MAX of them; control thread */
+	bool takes_all_queues;        /* receive_all_queues has been called; control thread */
 
 	/*
 	 * queues[0] is ours, the only one that transmits; the others are added by receive_all_queues. Control writes an

@@ -5,12 +5,31 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dataplane/base/error.h"
 #include "drivers/driver.h"
 #include "flow.skel.h"
+
+struct flow_program {
+	struct flow_program *next;
+	uint32_t interface; /* its index in its network namespace */
+	ino_t namespace;
+	uint32_t users; /* instances of the driver */
+	struct flow *skeleton;
+	int link; /* fd, or -1: not attached */
+	uint32_t xdp_flags;
+};
+
+/* An interface has one XDP program, whatever part of the process asks for it. */
+static struct {
+	pthread_mutex_t lock;
+	struct flow_program *first;
+} programs = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int explain_load(const struct device *device, int error, const struct why *why)
 {
@@ -33,9 +52,8 @@ static int discard_message(enum libbpf_print_level level, const char *format, va
 	return 0;
 }
 
-int flow_program_load(struct flow_program *program, const struct device *device, const struct why *why)
+static int load(struct flow_program *program, const struct device *device, const struct why *why)
 {
-	program->link = -1;
 	/* libbpf would write the verifier's log to the application's stderr; `why` says what a reader can use. */
 	libbpf_print_fn_t print = libbpf_set_print(discard_message);
 	int error = 0;
@@ -48,6 +66,54 @@ int flow_program_load(struct flow_program *program, const struct device *device,
 	return error ? explain_load(device, error, why) : 0;
 }
 
+static void unload(struct flow_program *program)
+{
+	if (program->link >= 0)
+		close(program->link);
+	if (program->skeleton)
+		flow__destroy(program->skeleton);
+	free(program);
+}
+
+static int load_new(struct flow_program **out, const struct device *device, ino_t namespace, const struct why *why)
+{
+	struct flow_program *program = calloc(1, sizeof *program);
+	if (!program)
+		return explain_load(device, ENOMEM, why);
+	program->link = -1;
+	program->interface = device->index;
+	program->namespace = namespace;
+	program->users = 1;
+	int rc = load(program, device, why);
+	if (rc) {
+		unload(program);
+		return rc;
+	}
+	program->next = programs.first;
+	programs.first = *out = program;
+	return 0;
+}
+
+int flow_program_open(struct flow_program **out, const struct device *device, const struct why *why)
+{
+	struct stat s = {0};
+	int rc = 0;
+	if (stat("/proc/thread-self/ns/net", &s))
+		s.st_ino = 0;
+	pthread_mutex_lock(&programs.lock);
+	struct flow_program *program = programs.first;
+	while (program && (program->interface != device->index || program->namespace != s.st_ino))
+		program = program->next;
+	if (program) {
+		program->users++;
+		*out = program;
+	} else {
+		rc = load_new(out, device, s.st_ino, why);
+	}
+	pthread_mutex_unlock(&programs.lock);
+	return rc;
+}
+
 static int explain_attach(const struct device *device, uint32_t xdp_flags, int error, const struct why *why)
 {
 	const char *mode = xdp_flags & XDP_FLAGS_SKB_MODE ? "skb" : "native", *name = device->name;
@@ -58,11 +124,11 @@ static int explain_attach(const struct device *device, uint32_t xdp_flags, int e
 			       name);
 	case EBUSY:
 	case EEXIST:
-		return why_say(why, HW_ERR_BUSY,
-			       "another XDP program is attached to %s: `ip link show dev %s` shows it, `ip link set "
-			       "dev %s xdp "
-			       "off` removes one that no process holds",
-			       name, name, name);
+		return why_say(
+			why, HW_ERR_BUSY,
+			"another XDP program is attached to %s: perhaps another harewire uses it (`bpftool link` "
+			"says which process does); if none does, `ip link set dev %s xdp off` removes it",
+			name, name);
 	case ENODEV:
 		return why_say(why, HW_ERR_INVALID, "interface %s has gone", name);
 	case ERANGE:
@@ -83,19 +149,16 @@ static int explain_attach(const struct device *device, uint32_t xdp_flags, int e
 	}
 }
 
-static void detach(struct flow_program *program)
-{
-	if (program->link >= 0)
-		close(program->link);
-	program->link = -1;
-}
-
-int flow_program_attach(struct flow_program *program, const struct device *device, uint32_t xdp_flags,
-			const struct why *why)
+static int attach(struct flow_program *program, const struct device *device, uint32_t xdp_flags, const struct why *why)
 {
 	if (program->link >= 0 && program->xdp_flags == xdp_flags)
 		return 0;
-	detach(program);
+	if (program->link >= 0 && program->users > 1)
+		return why_say(why, HW_ERR_UNSUPPORTED, "another worker on %s has its XDP program attached in %s mode",
+			       device->name, program->xdp_flags & XDP_FLAGS_SKB_MODE ? "skb" : "native");
+	if (program->link >= 0)
+		close(program->link);
+	program->link = -1;
 	const struct bpf_link_create_opts options = {.sz = sizeof options, .flags = xdp_flags};
 	int link = bpf_link_create(bpf_program__fd(program->skeleton->progs.take_flows), (int)device->index, BPF_XDP,
 				   &options);
@@ -106,13 +169,28 @@ int flow_program_attach(struct flow_program *program, const struct device *devic
 	return 0;
 }
 
+int flow_program_attach(struct flow_program *program, const struct device *device, uint32_t xdp_flags,
+			const struct why *why)
+{
+	pthread_mutex_lock(&programs.lock);
+	int rc = attach(program, device, xdp_flags, why);
+	pthread_mutex_unlock(&programs.lock);
+	return rc;
+}
+
 void flow_program_close(struct flow_program *program)
 {
-	if (!program->skeleton)
+	if (!program)
 		return;
-	detach(program);
-	flow__destroy(program->skeleton);
-	program->skeleton = NULL;
+	pthread_mutex_lock(&programs.lock);
+	if (--program->users == 0) {
+		struct flow_program **at = &programs.first;
+		while (*at != program)
+			at = &(*at)->next;
+		*at = program->next;
+		unload(program);
+	}
+	pthread_mutex_unlock(&programs.lock);
 }
 
 int flow_program_socket_map(const struct flow_program *program)
@@ -135,10 +213,10 @@ static struct flow_key key_of(const struct driver_flow *flow)
 	};
 }
 
-int flow_program_add(struct flow_program *program, const struct driver_flow *flow)
+int flow_program_add(struct flow_program *program, const struct driver_flow *flow, int32_t queue)
 {
 	struct flow_key key = key_of(flow);
-	struct flow_state state = {.wrong_queue = -1};
+	struct flow_state state = {.wrong_queue = -1, .queue = queue};
 	switch (-bpf_map_update_elem(flow_map(program), &key, &state, BPF_NOEXIST)) {
 	case 0:
 		return 0;
@@ -150,6 +228,13 @@ int flow_program_add(struct flow_program *program, const struct driver_flow *flo
 	default:
 		return HW_ERR_SYSTEM;
 	}
+}
+
+void flow_program_take_from_all(struct flow_program *program, const struct driver_flow *flow)
+{
+	struct flow_key key = key_of(flow);
+	struct flow_state state = {.wrong_queue = -1, .queue = -1}; /* what was counted so far is of no use any more */
+	bpf_map_update_elem(flow_map(program), &key, &state, BPF_EXIST);
 }
 
 void flow_program_remove(struct flow_program *program, const struct driver_flow *flow)

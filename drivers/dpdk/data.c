@@ -9,7 +9,7 @@
 
 #include "drivers/dpdk/instance.h"
 
-#define QUEUE 0
+#define IPV4_BYTES 20u /* we send no IPv4 options */
 
 static struct dpdk *dpdk_of(struct driver *d)
 {
@@ -61,24 +61,44 @@ static __attribute__((noinline)) void make_worker_known(struct dpdk *dpdk)
 
 /* ---- receive ---------------------------------------------------------------------------------------------------- */
 
-uint32_t dpdk_rx_burst(struct driver *d, struct packet *packets, uint32_t max)
+/* A packet the device found damaged. */
+static __attribute__((noinline)) void drop_received(struct dpdk *dpdk, struct rte_mbuf *mbuf)
+{
+	rte_pktmbuf_free(mbuf);
+	counter_add(&dpdk->counters.rx_dropped, 1);
+}
+
+/* Whether the device vouches for it; or, with "none", the host that sent it without ever leaving the machine. */
+static inline uint16_t flags_of(const struct rte_mbuf *mbuf)
+{
+	return mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_GOOD ? PACKET_CHECKSUM_GOOD : 0;
+}
+
+static inline bool damaged(const struct rte_mbuf *mbuf)
+{
+	return (mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD;
+}
+
+static inline uint32_t receive(struct driver *d, struct packet *packets, uint32_t max, bool checked)
 {
 	struct dpdk *dpdk = dpdk_of(d);
 	struct rte_mbuf *mbufs[DRIVER_BURST_MAX];
 	if (unlikely(!dpdk->worker_known))
 		make_worker_known(dpdk);
-	uint16_t n = rte_eth_rx_burst(dpdk->port.id, QUEUE, mbufs, (uint16_t)RTE_MIN(max, DRIVER_BURST_MAX));
+	uint16_t n = rte_eth_rx_burst(dpdk->port_id, dpdk->queue, mbufs, (uint16_t)RTE_MIN(max, DRIVER_BURST_MAX));
 	uint32_t count = 0;
 	uint64_t bytes = 0;
 	for (uint16_t i = 0; i < n; i++) {
-		if (unlikely(mbufs[i]->nb_segs != 1)) { /* larger than our MTU */
-			rte_pktmbuf_free(mbufs[i]);
-			counter_add(&dpdk->counters.rx_dropped, 1);
+		/* In several buffers: a PMD that rounds their size down, or a frame larger than our MTU. */
+		bool broken = unlikely(mbufs[i]->nb_segs != 1) && rte_pktmbuf_linearize(mbufs[i]) != 0;
+		if (unlikely(broken || (checked && damaged(mbufs[i])))) {
+			drop_received(dpdk, mbufs[i]);
 			continue;
 		}
 		packets[count++] = (struct packet){
 			.data = rte_pktmbuf_mtod(mbufs[i], uint8_t *),
 			.len = mbufs[i]->data_len,
+			.flags = checked ? flags_of(mbufs[i]) : 0,
 			.handle = (uintptr_t)mbufs[i],
 		};
 		bytes += mbufs[i]->data_len;
@@ -88,6 +108,16 @@ uint32_t dpdk_rx_burst(struct driver *d, struct packet *packets, uint32_t max)
 		counter_add(&dpdk->counters.rx_bytes, bytes);
 	}
 	return count;
+}
+
+uint32_t dpdk_rx_burst(struct driver *d, struct packet *packets, uint32_t max)
+{
+	return receive(d, packets, max, false);
+}
+
+uint32_t dpdk_rx_burst_checked(struct driver *d, struct packet *packets, uint32_t max)
+{
+	return receive(d, packets, max, true);
 }
 
 void dpdk_rx_release(struct driver *d, const struct packet *packets, uint32_t n)
@@ -105,8 +135,8 @@ void dpdk_rx_release(struct driver *d, const struct packet *packets, uint32_t n)
 static __attribute__((noinline)) uint32_t alloc_some(struct dpdk *dpdk, struct rte_mbuf **mbufs, uint32_t max)
 {
 	uint32_t n = 0;
-	rte_eth_tx_done_cleanup(dpdk->port.id, QUEUE, 0);
-	while (n < max && (mbufs[n] = rte_pktmbuf_alloc(dpdk->port.tx_pool)) != NULL)
+	rte_eth_tx_done_cleanup(dpdk->port_id, dpdk->queue, 0);
+	while (n < max && (mbufs[n] = rte_pktmbuf_alloc(dpdk->tx_pool)) != NULL)
 		n++;
 	if (!n && max)
 		counter_add(&dpdk->counters.tx_no_buffer, 1);
@@ -118,12 +148,12 @@ uint32_t dpdk_tx_reserve(struct driver *d, struct packet *packets, uint32_t max)
 	struct dpdk *dpdk = dpdk_of(d);
 	struct rte_mbuf *mbufs[DRIVER_BURST_MAX];
 	uint32_t n = RTE_MIN(max, DRIVER_BURST_MAX);
-	if (unlikely(rte_pktmbuf_alloc_bulk(dpdk->port.tx_pool, mbufs, n) != 0))
+	if (unlikely(rte_pktmbuf_alloc_bulk(dpdk->tx_pool, mbufs, n) != 0))
 		n = alloc_some(dpdk, mbufs, n);
 	for (uint32_t i = 0; i < n; i++)
 		packets[i] = (struct packet){
 			.data = rte_pktmbuf_mtod(mbufs[i], uint8_t *),
-			.len = dpdk->port.frame_bytes,
+			.len = dpdk->frame_bytes,
 			.handle = (uintptr_t)mbufs[i],
 		};
 	return n;
@@ -145,7 +175,7 @@ void dpdk_tx_submit(struct driver *d, const struct packet *packets, uint32_t n, 
 	for (uint32_t i = 0; i < reserved; i++)
 		mbufs[i] = mbuf_of(&packets[i]);
 	for (uint32_t i = 0; i < n; i++) {
-		assert(packets[i].len <= dpdk->port.frame_bytes);
+		assert(packets[i].len <= dpdk->frame_bytes);
 		mbufs[i]->data_len = (uint16_t)packets[i].len;
 		mbufs[i]->pkt_len = packets[i].len;
 		bytes += packets[i].len;
@@ -154,9 +184,110 @@ void dpdk_tx_submit(struct driver *d, const struct packet *packets, uint32_t n, 
 		rte_pktmbuf_free_bulk(mbufs + n, reserved - n);
 	if (!n)
 		return;
-	uint32_t sent = rte_eth_tx_burst(dpdk->port.id, QUEUE, mbufs, (uint16_t)n);
+	uint32_t sent = rte_eth_tx_burst(dpdk->port_id, dpdk->queue, mbufs, (uint16_t)n);
 	counter_add(&dpdk->counters.tx_packets, n);
 	counter_add(&dpdk->counters.tx_bytes, bytes);
 	if (unlikely(sent < n))
 		drop(dpdk, mbufs + sent, n - sent);
+}
+
+/* ---- transmit with a device that sums and cuts ---------------------------------------------------------------------
+ */
+
+static __attribute__((noinline)) struct rte_mbuf *large_after_cleanup(struct dpdk *dpdk)
+{
+	rte_eth_tx_done_cleanup(dpdk->port_id, dpdk->queue, 0);
+	return rte_pktmbuf_alloc(dpdk->large.pool);
+}
+
+uint32_t dpdk_tx_reserve_large(struct driver *d, struct packet *packet)
+{
+	struct dpdk *dpdk = dpdk_of(d);
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(dpdk->large.pool);
+	if (unlikely(!mbuf))
+		mbuf = large_after_cleanup(dpdk);
+	if (unlikely(!mbuf))
+		return 0;
+	*packet = (struct packet){
+		.data = rte_pktmbuf_mtod(mbuf, uint8_t *),
+		.len = d->info.tso_bytes,
+		.handle = (uintptr_t)mbuf,
+	};
+	return 1;
+}
+
+/* Where the headers lie, and what is to be done to them. Frames of control's (ARP, ICMP) ask for nothing. */
+static inline void ask(const struct dpdk *dpdk, struct rte_mbuf *mbuf, const struct packet *packet)
+{
+	if (!(packet->flags & PACKET_FILL_CHECKSUM))
+		return;
+	uint8_t *ip = packet->data + RTE_ETHER_HDR_LEN;
+	if (packet->data[12] == RTE_ETHER_TYPE_VLAN >> 8 && packet->data[13] == (RTE_ETHER_TYPE_VLAN & 0xff))
+		ip += RTE_VLAN_HLEN;
+	mbuf->l2_len = (uint64_t)(ip - packet->data) & 0x7f;
+	mbuf->l3_len = IPV4_BYTES;
+	mbuf->l4_len = (ip[IPV4_BYTES + 12] >> 4) * 4u;
+	mbuf->ol_flags |= RTE_MBUF_F_TX_IPV4;
+	if (!(packet->flags & PACKET_SEGMENT)) {
+		mbuf->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+		return;
+	}
+	mbuf->tso_segsz = packet->segment_bytes;
+	mbuf->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+	if (dpdk->ip_checksum) {
+		mbuf->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
+		ip[10] = ip[11] = 0; /* as rte_mbuf_core.h asks for it */
+	}
+}
+
+/* False: it cannot be sent. */
+static inline bool lay_out(const struct dpdk *dpdk, struct rte_mbuf *mbuf, const struct packet *packet)
+{
+	assert(packet->len <= (uint32_t)(mbuf->buf_len - mbuf->data_off));
+	ask(dpdk, mbuf, packet);
+	if (unlikely(packet->len > DPDK_PIECE_BYTES))
+		return dpdk_large_chain(&dpdk->large, mbuf, packet->len);
+	mbuf->data_len = (uint16_t)packet->len;
+	mbuf->pkt_len = packet->len;
+	return true;
+}
+
+/* Many drivers want a say in packets with offloads before they send them; what they refuse is lost. */
+static void prepare_and_send(struct dpdk *dpdk, struct rte_mbuf **mbufs, uint32_t n)
+{
+	for (uint32_t at = 0; at < n;) {
+		uint32_t ready = rte_eth_tx_prepare(dpdk->port_id, dpdk->queue, mbufs + at, (uint16_t)(n - at));
+		uint32_t sent = rte_eth_tx_burst(dpdk->port_id, dpdk->queue, mbufs + at, (uint16_t)ready);
+		if (unlikely(sent < ready)) {
+			drop(dpdk, mbufs + at + sent, n - at - sent);
+			return;
+		}
+		at += ready;
+		if (unlikely(at < n))
+			drop(dpdk, mbufs + at++, 1);
+	}
+}
+
+void dpdk_tx_submit_offloaded(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved)
+{
+	struct dpdk *dpdk = dpdk_of(d);
+	struct rte_mbuf *mbufs[DRIVER_BURST_MAX];
+	uint64_t bytes = 0;
+	uint32_t count = 0;
+	assert(n <= reserved && reserved <= DRIVER_BURST_MAX);
+	for (uint32_t i = 0; i < n; i++) {
+		mbufs[count] = mbuf_of(&packets[i]);
+		bytes += packets[i].len;
+		if (likely(lay_out(dpdk, mbufs[count], &packets[i])))
+			count++;
+		else
+			drop(dpdk, &mbufs[count], 1);
+	}
+	for (uint32_t i = n; i < reserved; i++)
+		rte_pktmbuf_free(mbuf_of(&packets[i]));
+	if (!n)
+		return;
+	counter_add(&dpdk->counters.tx_packets, n);
+	counter_add(&dpdk->counters.tx_bytes, bytes);
+	prepare_and_send(dpdk, mbufs, count);
 }

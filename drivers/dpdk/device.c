@@ -1,27 +1,23 @@
 #include "drivers/dpdk/device.h"
 
-#include <limits.h>
 #include <net/if.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dataplane/base/error.h"
+#include "drivers/dpdk/pci.h"
 
 #define PCI_CLASS_NETWORK 0x02u
 
 static const char *const user_space_drivers[] = {"vfio-pci", "uio_pci_generic", "igb_uio"};
-/* Drivers of NICs that DPDK shares with the kernel instead of taking them away from it. */
-static const char *const bifurcated_drivers[] = {"mlx5_core", "mlx4_core", "mana"};
-
-static bool is_among(const char *name, const char *const *list, size_t count)
+static bool is_for_user_space(const char *driver)
 {
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(name, list[i]) == 0)
+	for (size_t i = 0; i < sizeof user_space_drivers / sizeof user_space_drivers[0]; i++)
+		if (strcmp(driver, user_space_drivers[i]) == 0)
 			return true;
 	return false;
 }
-#define IS_AMONG(name, list) is_among(name, list, sizeof(list) / sizeof(list)[0])
 
 /* [domain:]bus:device.function, the whole of `text`; made canonical. */
 static bool parse_pci(const char *text, char *name, size_t name_bytes)
@@ -86,44 +82,16 @@ static int check_virtual(const struct dpdk_device *device, const struct why *why
 	return 0;
 }
 
-/* The last part of what the link at `path` points to; "" if there is none. */
-static void read_link_name(const char *path, char *name, size_t name_bytes)
-{
-	char target[PATH_MAX];
-	ssize_t len = readlink(path, target, sizeof target - 1);
-	name[0] = '\0';
-	if (len <= 0)
-		return;
-	target[len] = '\0';
-	const char *slash = strrchr(target, '/');
-	snprintf(name, name_bytes, "%.60s", slash ? slash + 1 : target);
-}
-
-static unsigned read_class(const char *path)
-{
-	unsigned class = 0;
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return 0;
-	if (fscanf(f, "%x", &class) != 1)
-		class = 0;
-	fclose(f);
-	return class >> 16;
-}
-
 static int check_pci(const struct dpdk_device *device, const char *sysfs, const struct why *why)
 {
-	char path[PATH_MAX], driver[64];
-	snprintf(path, sizeof path, "%s/bus/pci/devices/%s", sysfs, device->name);
-	if (access(path, F_OK) != 0)
+	char driver[64];
+	if (!pci_exists(sysfs, device->name))
 		return why_say(why, HW_ERR_INVALID, "there is no PCI device %s ('lspci -D' lists them)", device->name);
-	snprintf(path, sizeof path, "%s/bus/pci/devices/%s/class", sysfs, device->name);
-	if (read_class(path) != PCI_CLASS_NETWORK)
+	if (pci_number(sysfs, device->name, "class") >> 16 != PCI_CLASS_NETWORK)
 		return why_say(why, HW_ERR_INVALID, "PCI device %s is no network device ('lspci -D' says what it is)",
 			       device->name);
-	snprintf(path, sizeof path, "%s/bus/pci/devices/%s/driver", sysfs, device->name);
-	read_link_name(path, driver, sizeof driver);
-	if (IS_AMONG(driver, user_space_drivers) || IS_AMONG(driver, bifurcated_drivers))
+	pci_driver(sysfs, device->name, driver, sizeof driver);
+	if (is_for_user_space(driver) || pci_is_bifurcated(sysfs, device->name))
 		return 0;
 	if (driver[0])
 		return why_say(why, HW_ERR_BUSY,

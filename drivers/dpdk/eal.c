@@ -14,6 +14,7 @@
 
 #include "dataplane/base/error.h"
 #include "drivers/dpdk/eal_log.h"
+#include "drivers/dpdk/eal_quiet.h"
 #include "drivers/dpdk/hugepages.h"
 
 /* ---- the command line ---- */
@@ -115,7 +116,8 @@ static struct {
 	char failure[320];
 } eal = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static int init_failed(const struct why *why)
+/* An option that getopt does not know is not in the EAL's log, but was complained of on standard error. */
+static int init_failed(const char *complaint, const struct why *why)
 {
 	char words[192];
 	int error = rte_errno;
@@ -123,8 +125,11 @@ static int init_failed(const struct why *why)
 		eal.state = EAL_RUNS;
 		return 0;
 	}
-	eal_log_first_error(words, sizeof words);
 	eal.state = EAL_FAILED; /* a second attempt in one process does not work */
+	if (strncmp(complaint, "harewire: ", 10) == 0)
+		return why_say(why, HW_ERR_INVALID, "DPDK's EAL does not start: %s; check the EAL arguments",
+			       complaint + 10);
+	eal_log_first_error(words, sizeof words);
 	return why_say(why, error == ENOMEM ? HW_ERR_NOMEM : HW_ERR_SYSTEM, "DPDK's EAL does not start: %s%s%s",
 		       words[0] ? words : strerror(error), words[0] ? "" : "; ",
 		       words[0] ? "" : "check the EAL arguments");
@@ -154,8 +159,13 @@ static int first_start(const char *extra, const struct why *why)
 	if (!eal.extra || eal_log_open(mentions(extra, "--log-level")))
 		return why_say(why, HW_ERR_NOMEM, "no memory for DPDK's log");
 	eal_log_mark();
-	if (init_keeping_affinity(&eal.arguments) < 0)
-		return init_failed(why);
+	char complaint[192] = "";
+	bool quiet = !mentions(extra, "--log-level --help -h -v --version") && eal_quiet_begin() == 0;
+	int rc = init_keeping_affinity(&eal.arguments);
+	if (quiet)
+		eal_quiet_end(complaint, sizeof complaint);
+	if (rc < 0)
+		return init_failed(complaint, why);
 	/* Where nothing is shared it stays empty; removed now, because we may be killed later. */
 	rmdir(rte_eal_get_runtime_dir());
 	eal.state = EAL_RUNS;

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "drivers/dpdk/flows.h"
 #include "drivers/dpdk/port.h"
 #include "drivers/driver.h"
 
@@ -19,10 +20,17 @@ struct dpdk {
 	struct driver driver; /* first: what the caller holds */
 
 	/* fixed once created */
-	struct dpdk_port port;
+	uint16_t port_id, queue;
+	uint32_t frame_bytes; /* room in a transmit buffer */
+	struct rte_mempool *tx_pool;
+	struct dpdk_large large;
+	bool ip_checksum;       /* dpdk_offloads */
+	struct dpdk_port *port; /* shared with the instances of its other queues */
 
 	_Alignas(CACHE_LINE_BYTES) struct counters counters;
 	bool worker_known; /* the worker's thread has been made known to the EAL */
+
+	_Alignas(CACHE_LINE_BYTES) struct steered_flow flows[DPDK_FLOWS_MAX]; /* control thread */
 };
 
 /* Data operations of struct driver_ops. */
@@ -30,6 +38,13 @@ uint32_t dpdk_rx_burst(struct driver *d, struct packet *packets, uint32_t max);
 void dpdk_rx_release(struct driver *d, const struct packet *packets, uint32_t n);
 uint32_t dpdk_tx_reserve(struct driver *d, struct packet *packets, uint32_t max);
 void dpdk_tx_submit(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved);
+/* The same for devices with checksums, with and without those of received packets. */
+uint32_t dpdk_rx_burst_checked(struct driver *d, struct packet *packets, uint32_t max);
+uint32_t dpdk_tx_reserve_large(struct driver *d, struct packet *packet);
+void dpdk_tx_submit_offloaded(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved);
+
+/* dpdk_create on a host whose /sys is `sysfs`: for tests. */
+int dpdk_create_in(const char *sysfs, const struct dpdk_options *options, struct driver **out, const struct why *why);
 
 /* Once per process, before the first worker polls. */
 void dpdk_worker_init(void);

@@ -12,11 +12,12 @@
 #include "dataplane/base/error.h"
 #include "drivers/dpdk/eal_log.h"
 
-#define DESCRIPTORS       1024u
-#define POOL_CACHE        256u
-#define LINK_HEADER_BYTES 18u /* Ethernet with one tag */
-#define MTU_MIN           576u
-#define MTU_MAX           9600u /* what NICs call jumbo, and a little */
+#define DESCRIPTORS         1024u
+#define POOL_CACHE          256u
+#define LINK_HEADER_BYTES   18u /* Ethernet with one tag */
+#define DEVICE_HEADER_BYTES 64u /* what a device may put in front of a received frame (virtio: 12 octets) */
+#define MTU_MIN             576u
+#define MTU_MAX             9600u /* what NICs call jumbo, and a little */
 /* Many PMDs program receive buffers in steps of 1 KB and want at least two of them. */
 #define DATA_ROOM_MIN 2048u
 
@@ -40,8 +41,8 @@ static int attach(struct dpdk_port *port, const struct why *why)
 	const char *name = port->device.name;
 	if (rte_eth_dev_get_port_by_name(name, &port->id) == 0)
 		return why_say(why, HW_ERR_BUSY,
-			       "%s is already in use by this process: give each worker a device of "
-			       "its own",
+			       "%s is already in use by the application itself, through DPDK: give Harewire a "
+			       "device of its own",
 			       name);
 	eal_log_mark();
 	int rc = rte_dev_probe(port->device.devargs);
@@ -60,32 +61,44 @@ static int attach(struct dpdk_port *port, const struct why *why)
 
 /* ---- configuring it ---- */
 
-static int make_pools(struct dpdk_port *port, uint16_t rx_descriptors, uint16_t tx_descriptors, const struct why *why)
+struct queue_sizes {
+	uint16_t rx, tx; /* descriptors */
+	uint16_t data_room;
+};
+
+static struct rte_mempool *make_pool(const struct dpdk_port *port, const char *kind, uint16_t queue,
+				     uint16_t descriptors, uint16_t data_room)
 {
 	char name[RTE_MEMPOOL_NAMESIZE];
-	uint32_t room = RTE_ALIGN(port->mtu + LINK_HEADER_BYTES, 64u);
-	uint16_t data_room = (uint16_t)(RTE_PKTMBUF_HEADROOM + (room < DATA_ROOM_MIN ? DATA_ROOM_MIN : room));
+	snprintf(name, sizeof name, "harewire-%s-%u-%u", kind, port->id, queue);
 	/* A full ring, both of the cache's halves, and what is in the worker's hands. */
-	uint32_t more = 2 * POOL_CACHE + 2 * RTE_MEMPOOL_CACHE_MAX_SIZE;
+	return rte_pktmbuf_pool_create(name, descriptors + 2 * POOL_CACHE + 2 * RTE_MEMPOOL_CACHE_MAX_SIZE, POOL_CACHE,
+				       0, data_room, port->node);
+}
+
+static int make_pools(struct dpdk_port *port, uint16_t index, const struct queue_sizes *sizes, const struct why *why)
+{
+	struct dpdk_queue *queue = &port->queue[index];
 	eal_log_mark();
-	snprintf(name, sizeof name, "harewire-rx-%u", port->id);
-	port->rx_pool = rte_pktmbuf_pool_create(name, rx_descriptors + more, POOL_CACHE, 0, data_room, port->node);
-	snprintf(name, sizeof name, "harewire-tx-%u", port->id);
-	port->tx_pool = rte_pktmbuf_pool_create(name, tx_descriptors + more, POOL_CACHE, 0, data_room, port->node);
-	if (!port->rx_pool || !port->tx_pool)
-		return why_say(why, HW_ERR_NOMEM,
-			       "no memory for the packet buffers of %s on NUMA node %d: set aside more hugepages "
-			       "('sysctl vm.nr_hugepages=64'; with --no-huge: more megabytes, '-m 128')",
-			       port->device.name, port->node);
-	port->frame_bytes = data_room - RTE_PKTMBUF_HEADROOM;
-	return 0;
+	queue->rx_pool = make_pool(port, "rx", index, sizes->rx, sizes->data_room);
+	queue->tx_pool = make_pool(port, "tx", index, sizes->tx, sizes->data_room);
+	bool cuts = port->offloads.tso_bytes;
+	if (queue->rx_pool && queue->tx_pool &&
+	    (!cuts || dpdk_large_create(&queue->large, port->id, index, port->offloads.tso_bytes, port->node)))
+		return 0;
+	return why_say(why, HW_ERR_NOMEM,
+		       "no memory for the packet buffers of %s on NUMA node %d: set aside more hugepages ('sysctl "
+		       "vm.nr_hugepages=%u'; with --no-huge: more megabytes, '-m %u')",
+		       port->device.name, port->node, 64u * port->queues, 128u * port->queues);
 }
 
 static int set_mtu(struct dpdk_port *port, const struct rte_eth_dev_info *info, uint16_t wanted, const struct why *why)
 {
 	uint16_t now = 0;
 	rte_eth_dev_get_mtu(port->id, &now);
-	if (wanted && wanted != now) {
+	if (wanted && wanted < now && port->device.share == DPDK_SHARED_ISOLATED) {
+		now = wanted; /* the device's own is the kernel's as well: left alone */
+	} else if (wanted && wanted != now) {
 		eal_log_mark();
 		int rc = wanted < MTU_MIN || wanted > MTU_MAX ? -ERANGE : rte_eth_dev_set_mtu(port->id, wanted);
 		if (rc)
@@ -98,31 +111,66 @@ static int set_mtu(struct dpdk_port *port, const struct rte_eth_dev_info *info, 
 	return 0;
 }
 
-static int set_up_queues(struct dpdk_port *port, const struct rte_eth_dev_info *info, const struct why *why)
+static int set_up_queue(struct dpdk_port *port, uint16_t index, const struct rte_eth_dev_info *info,
+			const struct queue_sizes *sizes)
 {
-	uint16_t rx = DESCRIPTORS, tx = DESCRIPTORS;
-	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx);
-	if (rc)
-		return fail(port, HW_ERR_UNSUPPORTED, rc, "size the queues of", why);
-	int err = make_pools(port, rx, tx, why);
-	if (err)
-		return err;
 	struct rte_eth_rxconf rxconf = info->default_rxconf;
 	struct rte_eth_txconf txconf = info->default_txconf;
-	rxconf.offloads = 0;
-	txconf.offloads = port->fast_free ? RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE : 0;
+	rxconf.offloads = port->offloads.rx;
+	txconf.offloads = port->offloads.tx;
 	unsigned node = (unsigned)port->node; /* -1 is SOCKET_ID_ANY */
-	rc = rte_eth_rx_queue_setup(port->id, 0, rx, node, &rxconf, port->rx_pool);
-	if (!rc)
-		rc = rte_eth_tx_queue_setup(port->id, 0, tx, node, &txconf);
-	return rc ? fail(port, HW_ERR_SYSTEM, rc, "set up the queues of", why) : 0;
+	int rc = rte_eth_rx_queue_setup(port->id, index, sizes->rx, node, &rxconf, port->queue[index].rx_pool);
+	return rc ? rc : rte_eth_tx_queue_setup(port->id, index, sizes->tx, node, &txconf);
 }
 
-/*
- * No offload but FAST_FREE (one pool, nobody else holds a buffer): any other selects a slower transmit path in i40e and
- * ixgbe, and checksums cost little while the octets are copied anyway.
- */
-static int configure(struct dpdk_port *port, uint16_t mtu, const struct why *why)
+static int set_up_queues(struct dpdk_port *port, const struct rte_eth_dev_info *info, const struct why *why)
+{
+	uint32_t room = RTE_ALIGN(port->mtu + LINK_HEADER_BYTES + DEVICE_HEADER_BYTES, 64u);
+	struct queue_sizes sizes = {.rx = DESCRIPTORS, .tx = DESCRIPTORS};
+	sizes.data_room = (uint16_t)(RTE_PKTMBUF_HEADROOM + (room < DATA_ROOM_MIN ? DATA_ROOM_MIN : room));
+	port->frame_bytes = sizes.data_room - RTE_PKTMBUF_HEADROOM;
+	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &sizes.rx, &sizes.tx);
+	if (rc)
+		return fail(port, HW_ERR_UNSUPPORTED, rc, "size the queues of", why);
+	for (uint16_t i = 0; i < port->queues; i++) {
+		int err = make_pools(port, i, &sizes, why);
+		if (err)
+			return err;
+		rc = set_up_queue(port, i, info, &sizes);
+		if (rc)
+			return fail(port, HW_ERR_SYSTEM, rc, "set up the queues of", why);
+	}
+	return 0;
+}
+
+/* With RSS in one of the ways it may be asked for, or without. Sharing devices give us what our rules bring, only. */
+static int configure_queues(struct dpdk_port *port, const struct rte_eth_dev_info *info,
+			    const struct rte_eth_conf *base)
+{
+	struct rss *rss = &port->steering.rss;
+	struct rte_eth_conf conf = *base;
+	for (uint32_t attempt = 0; port->device.share == DPDK_EXCLUSIVE; attempt++) {
+		if (!rss_configure(rss, info, port->queues, attempt, &conf))
+			break;
+		if (rte_eth_dev_configure(port->id, port->queues, port->queues, &conf) == 0)
+			return 0;
+		eal_log_mark(); /* what it says of an attempt is of no interest */
+		conf = *base;
+	}
+	rss->state = RSS_OFF;
+	return rte_eth_dev_configure(port->id, port->queues, port->queues, base);
+}
+
+static int check_queues(const struct dpdk_port *port, const struct rte_eth_dev_info *info, const struct why *why)
+{
+	uint16_t most = RTE_MIN(info->max_rx_queues, info->max_tx_queues);
+	if (port->queues <= most)
+		return 0;
+	return why_say(why, HW_ERR_UNSUPPORTED, "%s has %u queue%s, not %u: give it at most %u worker%s",
+		       port->device.name, most, most == 1 ? "" : "s", port->queues, most, most == 1 ? "" : "s");
+}
+
+static int configure(struct dpdk_port *port, const struct dpdk_options *options, const struct why *why)
 {
 	struct rte_eth_dev_info info;
 	struct rte_ether_addr mac;
@@ -132,44 +180,69 @@ static int configure(struct dpdk_port *port, uint16_t mtu, const struct why *why
 		rc = rte_eth_macaddr_get(port->id, &mac);
 	if (rc)
 		return fail(port, HW_ERR_SYSTEM, rc, "ask after", why);
+	int err = check_queues(port, &info, why);
+	if (!err)
+		err = dpdk_offloads_choose(port->device.name, &info, options, &port->offloads, why);
+	if (err)
+		return err;
 	memcpy(port->mac, mac.addr_bytes, sizeof port->mac);
 	port->node = rte_eth_dev_socket_id(port->id);
-	port->fast_free = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 	snprintf(port->driver, sizeof port->driver, "%s", info.driver_name);
-	struct rte_eth_conf conf = {0};
-	if (port->fast_free)
-		conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
-	rc = rte_eth_dev_configure(port->id, 1, 1, &conf);
+	struct rte_eth_conf conf = {.rxmode.offloads = port->offloads.rx, .txmode.offloads = port->offloads.tx};
+	rc = configure_queues(port, &info, &conf);
 	if (rc)
 		return fail(port, HW_ERR_SYSTEM, rc, "configure", why);
-	int err = set_mtu(port, &info, mtu, why);
+	err = set_mtu(port, &info, options->mtu, why);
 	return err ? err : set_up_queues(port, &info, why);
 }
 
 static int start(struct dpdk_port *port, const struct why *why)
 {
+	if (port->steering.rss.state != RSS_OFF)
+		rss_write_table(&port->steering.rss, port->id);
 	eal_log_mark();
 	int rc = rte_eth_dev_start(port->id);
 	if (rc)
 		return fail(port, HW_ERR_SYSTEM, rc, "start", why);
 	port->started = true;
-	return 0;
+	return steering_choose(&port->steering, port->queues, why);
+}
+
+/*
+ * Not only what saves us looking at the others' frames: virtio, and virtual functions of several NICs, let no tagged
+ * frame in before they are asked to.
+ */
+static int admit_vlan(struct dpdk_port *port, uint16_t vlan, const struct why *why)
+{
+	struct rte_eth_dev_info info;
+	if (!vlan || rte_eth_dev_info_get(port->id, &info) != 0 ||
+	    !(info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER))
+		return 0;
+	eal_log_mark();
+	int rc = rte_eth_dev_set_vlan_offload(port->id,
+					      rte_eth_dev_get_vlan_offload(port->id) | RTE_ETH_VLAN_FILTER_OFFLOAD);
+	if (!rc)
+		rc = rte_eth_dev_vlan_filter(port->id, vlan, 1);
+	return rc ? fail(port, HW_ERR_SYSTEM, rc, "have frames of the VLAN let in by", why) : 0;
 }
 
 /* ---- life ---- */
 
-int dpdk_port_open(struct dpdk_port *port, const char *device, uint16_t mtu, const struct why *why)
+int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, const struct dpdk_options *options,
+		   const struct why *why)
 {
 	memset(port, 0, sizeof *port);
-	int err = dpdk_device_parse(device, &port->device, why);
+	port->device = *device;
+	port->queues = options->queues;
+	int err = attach(port, why);
 	if (!err)
-		err = dpdk_device_check(&port->device, "/sys", why);
+		err = steering_prepare(&port->steering, &port->device, port->id, why);
 	if (!err)
-		err = attach(port, why);
-	if (!err)
-		err = configure(port, mtu, why);
+		err = configure(port, options, why);
 	if (!err)
 		err = start(port, why);
+	if (!err)
+		err = admit_vlan(port, options->vlan, why);
 	if (err)
 		dpdk_port_close(port);
 	return err;
@@ -178,14 +251,18 @@ int dpdk_port_open(struct dpdk_port *port, const char *device, uint16_t mtu, con
 void dpdk_port_close(struct dpdk_port *port)
 {
 	struct rte_eth_dev_info info;
+	steering_fini(&port->steering);
 	if (port->started)
 		rte_eth_dev_stop(port->id);
 	if (port->attached && rte_eth_dev_info_get(port->id, &info) == 0) {
 		rte_eth_dev_close(port->id);
 		rte_dev_remove(info.device); /* so that it can be opened again */
 	}
-	rte_mempool_free(port->rx_pool);
-	rte_mempool_free(port->tx_pool);
+	for (uint16_t i = 0; i < port->queues; i++) {
+		rte_mempool_free(port->queue[i].rx_pool);
+		rte_mempool_free(port->queue[i].tx_pool);
+		dpdk_large_destroy(&port->queue[i].large);
+	}
 	memset(port, 0, sizeof *port);
 }
 

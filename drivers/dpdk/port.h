@@ -1,4 +1,7 @@
-/* One port of DPDK: found, configured with one queue pair and pools of its own, started; and let go. Control thread. */
+/*
+ * One port of DPDK: found, configured with as many queue pairs as it has workers, each with pools of its own, started;
+ * and let go. Control thread.
+ */
 #ifndef HAREWIRE_DPDK_PORT_H
 #define HAREWIRE_DPDK_PORT_H
 
@@ -6,9 +9,21 @@
 #include <stdint.h>
 
 #include "drivers/dpdk/device.h"
+#include "drivers/dpdk/dpdk.h"
+#include "drivers/dpdk/large.h"
+#include "drivers/dpdk/offload.h"
+#include "drivers/dpdk/steering.h"
 #include "drivers/why.h"
 
+#define DPDK_QUEUES_MAX 64u
+
 struct rte_mempool;
+
+/* A pool for each direction: packets that wait to be read never take a transmit buffer away. */
+struct dpdk_queue {
+	struct rte_mempool *rx_pool, *tx_pool;
+	struct dpdk_large large;
+};
 
 struct dpdk_port {
 	struct dpdk_device device;
@@ -18,14 +33,20 @@ struct dpdk_port {
 	uint8_t mac[6];
 	uint16_t mtu;
 	uint32_t frame_bytes; /* room in a transmit buffer */
-	bool fast_free;       /* transmitted buffers go back to their pool in bulk, unlooked at */
-	/* A pool for each direction: packets that wait to be read never take a transmit buffer away. */
-	struct rte_mempool *rx_pool, *tx_pool;
+	struct dpdk_offloads offloads;
+	uint16_t queues; /* pairs, numbered from 0 */
+	struct dpdk_queue queue[DPDK_QUEUES_MAX];
+	struct steering steering;
 	bool attached, started;
 };
 
-/* mtu 0: the device's. 0, or HW_ERR_* and a sentence; then nothing is left open. */
-int dpdk_port_open(struct dpdk_port *port, const char *device, uint16_t mtu, const struct why *why);
+/*
+ * Opens the port that `device` names, with options->queues (1..DPDK_QUEUES_MAX) queue pairs and options->mtu (0: the
+ * device's). A device that filters VLANs is told to let options->vlan in. 0, or HW_ERR_* and a sentence; then nothing
+ * is left open.
+ */
+int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, const struct dpdk_options *options,
+		   const struct why *why);
 void dpdk_port_close(struct dpdk_port *port);
 
 /* Any thread. */

@@ -35,6 +35,12 @@ static uint32_t peer_tx_reserve(struct driver *d, struct packet *packets, uint32
 	return inner->ops->tx_reserve(inner, packets, max);
 }
 
+static uint32_t peer_tx_reserve_large(struct driver *d, struct packet *packet)
+{
+	struct driver *inner = peer_of(d)->inner;
+	return inner->ops->tx_reserve_large ? inner->ops->tx_reserve_large(inner, packet) : 0;
+}
+
 static void peer_tx_submit(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved)
 {
 	struct peer *p = peer_of(d);
@@ -89,6 +95,7 @@ static const struct driver_ops peer_ops = {
 	.rx_burst = peer_rx_burst,
 	.rx_release = peer_rx_release,
 	.tx_reserve = peer_tx_reserve,
+	.tx_reserve_large = peer_tx_reserve_large,
 	.tx_submit = peer_tx_submit,
 	.flow_add = peer_flow_add,
 	.flow_remove = peer_flow_remove,

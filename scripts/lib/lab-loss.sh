@@ -1,6 +1,17 @@
 # shellcheck shell=bash
-# scripts/lab's loss: scripts/loss.bpf.c at the broker's end. Its ingress meets what the publisher sends, whichever driver
+# scripts/lab's loss: scripts/loss.bpf.c at the broker's end of the publisher's link. Its ingress meets what the publisher sends, whichever driver
 # sends it (at the publisher's own egress AF_XDP would slip past), its egress what the publisher receives.
+
+# The interface of the broker's namespace that is meant: what `loss --on` has said, else the one that the lab has made.
+LOSS_INTERFACE=
+loss_interface()
+{
+	if [ -n "$LOSS_INTERFACE" ]; then
+		echo "$LOSS_INTERFACE"
+	else
+		broker_interface
+	fi
+}
 
 loss_object()
 {
@@ -14,7 +25,7 @@ loss_object()
 # The program's id in one direction, empty when there is none.
 loss_program()
 {
-	tc -n "$NETNS" filter show dev eth0 "$1" 2>/dev/null | sed -n 's/.* id \([0-9]*\) .*/\1/p'
+	tc -n "$NETNS" filter show dev "$(loss_interface)" "$1" 2>/dev/null | sed -n 's/.* id \([0-9]*\) .*/\1/p'
 }
 
 # The id of one of the program's maps, by name.
@@ -44,13 +55,14 @@ octets()
 
 loss_set()
 {
-	local object direction program map
+	local object direction program map link
 
+	link=$(loss_interface)
 	if [ -z "$(loss_program ingress)" ]; then
 		object=$(loss_object)
-		tc -n "$NETNS" qdisc replace dev eth0 clsact
+		tc -n "$NETNS" qdisc replace dev "$link" clsact
 		for direction in ingress egress; do
-			tc -n "$NETNS" filter add dev eth0 "$direction" bpf direct-action object-file "$object" section tc
+			tc -n "$NETNS" filter add dev "$link" "$direction" bpf direct-action object-file "$object" section tc
 		done
 	fi
 	for direction in ingress egress; do
@@ -104,8 +116,15 @@ loss_text()
 loss()
 {
 	network_is_up || die "the lab '$NAME' is not up"
+	if [ "${1:-}" = --on ]; then
+		[ $# -gt 1 ] || misused "loss --on takes an interface"
+		LOSS_INTERFACE=$2
+		shift 2
+		ip -n "$NETNS" link show dev "$LOSS_INTERFACE" >/dev/null 2>&1 ||
+			die "there is no interface '$LOSS_INTERFACE' in the namespace $NETNS"
+	fi
 	case ${1:-} in
-	off) tc -n "$NETNS" qdisc delete dev eth0 clsact 2>/dev/null || true ;;
+	off) tc -n "$NETNS" qdisc delete dev "$(loss_interface)" clsact 2>/dev/null || true ;;
 	count) loss_count ;;
 	*)
 		[[ ${1:-} =~ ^([0-9]{1,2})(\.[0-9]{1,4})?$|^100$ ]] || misused "loss takes a percentage, 'off' or 'count'"

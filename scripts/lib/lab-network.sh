@@ -103,5 +103,10 @@ network_is_up()
 
 	[ -e "/run/netns/$NETNS" ] && link_is_ours || return 1
 	flags=$(ip -o link show dev "$INTERFACE"; ip -n "$NETNS" -o link show dev eth0 2>/dev/null)
-	[ "$(grep -c '[<,]LOWER_UP[,>]' <<<"$flags")" = 2 ] && [ -n "$(network_address)" ] && [ -n "$(broker_ip)" ]
+	[ "$(grep -c '[<,]LOWER_UP[,>]' <<<"$flags")" = 2 ] && [ -n "$(broker_ip)" ] || return 1
+	if [ "$(dpdk_device)" = net_af_packet ]; then
+		[ -s "$STATE/dpdk-address" ]
+	else
+		[ -n "$(network_address)" ] && dpdk_is_up
+	fi
 }

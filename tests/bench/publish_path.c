@@ -3,10 +3,12 @@
  * driver, and an interceptor that plays the broker's host. No kernel, no other thread, no clock but the TSC.
  *
  *     publish_path publish|ack|confirm|idle MESSAGES
+ *     publish_path burst|burst-tso BURSTS
  *
  * Each message: one publish() that ends in a packet at the null driver, one turn that receives the peer's ACK, one turn
  * that receives its basic.ack, one turn with nothing to do. Counting is on during the step that was named, and off
- * within it while the peer works.
+ * within it while the peer works. A burst is 32 messages of 1024 octets and the turn that sends them all; with `-tso`
+ * to a device that sums and cuts.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,6 +24,9 @@
 
 #define BODY_BYTES  256
 #define CLIENT_PORT 40000
+#define BURST       32u
+#define BURST_BODY  1024u
+#define TSO_BYTES   65280u
 
 struct bench {
 	struct clock_scale clock;
@@ -59,12 +64,21 @@ static void tx_submit(struct driver *d, const struct packet *packets, uint32_t n
 	toggle();
 }
 
+static uint8_t large_buffer[TSO_BYTES];
+
+static uint32_t tx_reserve_large(struct driver *d, struct packet *packet)
+{
+	*packet = (struct packet){.data = large_buffer, .len = TSO_BYTES};
+	return 1;
+}
+
 static void leave_out_the_peer(struct driver *peer)
 {
 	peer_ops = peer->ops;
 	counted_ops = *peer_ops;
 	counted_ops.rx_burst = rx_burst;
 	counted_ops.tx_submit = tx_submit;
+	counted_ops.tx_reserve_large = tx_reserve_large;
 	peer->ops = &counted_ops;
 }
 
@@ -91,14 +105,17 @@ static void command(struct bench *b, struct command cmd)
 	must(spsc_push(&b->worker.channel.commands, &cmd), "command");
 }
 
-static struct transport *make_transport(struct bench *b)
+static struct transport *make_transport(struct bench *b, bool tso)
 {
 	struct null_options null = {.buffers = 64, .mtu = 1500, .mac = {2, 0, 0, 0, 0, 1}};
 	struct peer_options peer;
 	struct driver *inner;
 	peer_options_init(&peer);
+	peer.verify_checksum = !tso; /* it sees what the device has yet to cut and sum */
 	must(null_create(&null, &inner) == 0 && peer_create(&peer, inner, &b->peer) == 0, "driver");
 	leave_out_the_peer(b->peer);
+	b->peer->info.tx_checksum = tso;
+	b->peer->info.tso_bytes = tso ? TSO_BYTES : 0;
 	struct tcp_transport_options tcp = {.streams = 1};
 	struct transport *tp;
 	tcp_config_init(&tcp.tcp);
@@ -149,8 +166,8 @@ static void connect_and_hand_over(struct bench *b, struct transport *tp)
 
 /* ---- measuring ---- */
 
-enum step { STEP_PUBLISH, STEP_ACK, STEP_CONFIRM, STEP_IDLE, STEPS };
-static const char *const step_names[STEPS] = {"publish", "ack", "confirm", "idle"};
+enum step { STEP_PUBLISH, STEP_ACK, STEP_CONFIRM, STEP_IDLE, STEP_BURST, STEP_BURST_TSO, STEPS };
+static const char *const step_names[STEPS] = {"publish", "ack", "confirm", "idle", "burst", "burst-tso"};
 
 static void begin(bool counted)
 {
@@ -191,28 +208,49 @@ static void one_message(struct bench *b, const void *body, uint64_t expected_id,
 	end();
 }
 
+static void one_burst(struct bench *b, const void *body, uint64_t last_id)
+{
+	struct harewire_event event;
+	begin(true);
+	for (uint32_t i = 0; i < BURST; i++)
+		publisher_publish(b->publisher, b->template_id, body, BURST_BODY, HAREWIRE_MORE);
+	worker_turn(&b->worker);
+	end();
+	for (int turns = 0; turns < 200 && worker_turn(&b->worker) > 0; turns++)
+		;
+	must(peer_confirm(b->peer, CLIENT_PORT, last_id, true) == 0, "confirm");
+	worker_turn(&b->worker);
+	must(publisher_event_poll(b->publisher, &event) == 1 && event.type == HAREWIRE_EVENT_CONFIRMED &&
+		     event.last == last_id,
+	     "the confirm's event");
+}
+
 int main(int argc, char **argv)
 {
 	static struct bench b;
-	char body[BODY_BYTES];
+	char body[BURST_BODY];
 	unsigned long messages = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
 	enum step step = STEP_PUBLISH;
 	while (argc == 3 && step < STEPS && strcmp(argv[1], step_names[step]) != 0)
 		step++;
 	if (messages == 0 || step == STEPS) {
-		fprintf(stderr, "usage: publish_path publish|ack|confirm|idle MESSAGES\n");
+		fprintf(stderr, "usage: publish_path publish|ack|confirm|idle|burst|burst-tso NUMBER\n");
 		return 2;
 	}
 	/* Read like the real one, but it stands still: no timer fires in one run and not in the next. */
 	b.clock = (struct clock_scale){.tsc = true, .ns0 = 1000000000u};
 	struct worker_options w = {.clock = &b.clock, .cpu = -1};
 	must(worker_init(&b.worker, &w) == 0, "worker");
-	struct transport *tp = make_transport(&b);
+	struct transport *tp = make_transport(&b, step == STEP_BURST_TSO);
 	make_publisher(&b);
 	connect_and_hand_over(&b, tp);
 	memset(body, 'q', sizeof body);
-	for (unsigned long i = 1; i <= messages; i++)
-		one_message(&b, body, i, step);
+	for (unsigned long i = 1; i <= messages; i++) {
+		if (step < STEP_BURST)
+			one_message(&b, body, i, step);
+		else
+			one_burst(&b, body, i * BURST);
+	}
 
 	struct driver_stats stats;
 	b.peer->ops->stats(b.peer, &stats);

@@ -9,6 +9,7 @@ FUZZERS      ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_SRC_frame_reader := $(SRC_amqp) $(SRC_base)
 FUZZ_MAX_LEN_frame_reader := 40000
 FUZZ_SRC_tcp := $(SRC_tcp) $(SRC_net) $(SRC_base) tests/lib/tcp_peer.c
+FUZZ_SRC_nic := $(SRC_nic) $(SRC_net) $(SRC_base)
 FUZZ_SRC_feed := $(addprefix control/feed/,udp.c iextp.c iex_message.c pattern.c key_table.c)
 
 FUZZ_CFLAGS := -std=gnu11 -g -O1 -I. -Wall -Wextra -Werror -Wno-unused-parameter -pthread \

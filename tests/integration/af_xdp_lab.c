@@ -33,14 +33,23 @@ int teardown(void **state)
 	return 0;
 }
 
-struct driver *xdp_create(enum af_xdp_mode mode, uint32_t frames)
+static struct driver *create(const struct af_xdp_options *options)
 {
-	const struct af_xdp_options options = {.interface = "xdp0", .queue = -1, .mode = mode, .frames = frames};
 	char why[256] = "";
 	struct driver *d = NULL;
-	if (af_xdp_create(&options, &d, why, sizeof why))
+	if (af_xdp_create(options, &d, why, sizeof why))
 		fail_msg("%s", why);
 	return d;
+}
+
+struct driver *xdp_create(enum af_xdp_mode mode, uint32_t frames)
+{
+	return create(&(struct af_xdp_options){.interface = "xdp0", .queue = -1, .mode = mode, .frames = frames});
+}
+
+struct driver *xdp_create_on(int queue, enum af_xdp_mode mode)
+{
+	return create(&(struct af_xdp_options){.interface = "xdp0", .queue = queue, .mode = mode, .frames = 64});
 }
 
 int xdp_refusal(const char *interface, int queue, enum af_xdp_mode mode, char why[256])

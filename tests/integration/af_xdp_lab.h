@@ -28,6 +28,8 @@ int teardown(void **state);
 
 /* The driver on queue 0 of xdp0; fails the test when it is refused. */
 struct driver *xdp_create(enum af_xdp_mode mode, uint32_t frames);
+/* The same on a queue of our choice. */
+struct driver *xdp_create_on(int queue, enum af_xdp_mode mode);
 /* The code with which it is refused, and the sentence; 0 when it is not (it is destroyed again). */
 int xdp_refusal(const char *interface, int queue, enum af_xdp_mode mode, char why[256]);
 

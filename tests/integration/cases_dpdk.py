@@ -27,7 +27,7 @@ def ping(t, size):
         s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     with s:
         s.settimeout(1)
-        s.sendto(request, (t.port.ADDRESS, 0))
+        s.sendto(request, (t.port.address, 0))
         try:
             while True:
                 packet = s.recv(4096)
@@ -41,7 +41,7 @@ def await_packets(t):
     """Until the port has asked for the broker: it has its address then."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        listed = subprocess.run(["ip", "-n", t.lab.netns, "neigh", "show", t.port.ADDRESS], stdout=subprocess.PIPE, text=True,
+        listed = subprocess.run(["ip", "-n", t.lab.netns, "neigh", "show", t.port.address], stdout=subprocess.PIPE, text=True,
                                 check=True).stdout
         if "lladdr" in listed:
             return
@@ -58,29 +58,54 @@ def a_port_of_our_own_answers_ping(t):
     equal(len(t.messages(3000)), 3000, "messages")
 
 
+def refused(t, kind):
+    """Is who tries a port of ours told at once that nobody is there?"""
+    with t.lab.namespace():
+        s = socket.socket(socket.AF_INET, kind)
+    with s:
+        s.settimeout(5)
+        try:
+            s.connect((t.port.address, 9))
+            s.send(b"anybody?")
+            s.recv(100)
+        except ConnectionRefusedError:
+            return True
+        except socket.timeout:
+            pass
+        return False
+
+
+@case(drivers=DPDK)
+def a_port_of_our_own_refuses_what_nobody_waits_for(t):
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
+    await_packets(t)
+    holds(refused(t, socket.SOCK_STREAM), "no RST for a connection attempt")
+    holds(refused(t, socket.SOCK_DGRAM), "no ICMP port unreachable for a datagram")
+    t.all_confirmed(running.wait(), 3000)
+    equal(len(t.messages(3000)), 3000, "messages")
+
+
 @case(drivers=TAP)
 def follows_its_gateway_to_another_link_address(t):
-    tap = ("-n", t.lab.netns, "link", "set", "dev", dpdk.Tap.INTERFACE)
-    subprocess.run(t.lab.inside("sysctl", "-qw", f"net.ipv4.conf.{dpdk.Tap.INTERFACE}.arp_notify=1"), check=True)
+    subprocess.run(t.lab.inside("sysctl", "-qw", f"net.ipv4.conf.{t.port.broker_interface}.arp_notify=1"), check=True)
     running = t.start_publisher("publish", "--queue", t.queue, "--count", 5000, "--rate", 1000, "-v")
     await_packets(t)
     time.sleep(1)
-    dpdk.ip(*tap, "address", "02:00:00:00:00:77")
+    t.port.set_broker_link("address", "02:00:00:00:00:77")
     result = running.wait()
     t.all_confirmed(result, 5000)
-    holds(f"link address of {dpdk.Tap.GATEWAY} has changed" in result.err, result.text() + "the change went unnoticed")
+    holds(f"link address of {t.port.gateway} has changed" in result.err, result.text() + "the change went unnoticed")
     t.arrived_once_in_order(t.consumer(t.queue, "--verify", "--count", 5000, "--idle-timeout", 10).wait(), 5000)
 
 
 @case(drivers=TAP)
 def survives_a_link_that_goes_down_and_up(t):
-    tap = ("-n", t.lab.netns, "link", "set", "dev", dpdk.Tap.INTERFACE)
     running = t.start_publisher("publish", "--queue", t.queue, "--count", 6000, "--rate", 1000, "--timeout", 60)
     await_packets(t)
     time.sleep(1)
-    dpdk.ip(*tap, "down")
+    t.port.set_broker_link("down")
     time.sleep(1)
-    dpdk.ip(*tap, "up")
+    t.port.set_broker_link("up")
     result = running.wait()
     for words in ("the link of net_tap0 is down", "the link of net_tap0 is up"):
         holds(words in result.err, f"{result.text()}{words!r} was not said")
@@ -109,6 +134,7 @@ def what_a_port_of_its_own_cannot_have_is_said(t):
             (("no route", "--gateway"), ("--device", null, *ours, no_huge)),
             (("no answer to ARP for 198.51.100.9",), ("--device", null, *ours, "--gateway", "198.51.100.9", no_huge)),
             (("EAL does not start",), ("--device", null, *ours, "--eal=--no-huge --lcores=x")),
+            (("unrecognized option '--foo'",), ("--device", null, *ours, "--eal=--no-huge --foo")),
     ):
         result = t.start("publish", "--driver", "dpdk", "--queue", "q", "--body", "x", *arguments).wait(30)
         fails_saying(result, *words)
@@ -124,3 +150,24 @@ def without_hugepages_it_says_how_to_get_them(t):
     result = t.start("publish", "--driver", "dpdk", "--device", "net_null0", "--address", "198.51.100.2/24", "--queue", "q",
                      "--body", "x").wait(30)
     fails_saying(result, "hugepages", "sysctl vm.nr_hugepages")
+
+
+@case(drivers=DPDK)
+def two_workers_share_a_port(t):
+    """The kernel spreads what arrives over the device's two queues as it likes: found out by trying."""
+    arguments = list(t.port.arguments())
+    if t.device == "net_af_packet":
+        at = arguments.index("--device") + 1
+        arguments[at] += ",qpairs=2"
+    config = t.path("workers.yaml")
+    with open(config, "w") as f:
+        f.write("workers:\n  - queue: 0\n  - queue: 1\n")
+    os.chmod(config, 0o600)
+    for round_ in range(4):  # each by other local ports
+        result = t.start("publish", *arguments, "--driver", "dpdk", "--config", config, "--queue", t.queue, "--count", 2000,
+                         "--rate", 2000, "--publishers", 4, prefix=t.port.prefix()).wait()
+        t.all_confirmed(result, 2000)
+        for worker in result["workers"]:
+            equal(worker["steering"], "RSS, by trying", result.text() + "steering")
+            holds(worker["packets_sent"] > 0 and worker["packets_received"] > 0, f"worker {worker['worker']} was idle")
+    equal(len(t.messages(8000)), 8000, "messages")

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import amqp
-from harness import case, equal, holds, repository
+from harness import DPDK, Result, case, equal, holds, repository
 from lab import Lab
 
 NAME = "it-lab"
@@ -117,6 +117,42 @@ def a_broker_that_cannot_start_is_explained(t):
     done = Lab(NAME).run("up", "--set", "no_such_setting = 1", check=False)
     equal(done.returncode, 1, "exit status")
     holds("no_such_setting" in done.stderr, f"the broker's own words are missing in: {done.stderr}")
+    nothing_is_left()
+
+
+@case(lab="none", drivers=DPDK)
+def a_lab_for_dpdk_says_how_to_publish_through_it(t):
+    """As its `status` is meant to be used: from a shell, the variables unquoted."""
+    lab, other = Lab(NAME), {"net_tap": "net_af_packet", "net_af_packet": "net_tap"}[t.device]
+    script = 'eval "$("$1" --name "$2" status --env)" && exec $HAREWIRE_RUN "$3" publish $HAREWIRE_ARGS --url "$AMQP_URL" ' \
+             "--queue q --count 100 --json"
+    try:
+        lab.up(device=t.device)
+        lab.up(device=t.device)
+        command = ["sh", "-c", script, "sh", repository("scripts/lab"), NAME, t.harewire]
+        for run in range(2):
+            done = subprocess.run(command, env={"PATH": os.environ["PATH"]}, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+            result = Result(command, done.returncode, done.stdout, done.stderr)
+            t.all_confirmed(result, 100)
+            equal((result["driver"]["name"], result["driver"]["mode"]), ("dpdk", t.device), f"driver and mode in run {run}")
+        with amqp.Connection(lab) as connection:
+            equal(connection.declare_queue("q"), 200, "messages in the queue")
+        again = lab.run("up", "--driver", "dpdk", "--device", other, check=False)
+        holds(again.returncode == 1 and t.device in again.stderr, f"up for {other}: {again.returncode} {again.stderr}")
+    finally:
+        lab.down()
+    nothing_is_left()
+
+
+@case(lab="none")
+def a_lab_for_another_device_is_refused(t):
+    for words, arguments in (("--device is net_tap or net_af_packet", ("--driver", "dpdk", "--device", "net_null")),
+                             ("goes with --driver dpdk", ("--device", "net_tap")),
+                             ("not 'tap'", ("--driver", "tap")),
+                             ("--queues", ("--driver", "dpdk", "--queues", 4))):
+        done = Lab(NAME).run("up", *arguments, check=False)
+        holds(done.returncode == 2 and words in done.stderr, f"up {arguments}: {done.returncode} {done.stderr}")
     nothing_is_left()
 
 

@@ -33,13 +33,14 @@ def the_kernel_has_no_connection_with_af_xdp(t):
 
 
 @contextlib.contextmanager
-def capture(t, path):
-    """tcpdump at the broker's end of the wire."""
-    command = t.lab.inside("tcpdump", "--immediate-mode", "-U", "-Z", "root", "-n", "-i", "eth0", "-w", path, "tcp", "and",
-                           "dst", "port", "5672")
+def capture(t, path, interface="eth0"):
+    """tcpdump at the broker's end of the wire. Its buffer holds as many packets as snapshots fit (-B, -s)."""
+    command = t.lab.inside("tcpdump", "--immediate-mode", "-U", "-B", "16384", "-s", "2048", "-Z", "root", "-n", "-i", interface,
+                           "-w", path, "tcp", "and", "dst", "port", "5672")
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        holds("listening" in process.stderr.readline(), "tcpdump does not start")
+        first = process.stderr.readline()
+        holds("listening" in first, f"tcpdump does not start: {first}")
         yield
         time.sleep(0.5)
     finally:

@@ -13,7 +13,7 @@ from lab import ROOT
 
 DRIVERS = ("af_xdp", "kernel")
 # Over virtual devices; a build without DPDK has none.
-DPDK = () if os.environ.get("DPDK") == "0" else tuple("dpdk " + device for device in dpdk.PORTS)
+DPDK = () if os.environ.get("DPDK") == "0" else tuple("dpdk " + device for device in dpdk.DEVICES)
 ALL_DRIVERS = DRIVERS + DPDK
 LIMIT_S = 120
 CASES = []
@@ -24,10 +24,15 @@ class Skip(Exception):
 
 
 def case(lab="plain", drivers=(None,)):
-    """Registers a test. It gets a Bench; `drivers`: once for each. `lab`: which of run.py's labs it runs in."""
+    """
+    Registers a test. It gets a Bench; `drivers`: once for each. `lab`: which of run.py's labs it runs in; with the driver dpdk
+    that of its device, unless it needs none.
+    """
     def register(function):
         for driver in drivers:
-            CASES.append((function.__name__ + (f" [{driver}]" if driver else ""), function, lab, driver))
+            device = (driver or "").partition(" ")[2]
+            CASES.append((function.__name__ + (f" [{driver}]" if driver else ""), function,
+                          device if device and lab != "none" else lab, driver))
         return function
     return register
 
@@ -100,13 +105,11 @@ class Bench:
 
     def __init__(self, lab, driver, build):
         self.lab, self.build = lab, build
-        self.driver, _, device = (driver or "").partition(" ")
-        self.port = dpdk.PORTS[device](lab) if device else None
+        self.driver, _, self.device = (driver or "").partition(" ")
+        self.port = dpdk.Port(lab) if self.device and lab else None
         self.harewire = os.path.join(build, "harewire")
         self.queue = "q-" + uuid.uuid4().hex[:12]
         self.cleanup = contextlib.ExitStack()
-        if self.port:
-            self.cleanup.enter_context(self.port.up())
         self.directory = self.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="harewire-test-"))
 
     def __enter__(self):
@@ -122,18 +125,15 @@ class Bench:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AMQP_", "HAREWIRE_"))}
         return {**kept, "AMQP_URL": self.lab.url, "HAREWIRE_INTERFACE": self.lab.interface, **more}
 
-    def start(self, *arguments, inside=False, **environment):
-        command = [self.harewire, *map(str, arguments), "--json"]
-        if inside:
-            command = self.lab.inside(*command)
+    def start(self, *arguments, prefix=(), **environment):
+        command = [*prefix, self.harewire, *map(str, arguments), "--json"]
         running = Running(command, self.environment(**environment))
         self.cleanup.callback(lambda: running.process.poll() is None and running.kill())
         return running
 
     def start_publisher(self, subcommand, *arguments, **environment):
-        port = self.port.arguments() if self.port else ()
-        return self.start(subcommand, *port, "--driver", self.driver, *arguments,
-                          inside=bool(self.port and self.port.INSIDE), **environment)
+        port, prefix = (self.port.arguments(), self.port.prefix()) if self.port else ((), ())
+        return self.start(subcommand, *port, "--driver", self.driver, *arguments, prefix=prefix, **environment)
 
     def publish(self, subcommand, *arguments, **environment):
         """Runs `publish` or `feed` to its end with the case's driver, and checks that it was this driver indeed."""
@@ -155,7 +155,7 @@ class Bench:
         equal(sum(parts), result["accepted"], f"{result.text()}the sum of the outcomes {parts}")
 
     def consumer(self, queue, *arguments):
-        return self.start("consume", "--queue", queue, *arguments, inside=True)
+        return self.start("consume", "--queue", queue, *arguments, prefix=self.lab.inside())
 
     def arrived_once_in_order(self, result, count):
         for name, expected in (("received", count), ("gaps", 0), ("duplicates", 0), ("disorder", 0), ("unsequenced", 0)):

@@ -2,6 +2,7 @@
 import contextlib
 import ctypes
 import os
+import shlex
 import subprocess
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -27,8 +28,10 @@ class Lab:
             raise LabError(f"scripts/lab {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stderr}")
         return done
 
-    def up(self, queues=1, settings=()):
-        self.run("up", "--queues", queues, *sum((["--set", s] for s in settings), []))
+    def up(self, queues=1, settings=(), device=None):
+        """`device`: the virtual device of the driver dpdk that leads to the broker."""
+        link = ("--driver", "dpdk", "--device", device) if device else ("--queues", queues)
+        self.run("up", *link, *sum((["--set", s] for s in settings), []))
         self.read_environment()
 
     def down(self):
@@ -45,7 +48,7 @@ class Lab:
         return self.run("ctl", *arguments).stdout
 
     def read_environment(self):
-        lines = self.run("status", "--env").stdout.split()
+        lines = shlex.split(self.run("status", "--env").stdout)
         self.environment = dict(line.split("=", 1) for line in lines)
 
     @property
@@ -79,13 +82,20 @@ class Lab:
                 enter_namespace(ours)
 
     @contextlib.contextmanager
-    def loss(self, percent):
-        """TCP packets are lost in both directions; yields a function that tells how many: {"INGRESS_DROPPED": n, ...}."""
-        self.run("loss", percent)
+    def loss(self, percent, interface=None):
+        """
+        TCP packets are lost in both directions, on the lab's link or on another interface of the broker's namespace; yields a
+        function that tells how many: {"INGRESS_DROPPED": n, ...}.
+        """
+        where = ("--on", interface) if interface else ()
+
+        def loss(what):
+            return self.run("loss", *where, what).stdout
+        loss(percent)
         try:
-            yield lambda: {k: int(v) for k, v in (line.split("=") for line in self.run("loss", "count").stdout.split())}
+            yield lambda: {k: int(v) for k, v in (line.split("=") for line in loss("count").split())}
         finally:
-            self.run("loss", "off")
+            loss("off")
 
 
 def enter_namespace(file):

@@ -126,9 +126,8 @@ static void open_publisher(struct run *run, const char *driver, const char *queu
 	options.interface = strcmp(driver, "kernel") == 0 ? NULL : getenv("HAREWIRE_INTERFACE");
 	options.mode = run->inline_mode ? HAREWIRE_INLINE : HAREWIRE_THREADED;
 	options.idle = HAREWIRE_IDLE_BACKOFF;
-	int code = harewire_create(&options, &run->hw);
-	if (code)
-		die("harewire_create", harewire_error_text(code));
+	if (harewire_create(&options, &run->hw, why, sizeof why))
+		die("harewire_create", why);
 	harewire_publisher_options_init(&publisher);
 	publisher.url = getenv("AMQP_URL");
 	publisher.queues = queues;
@@ -210,7 +209,7 @@ int main(int argc, char *argv[])
 	while (run.confirmed < count)
 		poll_once(&run);
 	uint64_t after = allocations;
-	harewire_driver_info(run.hw, &driver);
+	harewire_driver_info(run.hw, 0, &driver);
 	close_publisher(&run);
 	printf("{\"thread\": %ld, \"driver\": \"%s\", \"confirmed\": %" PRIu64 ", \"control_allocations\": %" PRIu64
 	       ", \"publish_allocations\": %" PRIu64 "}\n",

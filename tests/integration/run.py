@@ -16,6 +16,7 @@ import traceback
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
+import cases_acceptance  # noqa: E402,F401
 import cases_content  # noqa: E402,F401
 import cases_dpdk  # noqa: E402,F401
 import cases_failure  # noqa: E402,F401
@@ -23,12 +24,17 @@ import cases_feed  # noqa: E402,F401
 import cases_lab  # noqa: E402,F401
 import cases_limits  # noqa: E402,F401
 import cases_loss  # noqa: E402,F401
+import cases_offload  # noqa: E402,F401
+import cases_privilege  # noqa: E402,F401
 import cases_promises  # noqa: E402,F401
+import cases_publishers  # noqa: E402,F401
 import cases_wire  # noqa: E402,F401
+import cases_workers  # noqa: E402,F401
+import dpdk  # noqa: E402
 from lab import Lab, LabError, ROOT  # noqa: E402
 
 # Options of `lab up` by the name cases use. "none": the case builds its own.
-LABS = {"plain": {}, "queues": {"queues": 4}, "none": None}
+LABS = {"plain": {}, "queues": {"queues": 4}, **{device: {"device": device} for device in dpdk.DEVICES}, "none": None}
 
 
 class Labs:
@@ -41,7 +47,7 @@ class Labs:
         if kind != self.kind:
             self.down()
         if self.lab is None and LABS[kind] is not None:
-            self.kind, self.lab = kind, Lab("it-" + kind)
+            self.kind, self.lab = kind, Lab("it-" + kind.rpartition("_")[2])
             self.lab.up(**LABS[kind])
         return self.lab
 

@@ -34,6 +34,8 @@ static void takes_native_copy_on_veth_and_says_why_not_zero_copy(void **state)
 	assert_int_equal(d->info.queues, 1);
 	assert_int_equal(d->info.queue, 0);
 	assert_true(d->info.shared_address);
+	assert_string_equal(d->info.interface, "xdp0");
+	assert_string_equal(d->info.steering, "one queue");
 	d->ops->destroy(d);
 	assert_false(xdp_program_attached());
 }
@@ -137,14 +139,58 @@ static void a_queue_can_be_taken_again_at_once(void **state)
 
 static void a_second_owner_is_told_about_the_first(void **state)
 {
+	char why[256], ready;
+	int pipes[2];
+	assert_int_equal(pipe(pipes), 0);
+	pid_t owner = fork();
+	if (owner == 0) {
+		xdp_create(AF_XDP_BEST, 64);
+		ssize_t n = write(pipes[1], "x", 1);
+		for (;;)
+			pause();
+		_exit((int)n);
+	}
+	assert_int_equal(read(pipes[0], &ready, 1), 1);
+	assert_int_equal(xdp_refusal("xdp0", -1, AF_XDP_BEST, why), HW_ERR_BUSY);
+	assert_non_null(strstr(why, "another XDP program is attached to xdp0"));
+	const char *first = strstr(why, "another harewire"), *then = strstr(why, "ip link set dev xdp0 xdp off");
+	assert_true(first && then && first < then); /* removing it would cut off one that works */
+	assert_int_equal(xdp_refusal("xdp0", -1, AF_XDP_SKB, why), HW_ERR_BUSY);
+	assert_true(xdp_program_attached());
+	kill(owner, SIGKILL);
+	waitpid(owner, NULL, 0);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+static void a_queue_has_one_owner_in_a_process(void **state)
+{
 	char why[256];
 	struct driver *d = xdp_create(AF_XDP_BEST, 64);
 	assert_int_equal(xdp_refusal("xdp0", -1, AF_XDP_BEST, why), HW_ERR_BUSY);
-	assert_non_null(strstr(why, "another XDP program is attached to xdp0"));
-	assert_non_null(strstr(why, "ip link show dev xdp0"));
-	assert_int_equal(xdp_refusal("xdp0", -1, AF_XDP_SKB, why), HW_ERR_BUSY);
-	assert_true(xdp_program_attached());
+	assert_non_null(strstr(why, "queue 0 of xdp0 is taken"));
+	assert_our_flow_comes_to_us(d); /* the refused one has taken nothing with it */
 	d->ops->destroy(d);
+	assert_false(xdp_program_attached());
+}
+
+static void owners_of_two_queues_share_the_program_until_the_last_has_gone(void **state)
+{
+	char why[256];
+	struct driver *first = xdp_create_on(0, AF_XDP_BEST), *second = xdp_create_on(3, AF_XDP_BEST);
+	assert_int_equal(second->info.queue, 3);
+	assert_int_equal(xdp_refusal("xdp0", 2, AF_XDP_SKB, why), HW_ERR_UNSUPPORTED);
+	assert_non_null(strstr(why, "native mode"));
+	first->ops->destroy(first);
+	assert_true(xdp_program_attached());
+	first = xdp_create_on(0, AF_XDP_BEST);
+	second->ops->destroy(second);
+	assert_true(xdp_program_attached());
+	first->ops->destroy(first);
+	assert_false(xdp_program_attached());
+	second = xdp_create_on(3, AF_XDP_SKB); /* any mode again */
+	assert_string_equal(second->info.mode, "skb, copy");
+	second->ops->destroy(second);
 }
 
 static void impossible_options_are_refused_with_a_sentence(void **state)
@@ -232,6 +278,8 @@ int main(void)
 		WITH_ONE_QUEUE(a_killed_owner_leaves_nothing),
 		WITH_ONE_QUEUE(a_queue_can_be_taken_again_at_once),
 		WITH_ONE_QUEUE(a_second_owner_is_told_about_the_first),
+		WITH_ONE_QUEUE(a_queue_has_one_owner_in_a_process),
+		WITH_FOUR_QUEUES(owners_of_two_queues_share_the_program_until_the_last_has_gone),
 		WITH_ONE_QUEUE(impossible_options_are_refused_with_a_sentence),
 		WITH_ONE_QUEUE(missing_privilege_is_named),
 		WITH_ONE_QUEUE(the_named_capabilities_are_enough),

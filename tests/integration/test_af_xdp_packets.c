@@ -84,7 +84,7 @@ static void fragments_of_our_flow_reach_neither_us_nor_the_kernels_tcp(void **st
 	assert_int_equal(xdp_receive(d, SILENCE_MS, frame), 0);
 	assert_false(kernel_answers_with_rst(FLOW.local_port, SILENCE_MS));
 	struct flow_state flow;
-	assert_int_equal(flow_program_state(&((struct af_xdp *)d)->program, &FLOW, &flow), 0);
+	assert_int_equal(flow_program_state(((struct af_xdp *)d)->program, &FLOW, &flow), 0);
 	assert_int_equal(flow.fragment_drops, 1);
 	d->ops->destroy(d);
 }
@@ -368,6 +368,46 @@ static void a_packet_on_the_wrong_queue_is_dropped_and_the_queue_recorded(void *
 	d->ops->destroy(d);
 }
 
+/* Some port's flow does. */
+static void assert_a_flow_comes_to(struct driver *d)
+{
+	uint8_t frame[FRAME_BYTES_MAX];
+	for (uint16_t port = 41000; port < 41064; port++) {
+		struct driver_flow flow = {LAB_OUR_IP, LAB_THEIR_IP, port, 5672};
+		assert_int_equal(d->ops->flow_add(d, &flow), 0);
+		peer_send_syn(&flow, &PLAIN);
+		if (xdp_receive(d, SILENCE_MS / 4, frame))
+			return;
+		d->ops->flow_remove(d, &flow);
+	}
+	fail_msg("no flow comes to queue %u", d->info.queue);
+}
+
+/* Two workers of one process: what the peer sends on the other's queue comes to neither, and each is told of it. */
+static void a_flow_is_taken_from_its_own_workers_queue_only(void **state)
+{
+	struct driver *workers[2] = {xdp_create_on(0, AF_XDP_BEST), xdp_create_on(1, AF_XDP_BEST)};
+	uint8_t frame[FRAME_BYTES_MAX];
+	uint32_t taken[2] = {0}, strayed[2] = {0};
+	for (uint16_t i = 0; i < 64; i++) {
+		struct driver_flow flow = {LAB_OUR_IP, LAB_THEIR_IP, 40000 + i, 5672};
+		struct driver *own = workers[i % 2], *other = workers[1 - i % 2];
+		assert_int_equal(own->ops->flow_add(own, &flow), 0);
+		peer_send_syn(&flow, &PLAIN);
+		taken[i % 2] += xdp_receive(own, SILENCE_MS / 4, frame) != 0;
+		assert_int_equal(xdp_receive(other, 0, frame), 0);
+		int queue = own->ops->flow_wrong_queue(own, &flow);
+		strayed[i % 2] += queue == (int)other->info.queue;
+		assert_int_not_equal(queue, (int)own->info.queue);
+		own->ops->flow_remove(own, &flow);
+	}
+	for (int w = 0; w < 2; w++)
+		assert_true(taken[w] > 0 && strayed[w] > 0);
+	workers[0]->ops->destroy(workers[0]);
+	assert_a_flow_comes_to(workers[1]); /* without the first, too */
+	workers[1]->ops->destroy(workers[1]);
+}
+
 static void receives_from_all_queues_while_the_worker_polls(void **state)
 {
 	struct driver *d = xdp_create(AF_XDP_BEST, 64);
@@ -379,6 +419,10 @@ static void receives_from_all_queues_while_the_worker_polls(void **state)
 	assert_int_equal(d->ops->receive_all_queues(d), 0);
 	assert_int_equal(d->ops->flow_wrong_queue(d, &flow), -1);
 	for (uint32_t i = 0; i < 1000; i++) {
+		if (i == 500) { /* a flow added later is taken from all, too */
+			d->ops->flow_remove(d, &flow);
+			assert_int_equal(d->ops->flow_add(d, &flow), 0);
+		}
 		peer_send_syn(&flow, &PLAIN);
 		uint64_t end = lab_now_ms() + PATIENCE_MS;
 		while (atomic_load(&poller.received) <= i && lab_now_ms() < end)
@@ -405,7 +449,7 @@ static void icmp_errors_on_a_queue_without_socket_are_dropped_and_counted(void *
 		frame_icmp(&error, &flow, 3, 4);
 		lab_send(&lab, error.bytes, error.len);
 		received += xdp_receive(d, SILENCE_MS, frame) != 0;
-		assert_int_equal(flow_program_state(&((struct af_xdp *)d)->program, &flow, &state_of_flow), 0);
+		assert_int_equal(flow_program_state(((struct af_xdp *)d)->program, &flow, &state_of_flow), 0);
 		dropped += (uint32_t)state_of_flow.icmp_drops;
 		assert_int_equal(d->ops->flow_wrong_queue(d, &flow), -1);
 	}
@@ -435,6 +479,7 @@ int main(void)
 		WITH_ONE_QUEUE(frames_the_device_dropped_are_counted_and_come_back),
 		WITH_ONE_QUEUE(cancelled_buffers_go_back),
 		WITH_FOUR_QUEUES(a_packet_on_the_wrong_queue_is_dropped_and_the_queue_recorded),
+		WITH_FOUR_QUEUES(a_flow_is_taken_from_its_own_workers_queue_only),
 		WITH_FOUR_QUEUES(receives_from_all_queues_while_the_worker_polls),
 		WITH_FOUR_QUEUES(icmp_errors_on_a_queue_without_socket_are_dropped_and_counted),
 	};

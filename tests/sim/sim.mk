@@ -4,7 +4,7 @@ SEEDS ?= 2000
 FROM  ?= 1
 
 SIM_TCP := $(B)/tests/sim/sim_tcp
-SIM_TCP_OBJS := $(call objs,$(wildcard tests/sim/sim_*.c) tests/lib/tcp_peer.c)
+SIM_TCP_OBJS := $(call objs,$(wildcard tests/sim/sim_*.c) tests/lib/tcp_peer.c tests/lib/nic.c)
 
 $(SIM_TCP): $(SIM_TCP_OBJS) $(call archives,tcp net base)
 	@mkdir -p $(@D)

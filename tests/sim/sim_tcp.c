@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "dataplane/tcp/tcp_internal.h"
+#include "tests/lib/nic.h"
 #include "tests/sim/sim_peer.h"
 
 #define MS           1000000ull
 #define FAULTS_UNTIL (60000 * MS)  /* then the network heals ... */
 #define DRAIN_WITHIN (600000 * MS) /* ... and everything has to end by then */
 #define PUSH_MAX     (1u << 18)
+#define TSO_MAX      65000u
 
 struct world {
 	uint64_t seed, now_ns, started_ns, total;
@@ -25,7 +27,8 @@ struct world {
 	uint64_t read;       /* octets of the peer's stream taken */
 	uint64_t push_at_ns; /* a feed: bursts of messages, with pauses; 0: as much as TCP takes */
 	bool feed, tails_only;
-	uint32_t highest; /* sequence number that has left */
+	uint32_t highest;           /* sequence number that has left */
+	uint64_t packets, segments; /* handed to the NIC, and sent by it */
 	bool healed, closed;
 	bool verbose;
 	const char *failure;
@@ -82,7 +85,7 @@ static void lose_tails_only(struct world *w)
 static void world_init(struct world *w, uint64_t seed)
 {
 	memset(w, 0, offsetof(struct world, out));
-	w->read = 0;
+	w->read = w->packets = w->segments = 0;
 	w->healed = w->closed = w->verbose = w->tails_only = false;
 	w->push_at_ns = 0;
 	w->failure = NULL;
@@ -111,6 +114,8 @@ static void world_init(struct world *w, uint64_t seed)
 	config.keepalive_probes = 100000;
 	config.ecn = !prng_once_in(&w->random, 3);
 	config.restart_after_idle = prng_once_in(&w->random, 4);
+	config.fill_checksum = prng_once_in(&w->random, 2);
+	config.tso_bytes = config.fill_checksum ? 0 : (uint32_t)prng_below(&w->random, TSO_MAX);
 	w->t = tcp_init(tcp_memory, &config);
 	extents_init(&w->tx);
 	struct tcp_tuple tuple = {1, 2, 40000, 5672};
@@ -166,6 +171,8 @@ static void check(struct world *w)
 	if (outstanding && tcp_deadline(t) == TCP_NEVER)
 		fail(w, "data is outstanding and no timer runs");
 	check_scoreboard(w);
+	if (w->segments != t->counters.segments_sent)
+		fail(w, "segments are miscounted");
 	if (t->state == TCP_CLOSED && tcp_error(t))
 		fail(w, "the connection was lost");
 }
@@ -218,26 +225,39 @@ static void check_ect(struct world *w, const struct wire_segment *s)
 		fail(w, "new data is not ECT");
 }
 
+/* One segment, as it reaches the wire. */
+static void emit(void *context, const uint8_t *packet, size_t len)
+{
+	struct world *w = context;
+	struct wire_segment s;
+	if (!wire_parse(packet, len, &s))
+		fail(w, "a segment of ours is malformed");
+	if (w->verbose)
+		printf("%12.6f > seq %u len %u ack %u win %u flags %02x cwnd %u timeouts %u probes %u\n",
+		       (double)(w->now_ns - w->started_ns) / 1e9, s.seq - w->t->isn, s.len, s.ack - w->peer.isn,
+		       s.window, s.flags, w->t->congestion.cwnd, (unsigned)w->t->counters.rto_fired,
+		       (unsigned)w->t->counters.tlp_probes);
+	check_ect(w, &s);
+	w->segments++;
+	sim_link_send(&w->out, packet, len, w->now_ns);
+}
+
+/* The link sums and cuts as a NIC would, where the seed has chosen one that does. */
 static void output(struct world *w)
 {
-	uint8_t packet[LINK_PACKET_BYTES];
+	static uint8_t packet[65535];
 	size_t len;
 	uint32_t n = 0;
 	while ((len = tcp_output(w->t, packet, sizeof packet, w->now_ns)) > 0) {
-		struct wire_segment s;
-		if (!wire_parse(packet, len, &s))
-			fail(w, "a segment of ours is malformed");
-		check_ect(w, &s);
 		if (++n > 2000) {
 			fail(w, "output never ends");
 			return;
 		}
-		if (w->verbose)
-			printf("%12.6f > seq %u len %u ack %u win %u flags %02x cwnd %u timeouts %u probes %u\n",
-			       (double)(w->now_ns - w->started_ns) / 1e9, s.seq - w->t->isn, s.len, s.ack - w->peer.isn,
-			       s.window, s.flags, w->t->congestion.cwnd, (unsigned)w->t->counters.rto_fired,
-			       (unsigned)w->t->counters.tlp_probes);
-		sim_link_send(&w->out, packet, len, w->now_ns);
+		if (w->t->config.fill_checksum)
+			emit(w, packet, len);
+		else
+			nic_transmit(packet, len, tcp_segment_bytes(w->t, len), emit, w);
+		w->packets++;
 	}
 }
 
@@ -322,7 +342,7 @@ static bool run(struct world *w)
 struct summary {
 	uint64_t hits[9];
 	uint64_t fast, rto, probes, out_of_order, sacks, octets, rack, dsacks, tlp, tlp_recovered, tlp_needless,
-		reneged, undo, spurious, ce, slowed, keepalive;
+		reneged, undo, spurious, ce, slowed, keepalive, packets, segments;
 };
 
 static void add_up(struct summary *s, const struct world *w)
@@ -347,6 +367,8 @@ static void add_up(struct summary *s, const struct world *w)
 	s->tlp += c->tlp_probes;
 	s->tlp_recovered += c->tlp_recovered;
 	s->tlp_needless += c->tlp_needless;
+	s->packets += w->packets;
+	s->segments += w->segments;
 }
 
 static uint64_t argument(int argc, char **argv, const char *name, uint64_t otherwise)
@@ -389,6 +411,7 @@ int main(int argc, char **argv)
 	       "), reneged %" PRIu64 ", undone %" PRIu64 " (timeouts %" PRIu64 "), CE %" PRIu64 ", slowed %" PRIu64
 	       "\n",
 	       s.dsacks, s.tlp, s.tlp_recovered, s.tlp_needless, s.reneged, s.undo, s.spurious, s.ce, s.slowed);
-	printf("keepalives %" PRIu64 "\n", s.keepalive);
+	printf("keepalives %" PRIu64 "; %" PRIu64 " segments in %" PRIu64 " packets\n", s.keepalive, s.segments,
+	       s.packets);
 	return 0;
 }

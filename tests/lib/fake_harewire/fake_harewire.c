@@ -31,12 +31,42 @@ void harewire_options_init(struct harewire_options *options)
 	memset(options, 0, sizeof *options);
 }
 
-int harewire_create(const struct harewire_options *options, struct harewire **out)
+void harewire_worker_options_init(struct harewire_worker_options *options)
+{
+	*options = (struct harewire_worker_options){.cpu = -1, .queue = -1};
+}
+
+static void keep_worker(struct fake_worker *w, const struct harewire_worker_options *options)
+{
+	w->cpu = options->cpu;
+	w->queue = options->queue;
+	keep(w->driver, sizeof w->driver, options->driver);
+	keep(w->interface, sizeof w->interface, options->interface);
+	keep(w->device, sizeof w->device, options->device);
+	keep(w->address, sizeof w->address, options->address);
+	keep(w->gateway, sizeof w->gateway, options->gateway);
+	w->vlan = options->vlan;
+	w->mtu = options->mtu;
+}
+
+int harewire_create(const struct harewire_options *options, struct harewire **out, char *why, size_t why_bytes)
 {
 	keep(fake->driver, sizeof fake->driver, options->driver);
 	fake->mode = options->mode;
+	fake->checksum_offload = options->checksum_offload;
+	fake->tso = options->tso;
+	fake->worker_count = options->worker_count;
+	for (uint32_t i = 0; i < options->worker_count; i++)
+		keep_worker(&fake->workers[i], &options->workers[i]);
+	if (fake->refuse_workers)
+		return snprintf(why, why_bytes, "%s", fake->refuse_workers) ? HW_ERR_INVALID : 0;
 	*out = (struct harewire *)fake;
 	return 0;
+}
+
+uint32_t harewire_worker_count(const struct harewire *hw)
+{
+	return fake->worker_count ? fake->worker_count : 1;
 }
 
 void harewire_destroy(struct harewire *hw)
@@ -50,10 +80,18 @@ int harewire_poll(struct harewire *hw)
 	return 0;
 }
 
-void harewire_driver_info(const struct harewire *hw, struct harewire_driver_info *info)
+void harewire_driver_info(const struct harewire *hw, uint32_t worker, struct harewire_driver_info *info)
 {
-	memset(info, 0, sizeof *info);
-	keep(info->driver, sizeof info->driver, "fake");
+	*info = (struct harewire_driver_info){.driver = "fake",
+					      .device = "eth0",
+					      .steering = "RSS",
+					      .offloads = "checksums, TSO",
+					      .cpu = worker ? (int)worker : -1,
+					      .queue = worker,
+					      .packets_sent = 10 + worker,
+					      .longest_gap_ns = 1000 * (worker + 1)};
+	for (uint32_t i = 0; i < fake->publisher_count; i++)
+		info->publishers += fake->publishers[i].worker == (int)worker;
 }
 
 void harewire_publisher_options_init(struct harewire_publisher_options *options)
@@ -61,32 +99,57 @@ void harewire_publisher_options_init(struct harewire_publisher_options *options)
 	memset(options, 0, sizeof *options);
 }
 
+static struct fake_publisher *fake_of(const struct harewire_publisher *p)
+{
+	return (struct fake_publisher *)p;
+}
+
+static uint32_t index_of(const struct fake_publisher *p)
+{
+	return (uint32_t)(p - fake->publishers);
+}
+
+/* What is set for the odd one only. */
+static uint64_t odd(const struct fake_publisher *p, uint64_t value)
+{
+	return index_of(p) == fake->odd_one ? value : 0;
+}
+
 int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher_options *options,
 			    struct harewire_publisher **out, char *why, size_t why_bytes)
 {
+	struct fake_publisher *p = &fake->publishers[fake->publisher_count++];
+
 	keep(fake->url, sizeof fake->url, options->url);
 	keep(fake->password, sizeof fake->password, options->password);
-	keep(fake->connection_name, sizeof fake->connection_name, options->connection_name);
-	fake->exchange_count = options->exchange_count;
-	fake->queue_count = options->queue_count;
-	fake->binding_count = options->binding_count;
+	keep(p->connection_name, sizeof p->connection_name, options->connection_name);
+	p->worker = options->worker;
+	p->exchange_count = options->exchange_count;
+	p->queue_count = options->queue_count;
+	p->binding_count = options->binding_count;
 	if (options->queue_count)
 		keep(fake->first_queue, sizeof fake->first_queue, options->queues[0].name);
 	if (options->exchange_count)
 		keep(fake->first_exchange, sizeof fake->first_exchange, options->exchanges[0].name);
-	*out = (struct harewire_publisher *)fake;
+	*out = (struct harewire_publisher *)p;
 	return 0;
 }
 
 int harewire_publisher_close(struct harewire_publisher *p, uint64_t timeout_ns)
 {
-	fake->closing = true;
+	fake_of(p)->closing = true;
 	return 0;
 }
 
 void harewire_publisher_destroy(struct harewire_publisher *p)
 {
-	fake->closed = true;
+	if (p)
+		fake_of(p)->destroyed = true;
+}
+
+uint32_t harewire_publisher_epoch(const struct harewire_publisher *p)
+{
+	return 100 + index_of(fake_of(p));
 }
 
 void harewire_template_options_init(struct harewire_template_options *options)
@@ -101,6 +164,7 @@ int harewire_template_prepare(struct harewire_publisher *p, const struct harewir
 	if (fake->template_count == FAKE_TEMPLATES_MAX)
 		return HAREWIRE_ERR_NOMEM;
 	struct fake_template *t = &fake->templates[fake->template_count];
+	t->publisher = index_of(fake_of(p));
 	keep(t->exchange, sizeof t->exchange, options->exchange);
 	keep(t->routing_key, sizeof t->routing_key, options->routing_key);
 	t->slots = options->slots;
@@ -110,76 +174,108 @@ int harewire_template_prepare(struct harewire_publisher *p, const struct harewir
 	return 0;
 }
 
-int64_t harewire_publish(struct harewire_publisher *p, uint32_t template_id, const void *body, size_t len,
+static uint64_t in_flight(void)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < fake->publisher_count; i++)
+		n += fake->publishers[i].accepted - fake->publishers[i].settled;
+	return n;
+}
+
+static void keep_message(const struct fake_publisher *p, uint32_t template_id, const void *body, size_t len)
+{
+	struct fake_message *m = &fake->messages[fake->accepted++ % FAKE_MESSAGES_MAX];
+
+	m->publisher = index_of(p);
+	m->template_id = template_id;
+	m->len = len;
+	memset(m->body, 0, sizeof m->body);
+	memcpy(m->body, body, len < sizeof m->body ? len : sizeof m->body - 1);
+}
+
+int64_t harewire_publish(struct harewire_publisher *publisher, uint32_t template_id, const void *body, size_t len,
 			 unsigned flags)
 {
-	if (fake->failed || fake->closing)
+	struct fake_publisher *p = fake_of(publisher);
+
+	if (p->failed || p->closing)
 		return HAREWIRE_ERR_CLOSED;
-	if (fake->window && fake->accepted - fake->settled >= fake->window) {
+	if (template_id >= fake->template_count || fake->templates[template_id].publisher != index_of(p))
+		return HAREWIRE_ERR_INVALID;
+	if (fake->window && p->accepted - p->settled >= fake->window) {
 		fake->log_full++;
 		if (fake->signal_when_full)
 			raise(fake->signal_when_full);
 		return HAREWIRE_ERR_LOG_FULL;
 	}
-	struct fake_message *m = &fake->messages[fake->accepted % FAKE_MESSAGES_MAX];
-	m->template_id = template_id;
-	m->len = len;
-	memset(m->body, 0, sizeof m->body);
-	memcpy(m->body, body, len < sizeof m->body ? len : sizeof m->body - 1);
-	fake->accepted++;
-	fake->failed = fake->fail_after && fake->accepted >= fake->fail_after;
-	return (int64_t)fake->accepted;
+	keep_message(p, template_id, body, len);
+	p->accepted++;
+	if (in_flight() > fake->most_in_flight)
+		fake->most_in_flight = in_flight();
+	p->failed = odd(p, fake->fail_after) && p->accepted >= fake->fail_after;
+	return (int64_t)p->accepted;
 }
 
-static int say(struct harewire_event *event, enum harewire_event_type type, uint64_t first, uint64_t last, int code,
-	       const char *text)
+static int say(struct fake_publisher *p, struct harewire_event *event, enum harewire_event_type type, uint64_t first,
+	       uint64_t last, int code, const char *text)
 {
 	*event = (struct harewire_event){.type = type, .first = first, .last = last, .code = code, .text = text};
-	fake->settled = last > fake->settled ? last : fake->settled;
+	p->settled = last > p->settled ? last : p->settled;
 	return 1;
 }
 
 /* The outcome of the oldest message without one, and of those after it that share it. */
-static int say_outcome(struct harewire_event *event, uint64_t limit)
+static int say_outcome(struct fake_publisher *p, struct harewire_event *event, uint64_t limit)
 {
-	uint64_t id = fake->settled + 1, last = id;
+	uint64_t id = p->settled + 1, last = id;
+	uint64_t nack_id = odd(p, fake->nack_id), return_id = odd(p, fake->return_id);
 
-	if (id == fake->nack_id)
-		return say(event, HAREWIRE_EVENT_NACKED, id, id, 0, NULL);
-	if (id == fake->return_id)
-		return say(event, HAREWIRE_EVENT_RETURNED, id, id, 312, "NO_ROUTE");
-	while (last < limit && last + 1 != fake->nack_id && last + 1 != fake->return_id)
+	if (id == nack_id)
+		return say(p, event, HAREWIRE_EVENT_NACKED, id, id, 0, NULL);
+	if (id == return_id)
+		return say(p, event, HAREWIRE_EVENT_RETURNED, id, id, 312, "NO_ROUTE");
+	while (last < limit && last + 1 != nack_id && last + 1 != return_id)
 		last++;
-	return say(event, HAREWIRE_EVENT_CONFIRMED, id, last, 0, NULL);
+	return say(p, event, HAREWIRE_EVENT_CONFIRMED, id, last, 0, NULL);
 }
 
-int harewire_event_poll(struct harewire_publisher *p, struct harewire_event *event)
+static int say_first(struct fake_publisher *p, struct harewire_event *event)
 {
-	uint64_t limit = fake->accepted;
+	p->ready_said = true;
+	p->end_said = index_of(p) == fake->odd_one && fake->refuse_login;
+	return p->end_said ? say(p, event, HAREWIRE_EVENT_FAILED, 0, 0, HW_ERR_AMQP_LOGIN_REFUSED, fake->refuse_login)
+			   : say(p, event, HAREWIRE_EVENT_READY, 0, 0, 0, NULL);
+}
 
-	if (fake->confirm_none_after && limit > fake->confirm_none_after)
-		limit = fake->confirm_none_after;
-	if (fake->end_said)
+int harewire_event_poll(struct harewire_publisher *publisher, struct harewire_event *event)
+{
+	struct fake_publisher *p = fake_of(publisher);
+	uint64_t limit = p->accepted, told = odd(p, fake->confirm_none_after);
+
+	if (told && limit > told)
+		limit = told;
+	if (p->end_said)
 		return 0;
-	if (!fake->ready_said) {
-		fake->ready_said = true;
-		fake->end_said = fake->refuse_login != NULL;
-		return fake->refuse_login
-			       ? say(event, HAREWIRE_EVENT_FAILED, 0, 0, HW_ERR_AMQP_LOGIN_REFUSED, fake->refuse_login)
-			       : say(event, HAREWIRE_EVENT_READY, 0, 0, 0, NULL);
-	}
-	if (fake->settled < limit && !fake->failed)
-		return say_outcome(event, limit);
-	if (!fake->closing && !fake->failed)
+	if (!p->ready_said)
+		return say_first(p, event);
+	if (p->settled < limit && !p->failed)
+		return say_outcome(p, event, limit);
+	if (!p->closing && !p->failed)
 		return 0;
-	if (fake->settled < fake->accepted)
-		return say(event, HAREWIRE_EVENT_UNCONFIRMED, fake->settled + 1, fake->accepted, 0, NULL);
-	fake->end_said = true;
-	return fake->failed ? say(event, HAREWIRE_EVENT_FAILED, 0, 0, HW_ERR_CONN_RESET, "the broker went away")
-			    : say(event, HAREWIRE_EVENT_CLOSED, 0, 0, 0, NULL);
+	if (p->settled < p->accepted)
+		return say(p, event, HAREWIRE_EVENT_UNCONFIRMED, p->settled + 1, p->accepted, 0, NULL);
+	p->end_said = true;
+	return p->failed ? say(p, event, HAREWIRE_EVENT_FAILED, 0, 0, HW_ERR_CONN_RESET, "the broker went away")
+			 : say(p, event, HAREWIRE_EVENT_CLOSED, 0, 0, 0, NULL);
 }
 
 void harewire_publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats)
 {
-	memset(stats, 0, sizeof *stats);
+	uint64_t n = index_of(fake_of(p)) + 1;
+
+	*stats = (struct harewire_publisher_stats){
+		.retransmits = n,
+		.call_to_wire = {.count = 10 * n, .p50_ns = 1000 * n, .p99_ns = 100000 / n, .max_ns = 200000 / n},
+	};
 }

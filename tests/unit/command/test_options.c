@@ -80,6 +80,13 @@ static void a_wrong_option_is_one_sentence_with_its_name_and_what_is_allowed(voi
 	assert_refused(COMMAND_PUBLISH, "--timeout: '-1'", "--timeout", "-1");
 	assert_refused(COMMAND_PUBLISH, "--duration: '0'", "--duration", "0");
 	assert_refused(COMMAND_PUBLISH, "--json takes no value", "--json=yes");
+	assert_refused(COMMAND_PUBLISH, "--publishers: '0' is not a whole number from 1 to 256", "--publishers", "0");
+	assert_refused(COMMAND_FEED, "--publishers: '257'", "--publishers", "257");
+	assert_refused(COMMAND_FEED, "--tso: 'yes' is not one of auto, on, off", "--tso", "yes");
+	assert_refused(COMMAND_FEED, "--slots: 'speed' is not one of none, sequence", "--slots", "sequence,speed");
+	assert_refused(COMMAND_PUBLISH, "--header: 'x' is not of the form name=value", "--header", "x");
+	assert_refused(COMMAND_PUBLISH, "--property: 'x=1' is not name=value with a name of", "-P", "x=1");
+	assert_refused(COMMAND_PUBLISH, "--expiration: '1s' is not a whole number", "--expiration", "1s");
 }
 
 static void no_sentence_repeats_a_secret(void **state)
@@ -165,13 +172,13 @@ static void a_wrong_declaration_names_its_option(void **state)
 	char why[OPTION_WHY_MAX];
 
 	assert_true(PREPARE(&p, COMMAND_PUBLISH, why, "--declare-exchange", "x") < 0);
-	assert_says(why, "--declare-exchange x: an exchange is given as NAME:TYPE");
+	assert_says(why, "--declare-exchange: 'x': an exchange is given as NAME:TYPE");
 	prepared_fini(&p);
 	assert_true(PREPARE(&p, COMMAND_PUBLISH, why, "--declare-queue", "x:forever") < 0);
-	assert_says(why, "--declare-queue x:forever: 'forever' is not one of durable");
+	assert_says(why, "--declare-queue: 'x:forever': 'forever' is not one of durable");
 	prepared_fini(&p);
 	assert_true(PREPARE(&p, COMMAND_PUBLISH, why, "--bind", "x") < 0);
-	assert_says(why, "--bind x: a binding is given as");
+	assert_says(why, "--bind: 'x': a binding is given as");
 	prepared_fini(&p);
 	assert_int_equal(PREPARE(&p, COMMAND_PUBLISH, why, "--bind", "x:q:a:b"), 0);
 	assert_string_equal(p.settings.topology.bindings[0].routing_key, "a:b");

@@ -11,6 +11,8 @@
 #include "control/command/options.h"
 #include "control/command/pace.h"
 #include "control/command/prepare.h"
+#include "control/command/schedule.h"
+#include "dataplane/base/clock.h"
 #include "tests/lib/fake_harewire/fake_harewire.h"
 
 static struct json_object *result;
@@ -29,29 +31,33 @@ static int drop_result(void **state)
 	return 0;
 }
 
+static char output[1 << 20];
+static bool summary_wanted; /* the one for people, on standard error, instead of JSON */
+
 /* Runs the subcommand with --json --quiet; its object is `result` afterwards. */
 static int run_command(enum subcommand command, int argc, char *argv[])
 {
 	struct prepared p;
-	char why[OPTION_WHY_MAX], text[8192] = "";
-	int saved = dup(STDOUT_FILENO), pipes[2];
+	char why[OPTION_WHY_MAX];
+	int saved = dup(STDOUT_FILENO);
+	FILE *f = tmpfile();
 
 	if (prepare(&p, command, argc, argv, why, sizeof why))
 		fail_msg("%s", why);
-	p.settings.json = p.settings.quiet = true;
-	assert_int_equal(pipe(pipes), 0);
+	p.settings.json = p.settings.quiet = !summary_wanted;
+	assert_non_null(f);
 	fflush(stdout);
-	dup2(pipes[1], STDOUT_FILENO);
-	close(pipes[1]);
+	dup2(fileno(f), STDOUT_FILENO);
 	int status = command == COMMAND_PUBLISH ? publish_main(&p.settings) : feed_main(&p.settings);
 	fflush(stdout);
 	dup2(saved, STDOUT_FILENO);
 	close(saved);
-	ssize_t n = read(pipes[0], text, sizeof text - 1);
-	close(pipes[0]);
+	rewind(f);
+	output[fread(output, 1, sizeof output - 1, f)] = '\0';
+	fclose(f);
 	prepared_fini(&p);
 	drop_result(NULL);
-	result = n > 0 ? json_tokener_parse(text) : NULL;
+	result = *output ? json_tokener_parse(output) : NULL;
 	return status;
 }
 
@@ -86,7 +92,7 @@ static void publishes_one_body_to_a_queue_it_declares(void **state)
 	assert_int_equal(fake_harewire.templates[0].slots, 0);
 	assert_string_equal(fake_harewire.first_queue, "q");
 	assert_int_equal(number("confirmed"), 1);
-	assert_true(fake_harewire.closed && fake_harewire.destroyed);
+	assert_true(fake_harewire.publishers[0].destroyed && fake_harewire.destroyed);
 }
 
 static void generated_bodies_hold_their_number_and_are_the_same_every_time(void **state)
@@ -215,6 +221,345 @@ static void a_refused_login_ends_the_run_before_it_begins(void **state)
 	assert_string_equal(error_text(), fake_harewire.refuse_login);
 }
 
+/* An object of an array of the result. */
+static struct json_object *entry(const char *array, size_t index)
+{
+	struct json_object *list;
+
+	assert_true(json_object_object_get_ex(result, array, &list));
+	struct json_object *o = json_object_array_get_idx(list, index);
+	assert_non_null(o);
+	return o;
+}
+
+static int64_t number_in(struct json_object *parent, const char *name)
+{
+	struct json_object *o;
+
+	if (!json_object_object_get_ex(parent, name, &o))
+		fail_msg("there is no %s", name);
+	return json_object_get_int64(o);
+}
+
+static int64_t number_of(const char *object, const char *name)
+{
+	struct json_object *o;
+
+	if (!json_object_object_get_ex(result, object, &o))
+		fail_msg("there is no %s", object);
+	return number_in(o, name);
+}
+
+static void messages_go_to_the_publishers_in_turn_and_the_report_sums_them(void **state)
+{
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--publishers", "4"), EXIT_GOOD);
+	assert_int_equal(fake_harewire.publisher_count, 4);
+	assert_int_equal(fake_harewire.template_count, 4);
+	for (uint32_t i = 0; i < 10; i++) {
+		assert_int_equal(fake_harewire.messages[i].publisher, i % 4);
+		assert_int_equal(fake_harewire.messages[i].body[0], "1234567891"[i]);
+	}
+	assert_int_equal(number("accepted"), 10);
+	assert_int_equal(number("confirmed"), 10);
+	for (uint32_t i = 0; i < 4; i++) {
+		struct json_object *p = entry("publishers", i);
+		assert_int_equal(number_in(p, "publisher"), i + 1);
+		assert_int_equal(number_in(p, "epoch"), 100 + i);
+		assert_int_equal(number_in(p, "accepted"), i < 2 ? 3 : 2);
+		assert_int_equal(number_in(p, "confirmed"), i < 2 ? 3 : 2);
+		assert_true(fake_harewire.publishers[i].closing && fake_harewire.publishers[i].destroyed);
+	}
+	assert_string_equal(fake_harewire.publishers[2].connection_name, "harewire publish 3/4");
+	assert_int_equal(number_of("tcp", "retransmits"), 1 + 2 + 3 + 4);
+	/* 1000, 2000, 3000, 4000 ns; 100000 ns divided by 1, 2, 3, 4 */
+	assert_int_equal(number_of("call_to_wire_at_most", "count"), 10 + 20 + 30 + 40);
+	assert_int_equal(number_of("call_to_wire_at_most", "p50"), 4);
+	assert_int_equal(number_of("call_to_wire_at_most", "p99"), 100);
+	assert_int_equal(number_of("call_to_wire_at_most", "max"), 200);
+}
+
+static void one_publisher_is_reported_without_lists(void **state)
+{
+	struct json_object *unused;
+
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10"), EXIT_GOOD);
+	assert_false(json_object_object_get_ex(result, "publishers", &unused));
+	assert_false(json_object_object_get_ex(result, "workers", &unused));
+	assert_false(json_object_object_get_ex(result, "rate", &unused));
+	assert_true(json_object_object_get_ex(result, "acceptance_rate", &unused));
+	assert_true(json_object_object_get_ex(result, "call_to_wire", &unused));
+	assert_int_equal(number_of("driver", "queue"), 0);
+	assert_string_equal(fake_harewire.publishers[0].connection_name, "harewire publish");
+	assert_int_equal(fake_harewire.worker_count, 0);
+}
+
+static void the_first_publisher_alone_declares(void **state)
+{
+	assert_int_equal(RUN(COMMAND_FEED, "synthetic", "--count", "10", "--queue", "q", "--publishers", "3"),
+			 EXIT_GOOD);
+	assert_int_equal(fake_harewire.publishers[0].exchange_count, 1);
+	assert_int_equal(fake_harewire.publishers[0].queue_count, 1);
+	assert_int_equal(fake_harewire.publishers[0].binding_count, 1);
+	for (uint32_t i = 1; i < 3; i++) {
+		assert_int_equal(fake_harewire.publishers[i].exchange_count, 0);
+		assert_int_equal(fake_harewire.publishers[i].queue_count, 0);
+		assert_int_equal(fake_harewire.publishers[i].binding_count, 0);
+	}
+}
+
+/* The symbol in a message of the synthetic feed (DEEP 1.0: type, flags, timestamp, symbol). */
+static const char *symbol_of(const struct fake_message *m)
+{
+	return m->body + 10;
+}
+
+static const struct fake_message *first_of_its_symbol(const struct fake_message *m)
+{
+	const struct fake_message *first = fake_harewire.messages;
+
+	while (memcmp(symbol_of(first), symbol_of(m), 8) != 0)
+		first++;
+	return first;
+}
+
+/* Dealt in turn as they are first seen, over three; without a symbol: to the first. */
+static void assert_symbols_stay_with_their_publishers(uint32_t count)
+{
+	uint32_t symbols = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct fake_message *m = &fake_harewire.messages[i], *first = first_of_its_symbol(m);
+		bool has_symbol = m->len >= 18;
+		if (first == m)
+			assert_int_equal(m->publisher, has_symbol ? symbols++ % 3 : 0);
+		assert_int_equal(m->publisher, first->publisher);
+	}
+	assert_int_equal(symbols, 20);
+}
+
+static void a_feed_is_spread_by_symbol_whatever_the_pattern(void **state)
+{
+	static const char *const patterns[] = {"md.{feed}.{type}.{symbol}", "md.{type}", "all", "{symbol}.{channel}"};
+
+	for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
+		reset(NULL);
+		assert_int_equal(RUN(COMMAND_FEED, "synthetic", "--count", "1500", "--symbols", "20", "--pattern",
+				     (char *)patterns[i], "--publishers", "3"),
+				 EXIT_GOOD);
+		assert_symbols_stay_with_their_publishers(1500);
+		assert_int_equal(number_of("feed", "symbols"), 20);
+	}
+}
+
+static void a_template_is_made_only_where_it_is_used(void **state)
+{
+	assert_int_equal(RUN(COMMAND_FEED, "synthetic", "--count", "2000", "--symbols", "20", "--publishers", "3"),
+			 EXIT_GOOD);
+	assert_int_equal(number_of("feed", "keys"), fake_harewire.template_count);
+	for (uint32_t i = 0; i < fake_harewire.template_count; i++)
+		for (uint32_t j = 0; j < i; j++)
+			assert_string_not_equal(fake_harewire.templates[i].routing_key,
+						fake_harewire.templates[j].routing_key);
+	reset(NULL);
+	assert_int_equal(RUN(COMMAND_FEED, "synthetic", "--count", "2000", "--symbols", "20", "--publishers", "3",
+			     "--pattern", "all"),
+			 EXIT_GOOD);
+	assert_int_equal(fake_harewire.template_count, 3);
+	assert_int_equal(number_of("feed", "keys"), 1);
+}
+
+static void the_confirm_window_is_over_all_publishers(void **state)
+{
+	fake_harewire.odd_one = 1;
+	fake_harewire.confirm_none_after = 1; /* this one soon holds the window, which the others then do not have */
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "100", "--publishers", "4", "--confirm", "6",
+			     "--duration", "0.2", "--timeout", "0.01"),
+			 EXIT_MISSING);
+	assert_int_equal(fake_harewire.most_in_flight, 6);
+}
+
+static void one_publisher_that_fails_ends_the_run_and_the_others_close_in_order(void **state)
+{
+	fake_harewire.odd_one = 2;
+	fake_harewire.fail_after = 5;
+	fake_harewire.confirm_none_after = 2;
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "1000", "--publishers", "4"), EXIT_MISSING);
+	assert_string_equal(error_text(), "publisher 3 of 4: the broker went away");
+	assert_true(number("accepted") < 1000);
+	assert_int_equal(number("unconfirmed"), 3);
+	assert_int_equal(number("confirmed") + 3, number("accepted"));
+	for (uint32_t i = 0; i < 4; i++) {
+		const struct fake_publisher *p = &fake_harewire.publishers[i];
+		assert_true(p->destroyed && p->end_said);
+		assert_int_equal(p->closing, i != 2);
+		assert_int_equal(number_in(entry("publishers", i), "unconfirmed"), i == 2 ? 3 : 0);
+	}
+}
+
+static void one_publisher_whose_login_is_refused_ends_the_run_before_it_begins(void **state)
+{
+	fake_harewire.odd_one = 1;
+	fake_harewire.refuse_login = "the broker refused the login of 'me'";
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--publishers", "3"), EXIT_MISSING);
+	assert_int_equal(fake_harewire.accepted, 0);
+	assert_string_equal(error_text(), "publisher 2 of 3: the broker refused the login of 'me'");
+	assert_true(fake_harewire.publishers[0].closing && fake_harewire.publishers[0].destroyed);
+	assert_true(fake_harewire.publishers[1].destroyed);
+}
+
+static void when_the_first_publisher_fails_no_other_is_opened(void **state)
+{
+	fake_harewire.refuse_login = "no";
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--publishers", "3"), EXIT_MISSING);
+	assert_int_equal(fake_harewire.publisher_count, 1);
+}
+
+static void the_bad_outcome_of_any_publisher_fails_the_run(void **state)
+{
+	fake_harewire.odd_one = 3;
+	fake_harewire.nack_id = 2;
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "20", "--publishers", "4"), EXIT_MISSING);
+	assert_int_equal(number("nacked"), 1);
+	assert_int_equal(number_in(entry("publishers", 3), "nacked"), 1);
+	assert_int_equal(number_in(entry("publishers", 2), "nacked"), 0);
+}
+
+static void a_full_log_of_one_publisher_is_waited_for(void **state)
+{
+	fake_harewire.window = 1;
+	assert_int_equal(RUN(COMMAND_FEED, "synthetic", "--count", "600", "--symbols", "10", "--publishers", "256"),
+			 EXIT_GOOD);
+	assert_int_equal(fake_harewire.publisher_count, 256);
+	assert_int_equal(number("confirmed"), 600);
+}
+
+static void publishers_go_to_the_workers_of_the_file_in_turn(void **state)
+{
+	char path[64];
+
+	write_file(path,
+		   "driver:\n  driver: kernel\n  cpu: 7\nworkers:\n  - core: 1\n    queue: 2\n  - driver: af_xdp\n"
+		   "    interface: eth1\n",
+		   0600);
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--publishers", "5", "--config", path),
+			 EXIT_GOOD);
+	assert_int_equal(fake_harewire.worker_count, 2);
+	assert_string_equal(fake_harewire.driver, "kernel");
+	assert_int_equal(fake_harewire.workers[0].cpu, 1);
+	assert_int_equal(fake_harewire.workers[0].queue, 2);
+	assert_int_equal(fake_harewire.workers[1].cpu, -1);
+	assert_string_equal(fake_harewire.workers[1].driver, "af_xdp");
+	assert_string_equal(fake_harewire.workers[1].interface, "eth1");
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(fake_harewire.publishers[i].worker, i % 2);
+		assert_int_equal(number_in(entry("publishers", (size_t)i), "worker"), i % 2);
+	}
+	assert_int_equal(number_in(entry("workers", 0), "publishers"), 3);
+	assert_int_equal(number_in(entry("workers", 1), "worker"), 1);
+	assert_int_equal(number_in(entry("workers", 1), "queue"), 1);
+	assert_int_equal(number_in(entry("workers", 1), "cpu"), 1);
+	assert_int_equal(number_of("driver", "packets_sent"), 10 + 11);
+	assert_int_equal(number_of("driver", "longest_gap_us"), 2);
+	/* and without --publishers one for each */
+	reset(NULL);
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--config", path), EXIT_GOOD);
+	assert_int_equal(fake_harewire.publisher_count, 2);
+	unlink(path);
+}
+
+static void workers_that_the_library_refuses_are_told_in_its_words(void **state)
+{
+	fake_harewire.refuse_workers = "workers 0 and 1 both want queue 0 of eth1";
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x"), EXIT_MISSING);
+	assert_string_equal(error_text(), fake_harewire.refuse_workers);
+	assert_int_equal(fake_harewire.publisher_count, 0);
+}
+
+static void what_the_device_is_to_do_is_passed_on(void **state)
+{
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x", "--driver", "dpdk", "--tso", "off",
+			     "--checksum-offload", "on"),
+			 EXIT_GOOD);
+	assert_string_equal(fake_harewire.driver, "dpdk");
+	assert_int_equal(fake_harewire.tso, HAREWIRE_USE_OFF);
+	assert_int_equal(fake_harewire.checksum_offload, HAREWIRE_USE_ON);
+}
+
+/* What a run says on standard error. */
+#define RUN_AND_LISTEN(command, ...)                                                                                   \
+	do {                                                                                                           \
+		int saved_error = dup(STDERR_FILENO);                                                                  \
+		FILE *heard = tmpfile();                                                                               \
+		assert_non_null(heard);                                                                                \
+		dup2(fileno(heard), STDERR_FILENO);                                                                    \
+		int status = RUN(command, __VA_ARGS__);                                                                \
+		dup2(saved_error, STDERR_FILENO);                                                                      \
+		close(saved_error);                                                                                    \
+		rewind(heard);                                                                                         \
+		said[fread(said, 1, sizeof said - 1, heard)] = '\0';                                                   \
+		fclose(heard);                                                                                         \
+		assert_int_equal(status, EXIT_GOOD);                                                                   \
+	} while (0)
+
+static char said[8192];
+
+static void the_summary_has_a_line_for_each_worker_and_publisher(void **state)
+{
+	char path[64];
+
+	write_file(path, "workers: [{core: 0}, {core: 1}]\n", 0600);
+	summary_wanted = true;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--publishers", "3", "--config", path);
+	assert_says(said, "worker 0: fake on eth0 queue 0, steering: RSS, offloads: checksums, TSO\n");
+	assert_says(said, "worker 1: fake on eth0 queue 1, CPU 1, steering: RSS, offloads: checksums, TSO\n");
+	assert_says(said, "publishers 2, packets 10 sent");
+	assert_says(said, "  publisher 1   worker 0: accepted 4  confirmed 4  nacked 0  returned 0  unconfirmed 0  "
+			  "retransmits 1\n");
+	assert_says(said, "  publisher 2   worker 1: accepted 3 ");
+	assert_says(said, "  publisher 3   worker 0: accepted 3 ");
+	assert_says(said, "confirmed   10 ");
+	assert_says(said, "packets     21 sent, 0 received, 6 retransmitted segments");
+	assert_says(said, "call-to-wire <=");
+	reset(NULL);
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
+	assert_says(said, "driver      fake on eth0 queue 0, steering: RSS, offloads: checksums, TSO\n");
+	assert_null(strstr(said, "publisher 1"));
+	assert_null(strstr(said, "worker"));
+	assert_null(strstr(said, "<="));
+	summary_wanted = false;
+	unlink(path);
+}
+
+/* A pcap file (link type Ethernet) of one ARP packet. */
+static void write_capture_without_iex(char path[64])
+{
+	static const uint8_t capture[24 + 16 + 42] = {
+		0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, [16] = 0xff, 0xff, 0, 0, 1, [32] = 42, [36] = 42, [52] = 8, 6};
+
+	strcpy(path, "/tmp/harewire-test-XXXXXX");
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, capture, sizeof capture), sizeof capture);
+	close(fd);
+}
+
+static void a_capture_without_iex_and_options_it_does_not_heed_are_warned_of(void **state)
+{
+	char path[64];
+
+	write_capture_without_iex(path);
+	RUN_AND_LISTEN(COMMAND_FEED, path);
+	assert_says(said, "warning: /tmp/harewire-test-");
+	assert_says(said, "holds no IEX message: of 1 packets 1 are not IEX-TP");
+	assert_null(strstr(said, "--symbols"));
+	RUN_AND_LISTEN(COMMAND_FEED, path, "--symbols", "5", "--seed", "0");
+	assert_says(said, "warning: --symbols is for synthetic: /tmp/");
+	assert_says(said, "warning: --seed is for synthetic: /tmp/");
+	unlink(path);
+	RUN_AND_LISTEN(COMMAND_FEED, "synthetic", "--count", "5", "--symbols", "5", "--seed", "1");
+	assert_string_equal(said, "");
+}
+
 static void inline_mode_runs_the_worker_while_it_waits(void **state)
 {
 	fake_harewire.window = 1;
@@ -260,6 +605,42 @@ static void a_paced_run_reports_how_late_it_was(void **state)
 	assert_true(json_object_object_get_ex(result, "due_to_confirm", &slip));
 }
 
+static void the_schedule_is_one_over_all_publishers_and_every_message_counts_in_it(void **state)
+{
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "200", "--rate", "20000", "--publishers", "3",
+			     "--max-messages", "16"),
+			 EXIT_GOOD);
+	assert_int_equal(number_of("schedule_slip", "count"), 200);
+	assert_int_equal(number_of("due_to_confirm", "count"), 200);
+	assert_true(number("accepted") == 200);
+}
+
+static void due_times_of_publishers_do_not_mix(void **state)
+{
+	struct settings s;
+	struct schedule schedule;
+
+	settings_init(&s, COMMAND_PUBLISH);
+	s.rate = 1;
+	s.max_messages = 16;
+	assert_int_equal(schedule_init(&schedule, &s, 3), 0);
+	uint64_t now_ns = clock_monotonic_ns();
+	/* the same ids at each publisher, and ids that share a slot */
+	for (uint64_t id = 1; id <= 16; id++) {
+		schedule_publish(&schedule, 0, id, now_ns - 3000000000u, now_ns);
+		schedule_publish(&schedule, 1, id, now_ns, now_ns);
+		schedule_publish(&schedule, 2, id, now_ns - 9000000000u, now_ns);
+	}
+	assert_int_equal(schedule.slip.max, 9000000000u);
+	schedule_confirm(&schedule, 1, 1, 16);
+	assert_int_equal(schedule.due_to_confirm.count, 16);
+	assert_true(schedule.due_to_confirm.max < 2000000000u);
+	schedule_confirm(&schedule, 0, 16, 16);
+	assert_true(schedule.due_to_confirm.max >= 3000000000u && schedule.due_to_confirm.max < 9000000000u);
+	schedule_fini(&schedule);
+	settings_fini(&s);
+}
+
 /* Last: an interrupt is remembered for the life of the process. */
 static void an_interrupt_stops_publishing_and_closes_in_order(void **state)
 {
@@ -269,7 +650,7 @@ static void an_interrupt_stops_publishing_and_closes_in_order(void **state)
 	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--timeout", "0.01"), EXIT_MISSING);
 	assert_int_equal(number("accepted"), 2);
 	assert_int_equal(number("unconfirmed"), 1);
-	assert_true(fake_harewire.closed);
+	assert_true(fake_harewire.publishers[0].destroyed);
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, reset, drop_result)
@@ -287,10 +668,28 @@ int main(void)
 		test(a_nack_a_return_and_a_missing_confirm_each_fail_the_run_and_are_counted),
 		test(a_lost_connection_ends_the_run_with_its_sentence_and_exact_counts),
 		test(a_refused_login_ends_the_run_before_it_begins),
+		test(messages_go_to_the_publishers_in_turn_and_the_report_sums_them),
+		test(one_publisher_is_reported_without_lists),
+		test(the_first_publisher_alone_declares),
+		test(a_feed_is_spread_by_symbol_whatever_the_pattern),
+		test(a_template_is_made_only_where_it_is_used),
+		test(the_confirm_window_is_over_all_publishers),
+		test(one_publisher_that_fails_ends_the_run_and_the_others_close_in_order),
+		test(one_publisher_whose_login_is_refused_ends_the_run_before_it_begins),
+		test(when_the_first_publisher_fails_no_other_is_opened),
+		test(the_bad_outcome_of_any_publisher_fails_the_run),
+		test(a_full_log_of_one_publisher_is_waited_for),
+		test(publishers_go_to_the_workers_of_the_file_in_turn),
+		test(workers_that_the_library_refuses_are_told_in_its_words),
+		test(what_the_device_is_to_do_is_passed_on),
+		test(the_summary_has_a_line_for_each_worker_and_publisher),
+		test(a_capture_without_iex_and_options_it_does_not_heed_are_warned_of),
 		test(inline_mode_runs_the_worker_while_it_waits),
 		test(options_that_clash_are_wrong_usage),
 		test(the_schedule_is_absolute_and_a_late_sender_does_not_move_it),
 		test(a_paced_run_reports_how_late_it_was),
+		test(the_schedule_is_one_over_all_publishers_and_every_message_counts_in_it),
+		test(due_times_of_publishers_do_not_mix),
 		test(an_interrupt_stops_publishing_and_closes_in_order),
 	};
 	return cmocka_run_group_tests_name("run", tests, NULL, NULL);

@@ -103,24 +103,25 @@ static void a_named_driver_is_used_or_refused_with_a_sentence(void **state)
 	assert_non_null(strstr(why, "eth8"));
 }
 
-static void a_port_of_its_own_needs_an_address_before_it_is_touched(void **state)
+static void a_port_of_its_own_needs_a_whole_address_before_it_is_touched(void **state)
 {
-	struct transport_request request = {.driver = "dpdk", .device = "net_null0", .queue = -1, .cpu = -1};
+	struct transport_request request = {.driver = "dpdk", .device = "net_null0", .queues = 1, .cpu = -1};
 	struct transport_choice choice;
+	struct transport_seat seat = {.request = &request, .choice = &choice};
 	char why[256];
-	assert_true(transport_known("dpdk") && transport_is_exclusive("dpdk"));
-	assert_false(transport_is_exclusive("auto") || transport_is_exclusive("af_xdp"));
-	assert_int_equal(transport_choose(&request, NULL, &choice, why, sizeof why), HW_ERR_INVALID);
-	assert_non_null(strstr(why, "--address"));
+	assert_true(transport_known("dpdk") && transport_is_made_together(&request));
+	assert_false(transport_is_exclusive(&request));
 	request.address = "10.1.2.3/24";
+	assert_true(transport_is_exclusive(&request));
 	request.gateway = "10.9.9.9";
-	assert_int_equal(transport_choose(&request, NULL, &choice, why, sizeof why), HW_ERR_INVALID);
+	assert_int_equal(transport_choose_port(&seat, 1, NULL, why, sizeof why), HW_ERR_INVALID);
 	assert_non_null(strstr(why, "10.9.9.9"));
 }
 
 static void a_second_broker_behind_another_interface_is_refused(void **state)
 {
-	struct transport_choice choice = {.packets = true, .device = "eth8"};
+	struct driver driver = {.info = {.interface = ""}};
+	struct transport_choice choice = {.packets = true, .driver = &driver, .device = "eth8"};
 	char why[256];
 	assert_int_equal(transport_check(&choice, &to_lan, why, sizeof why), HW_ERR_INVALID);
 	choice.packets = false;
@@ -135,7 +136,7 @@ int main(void)
 		cmocka_unit_test(auto_takes_the_kernel_for_a_broker_on_this_host_and_says_why),
 		cmocka_unit_test(auto_falls_back_to_the_kernel_and_says_what_af_xdp_lacked),
 		cmocka_unit_test(a_named_driver_is_used_or_refused_with_a_sentence),
-		cmocka_unit_test(a_port_of_its_own_needs_an_address_before_it_is_touched),
+		cmocka_unit_test(a_port_of_its_own_needs_a_whole_address_before_it_is_touched),
 		cmocka_unit_test(a_second_broker_behind_another_interface_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

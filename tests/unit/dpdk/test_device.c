@@ -1,72 +1,32 @@
 /* Devices by name, and what this host has to say about them: against a made-up /sys. */
-#define _GNU_SOURCE
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "dataplane/base/error.h"
 #include "drivers/dpdk/device.h"
 #include "drivers/dpdk/hugepages.h"
+#include "tests/lib/fake_sysfs.h"
 
 static char text[256];
 static const struct why why = {text, sizeof text};
-static char root[] = "/tmp/harewire-sysfs-XXXXXX";
-
-static void make_directory(const char *path)
-{
-	char whole[256];
-	snprintf(whole, sizeof whole, "%s/%s", root, path);
-	for (char *at = whole + strlen(root) + 1; (at = strchr(at, '/')) != NULL; *at++ = '/') {
-		*at = '\0';
-		mkdir(whole, 0700);
-	}
-	assert_true(mkdir(whole, 0700) == 0 || access(whole, F_OK) == 0);
-}
-
-static void write_file(const char *path, const char *content)
-{
-	char whole[256];
-	snprintf(whole, sizeof whole, "%s/%s", root, path);
-	FILE *f = fopen(whole, "w");
-	assert_non_null(f);
-	fputs(content, f);
-	fclose(f);
-}
-
-/* A PCI device of class `class`, bound to `driver` (NULL: to none). */
-static void make_pci(const char *address, const char *class, const char *driver)
-{
-	char path[128], target[128], link[256];
-	snprintf(path, sizeof path, "bus/pci/devices/%s", address);
-	make_directory(path);
-	snprintf(path, sizeof path, "bus/pci/devices/%s/class", address);
-	write_file(path, class);
-	if (!driver)
-		return;
-	snprintf(target, sizeof target, "../../drivers/%s", driver);
-	snprintf(link, sizeof link, "%s/bus/pci/devices/%s/driver", root, address);
-	assert_int_equal(symlink(target, link), 0);
-}
+static const char *root;
 
 static int set_up(void **state)
 {
-	return mkdtemp(root) ? 0 : -1;
+	root = fake_sysfs_open();
+	return 0;
 }
 
 static int tear_down(void **state)
 {
-	char command[64];
-	snprintf(command, sizeof command, "rm -rf -- %s", root);
-	return system(command);
+	fake_sysfs_close();
+	return 0;
 }
 
 static int parse(const char *name, struct dpdk_device *device)
@@ -128,14 +88,14 @@ static void says_that_there_is_no_such_pci_device(void **state)
 
 static void refuses_a_pci_device_that_is_no_nic(void **state)
 {
-	make_pci("0000:00:1f.2", "0x010601\n", "vfio-pci");
+	fake_sysfs_pci("0000:00:1f.2", "0x010601\n", "vfio-pci");
 	assert_int_equal(check("00:1f.2"), HW_ERR_INVALID);
 	assert_non_null(strstr(text, "no network device"));
 }
 
 static void says_how_to_take_a_nic_from_the_kernel(void **state)
 {
-	make_pci("0000:03:00.0", "0x020000\n", "e1000e");
+	fake_sysfs_pci("0000:03:00.0", "0x020000\n", "e1000e");
 	assert_int_equal(check("03:00.0"), HW_ERR_BUSY);
 	assert_non_null(strstr(text, "'e1000e'"));
 	assert_non_null(strstr(text, "--bind=vfio-pci 0000:03:00.0"));
@@ -143,15 +103,15 @@ static void says_how_to_take_a_nic_from_the_kernel(void **state)
 
 static void says_how_to_bind_a_nic_without_a_driver(void **state)
 {
-	make_pci("0000:04:00.0", "0x020000\n", NULL);
+	fake_sysfs_pci("0000:04:00.0", "0x020000\n", NULL);
 	assert_int_equal(check("04:00.0"), HW_ERR_INVALID);
 	assert_non_null(strstr(text, "--bind=vfio-pci 0000:04:00.0"));
 }
 
 static void takes_nics_that_are_bound_for_user_space_or_shared(void **state)
 {
-	make_pci("0000:05:00.0", "0x020000\n", "vfio-pci");
-	make_pci("0000:06:00.0", "0x020000\n", "mlx5_core");
+	fake_sysfs_pci("0000:05:00.0", "0x020000\n", "vfio-pci");
+	fake_sysfs_pci("0000:06:00.0", "0x020000\n", "mlx5_core");
 	assert_int_equal(check("05:00.0"), 0);
 	assert_int_equal(check("06:00.0"), 0);
 }
@@ -167,9 +127,8 @@ static void says_that_there_is_no_such_interface(void **state)
 
 static void set_hugepages(const char *total, const char *free)
 {
-	make_directory("hugepages/hugepages-2048kB");
-	write_file("hugepages/hugepages-2048kB/nr_hugepages", total);
-	write_file("hugepages/hugepages-2048kB/free_hugepages", free);
+	fake_sysfs_file("hugepages/hugepages-2048kB/nr_hugepages", total);
+	fake_sysfs_file("hugepages/hugepages-2048kB/free_hugepages", free);
 }
 
 static int check_hugepages(void)
@@ -197,9 +156,8 @@ static void says_how_many_megabytes_are_left_of_how_many(void **state)
 static void counts_pages_of_every_size(void **state)
 {
 	set_hugepages("100\n", "31\n");
-	make_directory("hugepages/hugepages-1048576kB");
-	write_file("hugepages/hugepages-1048576kB/nr_hugepages", "1\n");
-	write_file("hugepages/hugepages-1048576kB/free_hugepages", "1\n");
+	fake_sysfs_file("hugepages/hugepages-1048576kB/nr_hugepages", "1\n");
+	fake_sysfs_file("hugepages/hugepages-1048576kB/free_hugepages", "1\n");
 	assert_int_equal(check_hugepages(), 0);
 }
 
@@ -207,6 +165,43 @@ static void is_content_with_enough_hugepages(void **state)
 {
 	set_hugepages("64\n", "32\n");
 	assert_int_equal(check_hugepages(), 0);
+}
+
+static const char *tuned(const char *name)
+{
+	static struct dpdk_device d;
+	assert_int_equal(parse(name, &d), 0);
+	dpdk_device_tune(&d, root);
+	return d.devargs;
+}
+
+static void gives_a_family_of_devices_the_arguments_that_make_it_fast(void **state)
+{
+	fake_sysfs_pci("0000:10:00.0", "0x020000\n", "mlx5_core");
+	fake_sysfs_pci("0000:11:00.0", "0x020000\n", "vfio-pci");
+	fake_sysfs_pci_file("0000:11:00.0", "vendor", "0x8086\n");
+	fake_sysfs_pci_file("0000:11:00.0", "device", "0x159b\n");
+	assert_string_equal(tuned("10:00.0"), "0000:10:00.0,txqs_min_inline=0");
+	assert_string_equal(tuned("11:00.0,safe-mode-support=1"), "0000:11:00.0,safe-mode-support=1,rx_low_latency=1");
+}
+
+static void leaves_an_argument_alone_that_the_operator_has_given(void **state)
+{
+	assert_string_equal(tuned("10:00.0,txqs_min_inline=8"), "0000:10:00.0,txqs_min_inline=8");
+	assert_string_equal(tuned("11:00.0,rx_low_latency=0"), "0000:11:00.0,rx_low_latency=0");
+}
+
+static void leaves_devices_alone_that_it_has_nothing_for(void **state)
+{
+	fake_sysfs_pci("0000:12:00.0", "0x020000\n", "vfio-pci");
+	fake_sysfs_pci_file("0000:12:00.0", "vendor", "0x1af4\n");
+	fake_sysfs_pci_file("0000:12:00.0", "device", "0x159b\n"); /* of another vendor */
+	fake_sysfs_pci("0000:13:00.0", "0x020000\n", "vfio-pci");
+	fake_sysfs_pci_file("0000:13:00.0", "vendor", "0x8086\n");
+	fake_sysfs_pci_file("0000:13:00.0", "device", "0x10fb\n");
+	assert_string_equal(tuned("12:00.0"), "0000:12:00.0");
+	assert_string_equal(tuned("13:00.0"), "0000:13:00.0");
+	assert_string_equal(tuned("net_null0"), "net_null0");
 }
 
 int main(void)
@@ -221,6 +216,9 @@ int main(void)
 		cmocka_unit_test(says_how_to_bind_a_nic_without_a_driver),
 		cmocka_unit_test(takes_nics_that_are_bound_for_user_space_or_shared),
 		cmocka_unit_test(says_that_there_is_no_such_interface),
+		cmocka_unit_test(gives_a_family_of_devices_the_arguments_that_make_it_fast),
+		cmocka_unit_test(leaves_an_argument_alone_that_the_operator_has_given),
+		cmocka_unit_test(leaves_devices_alone_that_it_has_nothing_for),
 		cmocka_unit_test(says_how_to_get_hugepages_when_there_are_none),
 		cmocka_unit_test(says_how_many_megabytes_are_left_of_how_many),
 		cmocka_unit_test(is_content_with_enough_hugepages),

@@ -14,8 +14,10 @@
 #include "dataplane/base/error.h"
 #include "drivers/dpdk/dpdk.h"
 #include "drivers/dpdk/eal.h"
+#include "drivers/dpdk/instance.h"
+#include "tests/lib/fake_sysfs.h"
 
-#define NO_HUGE "--no-huge -m 128"
+#define NO_HUGE "--no-huge -m 256"
 /* Sends come back: the transmit ring is the receive ring. */
 #define LOOP "net_ring0"
 
@@ -24,6 +26,17 @@ static char why[512];
 static int create(const char *device, struct driver **d)
 {
 	const struct dpdk_options options = {.device = device, .eal = NO_HUGE, .cpu = -1};
+	why[0] = '\0';
+	return dpdk_create(&options, d, why, sizeof why);
+}
+
+/* Takes its frames and brings none; has as many queues as one likes. */
+#define SILENT "net_null0,no-rx=1"
+
+static int create_queue(const char *device, uint16_t queue, uint16_t queues, struct driver **d)
+{
+	const struct dpdk_options options = {
+		.device = device, .eal = NO_HUGE, .cpu = -1, .queue = queue, .queues = queues};
 	why[0] = '\0';
 	return dpdk_create(&options, d, why, sizeof why);
 }
@@ -73,6 +86,7 @@ static void says_what_it_is(void **state)
 	assert_int_equal(d->info.mtu, 1500);
 	assert_true(d->info.frame_bytes >= 1518);
 	assert_false(d->info.shared_address);
+	assert_string_equal(d->info.steering, "one queue");
 	assert_true(d->ops->link_up(d));
 	destroy(d);
 }
@@ -216,9 +230,135 @@ static void a_device_is_given_once_and_again_after_its_end(void **state)
 {
 	struct driver *d = must_create(LOOP), *second = NULL;
 	assert_int_equal(create(LOOP, &second), HW_ERR_BUSY);
-	assert_non_null(strstr(why, "net_ring0 is already in use"));
+	assert_non_null(strstr(why, "queue 0 of net_ring0 is already in use"));
 	destroy(d);
 	d = must_create(LOOP);
+	destroy(d);
+}
+
+static void the_queues_of_a_port_go_to_one_instance_each(void **state)
+{
+	struct driver *d[3], *other = NULL;
+	for (uint16_t i = 0; i < 3; i++) {
+		if (create_queue(SILENT, 2 - i, 3, &d[i]) != 0)
+			fail_msg("%s", why);
+		assert_int_equal(d[i]->info.queue, 2 - i);
+		assert_int_equal(d[i]->info.queues, 3);
+	}
+	assert_int_equal(create_queue(SILENT, 1, 3, &other), HW_ERR_BUSY);
+	assert_non_null(strstr(why, "queue 1 of net_null0 is already in use"));
+	for (int round = 0; round < 4; round++)
+		for (uint32_t i = 0; i < 3; i++)
+			send_frames(d[i], i + 1, 100, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(stats_of(d[i]).tx_packets, 4 * (i + 1));
+	destroy(d[1]);
+	assert_int_equal(create_queue(SILENT, 1, 3, &d[1]), 0); /* the port is still there, and its queue is free */
+	send_frames(d[1], 1, 100, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		destroy(d[i]);
+	assert_int_equal(create_queue(SILENT, 0, 2, &d[0]), 0); /* it was closed with the last */
+	destroy(d[0]);
+}
+
+/* A queue may use all its buffers up without the others lacking one. */
+static void each_queue_has_buffers_of_its_own(void **state)
+{
+	struct driver *a = NULL, *b = NULL;
+	struct packet packets[DRIVER_BURST_MAX];
+	assert_int_equal(create_queue(SILENT, 0, 2, &a), 0);
+	assert_int_equal(create_queue(SILENT, 1, 2, &b), 0);
+	static struct packet held[8192];
+	uint32_t total = 0, n;
+	while ((n = a->ops->tx_reserve(a, held + total, DRIVER_BURST_MAX)) > 0 && total < 8000)
+		total += n;
+	assert_true(total < 8000);
+	assert_int_equal(b->ops->tx_reserve(b, packets, DRIVER_BURST_MAX), DRIVER_BURST_MAX);
+	b->ops->tx_submit(b, packets, 0, DRIVER_BURST_MAX);
+	for (uint32_t i = 0; i < total; i += n) {
+		n = total - i < DRIVER_BURST_MAX ? total - i : DRIVER_BURST_MAX;
+		a->ops->tx_submit(a, held + i, 0, n);
+	}
+	destroy(a);
+	destroy(b);
+}
+
+static void all_workers_of_a_port_ask_for_the_same(void **state)
+{
+	struct driver *first = NULL, *second = NULL;
+	assert_int_equal(create_queue(SILENT, 0, 2, &first), 0);
+	const struct dpdk_options same = {.device = SILENT, .eal = NO_HUGE, .cpu = -1, .queue = 1, .queues = 2};
+	struct dpdk_options other[5] = {same, same, same, same, same};
+	static const char *const words[5] = {"number of queues", "MTU", "checksum", "TSO", "arguments"};
+	other[0].queues = 3;
+	other[1].mtu = 1400;
+	other[2].checksum = DPDK_USE_ON;
+	other[3].tso = DPDK_USE_OFF;
+	other[4].device = "net_null0,no-rx=1,size=60";
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(dpdk_create(&other[i], &second, why, sizeof why), HW_ERR_INVALID);
+		assert_non_null(strstr(why, "net_null0 is already open in this process with"));
+		assert_non_null(strstr(why, words[i]));
+	}
+	assert_int_equal(dpdk_create(&same, &second, why, sizeof why), 0);
+	destroy(first);
+	destroy(second);
+}
+
+static void says_how_many_queues_a_device_has(void **state)
+{
+	struct driver *d = NULL;
+	assert_int_equal(create_queue(LOOP, 1, 17, &d), HW_ERR_UNSUPPORTED);
+	assert_string_equal(why, "net_ring0 has 16 queues, not 17: give it at most 16 workers");
+	assert_int_equal(create_queue(SILENT, 2, 2, &d), HW_ERR_INVALID);
+	assert_non_null(strstr(why, "queue 2 of net_null0 is out of range"));
+	assert_int_equal(create_queue(SILENT, 0, 65, &d), HW_ERR_INVALID);
+	assert_non_null(strstr(why, "at most 64"));
+	d = must_create(LOOP); /* nothing of it was left */
+	destroy(d);
+}
+
+static void warns_of_a_cpu_on_another_numa_node_than_the_device(void **state)
+{
+	const struct why reason = {why, sizeof why};
+	struct dpdk_options options = {.device = SILENT, .eal = NO_HUGE, .cpu = 0};
+	struct driver *d = NULL;
+	const char *sysfs = fake_sysfs_open(); /* net_null is on node 0, as the EAL's only lcore */
+	fake_sysfs_directory("devices/system/node/node0/cpu0");
+	fake_sysfs_directory("devices/system/node/node1/cpu1");
+	assert_int_equal(dpdk_create_in(sysfs, &options, &d, &reason), 0);
+	assert_string_equal(d->info.reason, "");
+	destroy(d);
+	options.cpu = 1;
+	assert_int_equal(dpdk_create_in(sysfs, &options, &d, &reason), 0);
+	assert_string_equal(d->info.reason,
+			    "slow: CPU 1 is on NUMA node 1, the device on node 0; choose a CPU of that node");
+	destroy(d);
+	fake_sysfs_close();
+}
+
+struct found {
+	uint32_t count;
+	uint64_t sent;
+};
+
+static void look_for_sent(void *context, const char *name, uint64_t value)
+{
+	struct found *found = context;
+	found->count++;
+	if (strcmp(name, "tx_good_packets") == 0)
+		found->sent = value;
+}
+
+static void lists_the_counters_the_device_keeps(void **state)
+{
+	struct driver *d = must_create(LOOP);
+	struct found found = {0, 0};
+	send_frames(d, 7, 64, 0);
+	uint32_t told = d->ops->extra_stats(d, look_for_sent, &found);
+	assert_true(told > 0);
+	assert_int_equal(found.count, told);
+	assert_int_equal(found.sent, 7);
 	destroy(d);
 }
 
@@ -309,6 +449,12 @@ int main(void)
 		cmocka_unit_test(reserves_what_there_is_and_says_when_there_is_none),
 		cmocka_unit_test(any_thread_may_be_the_worker_and_many_may_follow_each_other),
 		cmocka_unit_test(a_device_is_given_once_and_again_after_its_end),
+		cmocka_unit_test(the_queues_of_a_port_go_to_one_instance_each),
+		cmocka_unit_test(each_queue_has_buffers_of_its_own),
+		cmocka_unit_test(all_workers_of_a_port_ask_for_the_same),
+		cmocka_unit_test(says_how_many_queues_a_device_has),
+		cmocka_unit_test(warns_of_a_cpu_on_another_numa_node_than_the_device),
+		cmocka_unit_test(lists_the_counters_the_device_keeps),
 		cmocka_unit_test(two_devices_live_side_by_side),
 		cmocka_unit_test(says_that_there_is_no_driver_for_a_name),
 		cmocka_unit_test(refuses_a_second_eal_in_the_process),

@@ -49,7 +49,22 @@ static void on_warning(void *context, const char *line)
 	snprintf(warnings + strlen(warnings), sizeof warnings - strlen(warnings), "%s\n", line);
 }
 
-static const struct nic_events events = {.neighbour = on_neighbour, .warning = on_warning};
+static uint32_t stray_queue, strays, icmp_errors;
+
+static bool on_stray(void *context, const struct driver_flow *flow, uint32_t queue)
+{
+	stray_queue = queue;
+	strays++;
+	return false;
+}
+
+static void on_icmp_error(void *context, const struct icmp_error *error)
+{
+	icmp_errors++;
+}
+
+static const struct nic_events events = {
+	.neighbour = on_neighbour, .warning = on_warning, .stray = on_stray, .icmp_error = on_icmp_error};
 
 struct port {
 	struct nic *nic;
@@ -67,7 +82,7 @@ static struct port open_port(const char *gateway, uint16_t vlan)
 	news_count = 0;
 	assert_int_equal(nic_address_parse("10.1.2.5/24", gateway, vlan, &address, why, sizeof why), 0);
 	assert_int_equal(nic_create(&address, &fake, &p.nic), 0);
-	p.worker = nic_add_worker(p.nic);
+	p.worker = nic_add_worker(p.nic, 0);
 	assert_non_null(p.worker);
 	return p;
 }
@@ -345,7 +360,7 @@ static void asks_nobody_while_the_link_is_down_and_announces_itself_when_it_is_b
 static void each_worker_answers_what_it_received(void **state)
 {
 	struct port p = settled_port();
-	struct side_channel *second = nic_add_worker(p.nic);
+	struct side_channel *second = nic_add_worker(p.nic, 1);
 	uint8_t to[6], payload[2048];
 	uint16_t type;
 	request_arrives(second, 0, peer_mac, PEER, OUR_IP);
@@ -353,6 +368,51 @@ static void each_worker_answers_what_it_received(void **state)
 	expect_silence(&p);
 	assert_true(next_sent(second, 0, to, &type, payload) > 0);
 	assert_memory_equal(to, peer_mac, 6);
+	nic_destroy(p.nic);
+}
+
+static size_t build_syn(uint8_t *packet, uint32_t destination)
+{
+	memset(packet, 0, 40);
+	packet[0] = 0x45;
+	put_be16(packet + 2, 40);
+	packet[9] = IPV4_PROTOCOL_TCP;
+	put_be32(packet + 12, PEER);
+	put_be32(packet + 16, destination);
+	uint16_t sum = checksum_finish(checksum_partial(packet, 20));
+	memcpy(packet + 10, &sum, 2);
+	packet[32] = 0x50;
+	packet[33] = 2;
+	sum = checksum_finish(checksum_pseudo(PEER, destination, IPV4_PROTOCOL_TCP) + checksum_be16(20) +
+			      checksum_partial(packet + 20, 20));
+	memcpy(packet + 36, &sum, 2);
+	return 40;
+}
+
+static void what_nobody_waits_for_is_refused_by_the_worker_that_received_it(void **state)
+{
+	struct port p = settled_port();
+	struct side_channel *second = nic_add_worker(p.nic, 5);
+	uint8_t syn[64], to[6], payload[2048];
+	uint16_t type;
+	strays = 0;
+	size_t len = build_syn(syn, OUR_IP);
+	arrive(second, everybody, 0, ETHERTYPE_IPV4, syn, len); /* sent to all on the link: RFC 1122, 4.2.3.10 */
+	arrive(second, other_mac, 0, ETHERTYPE_IPV4, syn, len);
+	arrive(second, our_mac, 9, ETHERTYPE_IPV4, syn, len);
+	nic_step(p.nic, 4 * S, &events);
+	assert_int_equal(strays, 0);
+	arrive(second, our_mac, 0, ETHERTYPE_IPV4, syn, len);
+	nic_step(p.nic, 4 * S, &events);
+	assert_int_equal(strays, 1);
+	assert_int_equal(stray_queue, 5);
+	expect_silence(&p);
+	len = next_sent(second, 0, to, &type, payload);
+	assert_true(len >= 40);
+	assert_memory_equal(to, peer_mac, 6);
+	assert_int_equal(type, ETHERTYPE_IPV4);
+	assert_int_equal(payload[33], 0x14); /* RST and ACK */
+	assert_null(spsc_peek(&second->to_wire));
 	nic_destroy(p.nic);
 }
 
@@ -446,6 +506,7 @@ int main(void)
 		cmocka_unit_test(answers_no_ping_that_is_not_for_it_alone),
 		cmocka_unit_test(asks_nobody_while_the_link_is_down_and_announces_itself_when_it_is_back),
 		cmocka_unit_test(each_worker_answers_what_it_received),
+		cmocka_unit_test(what_nobody_waits_for_is_refused_by_the_worker_that_received_it),
 		cmocka_unit_test(a_route_is_on_link_or_through_the_gateway_or_not_there),
 		cmocka_unit_test(ports_are_given_once_until_there_are_none),
 		cmocka_unit_test(addresses_that_cannot_be_a_hosts_are_refused_with_the_reason),

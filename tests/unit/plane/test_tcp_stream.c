@@ -5,6 +5,8 @@
 #include "dataplane/tcp_stream.h"
 #include "drivers/interceptors/peer.h"
 #include "drivers/null/null.h"
+#include "tests/lib/nic.h"
+#include "tests/lib/tcp_peer.h"
 
 #define CLIENT_PORT 40000
 
@@ -58,6 +60,61 @@ static struct tcp_segment last_segment(void)
 	return s;
 }
 
+/* ---- a device that sums and cuts, in the spy's place ---- */
+
+static struct {
+	uint32_t tso_bytes;    /* of the next transport; 0: it only sums */
+	bool on, no_large;     /* refuse large buffers */
+	uint32_t packets, cut; /* submitted; and with PACKET_SEGMENT */
+	uint32_t whole, wire;  /* without PACKET_FILL_CHECKSUM; segments that reached the peer */
+	uint32_t last_len;     /* of the last packet submitted */
+	uint8_t link_header[14];
+} device;
+static uint8_t large_buffer[65536];
+
+static uint32_t tx_reserve_large(struct driver *d, struct packet *packet)
+{
+	*packet = (struct packet){.data = large_buffer, .len = device.tso_bytes};
+	return !device.no_large;
+}
+
+static void to_the_peer(void *context, const uint8_t *ip, size_t len)
+{
+	struct packet packet;
+	assert_int_equal(peer_ops->tx_reserve(context, &packet, 1), 1);
+	assert_true(14 + len <= 1514);
+	memcpy(packet.data, device.link_header, 14);
+	memcpy(packet.data + 14, ip, len);
+	packet.len = 14 + (uint32_t)len;
+	device.wire++;
+	tx_submit(context, &packet, 1, 1);
+}
+
+static void device_submit(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved)
+{
+	static uint8_t copies[DRIVER_BURST_MAX][65536]; /* what the peer's device is given lies in the same buffers */
+	for (uint32_t i = 0; i < n; i++)
+		memcpy(copies[i], packets[i].data, packets[i].len);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct packet *p = &packets[i];
+		bool segment = p->flags & PACKET_SEGMENT;
+		device.packets++;
+		device.cut += segment;
+		device.whole += !(p->flags & PACKET_FILL_CHECKSUM);
+		device.last_len = p->len;
+		memcpy(device.link_header, copies[i], 14);
+		nic_transmit(copies[i] + 14, p->len - 14, segment ? p->segment_bytes : 0, to_the_peer, d);
+	}
+}
+
+/* Before wired_init. */
+static void device_init(uint32_t tso_bytes)
+{
+	memset(&device, 0, sizeof device);
+	device.on = true;
+	device.tso_bytes = tso_bytes;
+}
+
 /* ---- set-up ---- */
 
 static struct side_channel *side; /* of the next transport */
@@ -97,6 +154,12 @@ static void make_transport(struct wired *w)
 	spied_ops.rx_burst = rx_burst;
 	spied_ops.rx_release = rx_release;
 	w->peer->ops = &spied_ops;
+	if (device.on) {
+		spied_ops.tx_submit = device_submit;
+		spied_ops.tx_reserve_large = tx_reserve_large;
+		w->peer->info.tx_checksum = true;
+		w->peer->info.tso_bytes = device.tso_bytes;
+	}
 	no_buffers = false;
 	frames_sent = 0;
 	tcp_config_init(&tcp.tcp);
@@ -138,6 +201,7 @@ static void wired_fini(struct wired *w)
 	connection_destroy(w->p.connection);
 	publisher_destroy(w->p.publisher);
 	worker_fini(&w->p.worker);
+	device.on = false;
 }
 
 /* ---- tests ---- */
@@ -243,7 +307,7 @@ static void a_reset_that_found_no_buffer_goes_out_later(void **state)
 	wired_fini(&w);
 }
 
-/* ---- what is not TCP ---- */
+/* ---- what is for none of its connections ---- */
 
 static void make_side(struct side_channel *channel)
 {
@@ -262,8 +326,9 @@ static void inject(uint16_t type, uint8_t protocol, uint32_t len)
 	injected_len = len;
 }
 
-static void arp_and_icmp_are_set_aside_for_control_and_nothing_else_is(void **state)
+static void arp_and_what_was_sent_to_us_is_set_aside_for_control_and_nothing_else_is(void **state)
 {
+	static const uint8_t us[6] = {2, 0, 0, 0, 0, 1}, all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 	struct wired w;
 	struct side_channel channel;
 	make_side(&channel);
@@ -272,15 +337,20 @@ static void arp_and_icmp_are_set_aside_for_control_and_nothing_else_is(void **st
 		uint16_t type;
 		uint8_t protocol;
 		uint32_t len;
+		const uint8_t *to;
 		bool kept;
 	} frames[] = {
-		{ETHERTYPE_ARP, 0, 42, true},    {ETHERTYPE_IPV4, 1, 98, true},  {ETHERTYPE_IPV4, 17, 98, false},
-		{0x86dd, 1, 98, false},          {ETHERTYPE_IPV4, 1, 20, false}, {ETHERTYPE_ARP, 0, 1534, true},
-		{ETHERTYPE_ARP, 0, 1535, false},
+		{ETHERTYPE_ARP, 0, 42, us, true},     {ETHERTYPE_ARP, 0, 42, all, true},
+		{ETHERTYPE_IPV4, 1, 98, us, true},    {ETHERTYPE_IPV4, 1, 98, all, false},
+		{ETHERTYPE_IPV4, 17, 98, us, true},   {ETHERTYPE_IPV4, 17, 98, all, false},
+		{ETHERTYPE_IPV4, 6, 60, us, true}, /* damaged: control looks at checksums */
+		{0x86dd, 1, 98, us, false},           {ETHERTYPE_ARP, 0, 1534, all, true},
+		{ETHERTYPE_ARP, 0, 1535, all, false}, {ETHERTYPE_IPV4, 6, 1535, us, false},
 	};
 	for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
 		uint64_t strays = tcp_transport_strays(w.tp);
 		inject(frames[i].type, frames[i].protocol, frames[i].len);
+		memcpy(injected, frames[i].to, 6);
 		turns(&w, 2);
 		const struct side_frame *f = spsc_peek(&channel.from_wire);
 		assert_int_equal(f != NULL, frames[i].kept);
@@ -294,6 +364,71 @@ static void arp_and_icmp_are_set_aside_for_control_and_nothing_else_is(void **st
 	wired_fini(&w);
 	side_channel_fini(&channel);
 	side = NULL;
+}
+
+/* What our last segment would look like coming back, its ends exchanged, with one port changed. */
+static void inject_segment_for(uint16_t port)
+{
+	uint8_t swapped[8];
+	memcpy(injected, last_frame, last_frame_len);
+	injected_len = last_frame_len;
+	memcpy(injected, last_frame + 6, 6);
+	memcpy(injected + 6, last_frame, 6);
+	memcpy(swapped, injected + 26, 8);
+	memcpy(injected + 26, swapped + 4, 4);
+	memcpy(injected + 30, swapped, 4);
+	memcpy(swapped, injected + 34, 4);
+	memcpy(injected + 34, swapped + 2, 2);
+	memcpy(injected + 36, swapped, 2);
+	put_be16(injected + 36, port);
+	wire_repair(injected + 14, injected_len - 14);
+}
+
+static void a_segment_of_no_connection_of_ours_is_controls_and_ours_are_not(void **state)
+{
+	struct wired w;
+	struct side_channel channel;
+	make_side(&channel);
+	wired_init(&w);
+	plane_publish(&w.p, plane_template(&w.p, 0, 0), "tick");
+	turns(&w, 1);
+	inject_segment_for(CLIENT_PORT);
+	turns(&w, 2);
+	assert_null(spsc_peek(&channel.from_wire));
+	inject_segment_for(CLIENT_PORT + 1);
+	turns(&w, 2);
+	const struct side_frame *f = spsc_peek(&channel.from_wire);
+	assert_non_null(f);
+	assert_int_equal(get_be16(f->octets + 36), CLIENT_PORT + 1);
+	assert_int_equal(f->len, injected_len ? injected_len : last_frame_len);
+	wired_fini(&w);
+	side_channel_fini(&channel);
+	side = NULL;
+}
+
+/* Path MTU discovery works although the router's word came to another worker. */
+static void an_icmp_error_that_control_passes_on_is_heeded(void **state)
+{
+	struct wired w;
+	static char body[3000];
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0);
+	publisher_publish(w.p.publisher, t, body, sizeof body, 0);
+	turns(&w, 1);
+	struct stream_info info;
+	w.tp->ops->info(w.tp->streams[0], &info);
+	assert_true(info.mss > 1400);
+	struct command cmd = {.type = COMMAND_ERROR, .error = {.type = 3, .code = 4, .next_mtu = 1000}};
+	cmd.error.quoted_sequence = last_segment().seq;
+	plane_command(&w.p, cmd);
+	turns(&w, 1);
+	w.tp->ops->info(w.tp->streams[0], &info);
+	assert_in_range(info.mss, 900, 960);
+	plane_command(&w.p, (struct command){.type = COMMAND_ABORT});
+	turns(&w, 1);
+	plane_command(&w.p, cmd); /* too late: no harm */
+	turns(&w, 1);
+	wired_fini(&w);
 }
 
 static void a_full_side_channel_drops_and_the_worker_goes_on(void **state)
@@ -342,6 +477,94 @@ static void controls_frames_go_out_as_they_are_when_there_is_a_buffer(void **sta
 	side = NULL;
 }
 
+/* ---- what the device does for us ---- */
+
+static struct peer_stats peer_stats_of(const struct wired *w)
+{
+	struct peer_stats s;
+	peer_stats_get(w->peer, &s);
+	return s;
+}
+
+static void publish_octets(struct wired *w, uint32_t template_id, uint32_t octets)
+{
+	static uint8_t body[16384];
+	assert_true(publisher_publish(w->p.publisher, template_id, body, octets, 0) > 0);
+}
+
+static void a_message_larger_than_a_segment_leaves_in_one_packet(void **state)
+{
+	struct wired w;
+	device_init(65000);
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0), packets = device.packets, wire = device.wire;
+	publish_octets(&w, t, 10000);
+	turns(&w, 1);
+	assert_int_equal(device.packets, packets + 1);
+	assert_int_equal(device.cut, 1);
+	assert_int_equal(device.last_len, message_at(&w.p.publisher->index, 1)->len + 14 + 52);
+	assert_int_equal(device.wire, wire + 7);
+	turns(&w, 2);
+	assert_int_equal(peer_stats_of(&w).messages, 1);
+	assert_int_equal(peer_stats_of(&w).bad_checksums, 0);
+	assert_int_equal(peer_confirm(w.peer, CLIENT_PORT, 1, false), 0);
+	turns(&w, 1);
+	expect_event(&w.p, HAREWIRE_EVENT_CONFIRMED, 1, 1);
+	wired_fini(&w);
+}
+
+static void no_packet_is_longer_than_the_device_takes(void **state)
+{
+	struct wired w;
+	device_init(14 + 52 + 3 * 1448 + 100);
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0), packets = device.packets;
+	publish_octets(&w, t, 10000);
+	turns(&w, 3);
+	assert_int_equal(device.packets, packets + 3); /* 3 segments, 3, and the rest */
+	assert_int_equal(peer_stats_of(&w).messages, 1);
+	wired_fini(&w);
+}
+
+static void without_a_large_buffer_segments_leave_one_by_one(void **state)
+{
+	struct wired w;
+	device_init(65000);
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0), packets = device.packets;
+	device.no_large = true;
+	publish_octets(&w, t, 10000);
+	turns(&w, 1);
+	assert_int_equal(device.packets, packets + 7);
+	assert_int_equal(device.cut, 0);
+	turns(&w, 2);
+	assert_int_equal(peer_stats_of(&w).messages, 1);
+	assert_int_equal(peer_stats_of(&w).bad_checksums, 0);
+	wired_fini(&w);
+}
+
+/* From SYN to RST. */
+static void a_device_that_sums_is_asked_to_for_every_packet(void **state)
+{
+	struct wired w;
+	device_init(0);
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0);
+	publish_octets(&w, t, 4000);
+	turns(&w, 2);
+	assert_int_equal(peer_confirm(w.peer, CLIENT_PORT, 1, false), 0);
+	turns(&w, 1);
+	expect_event(&w.p, HAREWIRE_EVENT_CONFIRMED, 1, 1);
+	plane_command(&w.p, (struct command){.type = COMMAND_ABORT});
+	turns(&w, 1);
+	assert_true(last_segment().flags & TCP_RST);
+	assert_true(device.packets > 5);
+	assert_int_equal(device.whole, 0);
+	assert_int_equal(device.cut, 0);
+	assert_int_equal(peer_stats_of(&w).bad_checksums, 0);
+	wired_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,9 +575,15 @@ int main(void)
 		cmocka_unit_test(a_changed_next_hop_is_where_the_next_packet_goes),
 		cmocka_unit_test(an_aborted_connection_resets_its_peer),
 		cmocka_unit_test(a_reset_that_found_no_buffer_goes_out_later),
-		cmocka_unit_test(arp_and_icmp_are_set_aside_for_control_and_nothing_else_is),
+		cmocka_unit_test(arp_and_what_was_sent_to_us_is_set_aside_for_control_and_nothing_else_is),
+		cmocka_unit_test(a_segment_of_no_connection_of_ours_is_controls_and_ours_are_not),
+		cmocka_unit_test(an_icmp_error_that_control_passes_on_is_heeded),
 		cmocka_unit_test(a_full_side_channel_drops_and_the_worker_goes_on),
 		cmocka_unit_test(controls_frames_go_out_as_they_are_when_there_is_a_buffer),
+		cmocka_unit_test(a_message_larger_than_a_segment_leaves_in_one_packet),
+		cmocka_unit_test(no_packet_is_longer_than_the_device_takes),
+		cmocka_unit_test(without_a_large_buffer_segments_leave_one_by_one),
+		cmocka_unit_test(a_device_that_sums_is_asked_to_for_every_packet),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

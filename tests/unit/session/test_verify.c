@@ -110,18 +110,51 @@ static void the_flag_explains_one_unflagged_copy_in_either_order(void **state)
 	assert_int_equal(report().duplicates, 1);
 }
 
-static void publishers_are_kept_apart_up_to_sixteen(void **state)
+static void publishers_are_kept_apart_as_many_as_can_be_followed(void **state)
 {
-	for (uint32_t epoch = 100; epoch < 116; epoch++)
-		add_of(epoch, 1, false, false);
-	for (uint32_t epoch = 100; epoch < 116; epoch++)
-		add_of(epoch, 3, false, false);
+	/* Steps of the table's size all want the same place in it. */
+	for (uint32_t i = 0; i < VERIFY_EPOCHS_MAX; i++)
+		add_of(100 + i * 2 * VERIFY_EPOCHS_MAX, 1, false, false);
+	for (uint32_t i = 0; i < VERIFY_EPOCHS_MAX; i++)
+		add_of(100 + i * 2 * VERIFY_EPOCHS_MAX, 3, false, false);
 	add_of(999, 1, false, false);
 	struct verify_report r = report();
-	assert_int_equal(r.epochs, 16);
-	assert_int_equal(r.gaps, 16);
+	assert_int_equal(r.received, 2 * VERIFY_EPOCHS_MAX + 1);
+	assert_int_equal(r.epochs, VERIFY_EPOCHS_MAX);
+	assert_int_equal(r.gaps, VERIFY_EPOCHS_MAX);
 	assert_int_equal(r.epochs_refused, 1);
 	assert_false(verify_clean(&r));
+}
+
+static void each_publisher_has_its_own_verdict(void **state)
+{
+	struct verify_report r;
+
+	for (uint64_t n = 1; n <= 5; n++) {
+		add_of(7, n, false, false);
+		add_of(0, 6 - n, false, false); /* backwards; and an epoch of 0 is one like others */
+		if (n != 3)
+			add_of(9, n, false, false);
+	}
+	add_of(9, 5, false, false);
+	assert_int_equal(verify.count, 3);
+	verify_summarize_epoch(&verify.epochs[0], &r);
+	assert_int_equal(verify.epochs[0].epoch, 7);
+	assert_int_equal(r.received, 5);
+	assert_true(verify_clean(&r));
+	verify_summarize_epoch(&verify.epochs[1], &r);
+	assert_int_equal(verify.epochs[1].epoch, 0);
+	assert_int_equal(r.disorder, 4);
+	assert_int_equal(r.gaps, 0);
+	verify_summarize_epoch(&verify.epochs[2], &r);
+	assert_int_equal(r.received, 5);
+	assert_int_equal(r.gaps, 1);
+	assert_int_equal(r.duplicates, 1);
+	r = report();
+	assert_int_equal(r.received, 15);
+	assert_int_equal(r.gaps, 1);
+	assert_int_equal(r.duplicates, 1);
+	assert_int_equal(r.disorder, 4);
 }
 
 static void a_message_without_a_number_is_counted_as_such(void **state)
@@ -280,7 +313,8 @@ int main(void)
 		CASE(counting_may_start_at_the_first_seen),
 		CASE(duplicates_are_told_apart_by_what_explains_them),
 		CASE(the_flag_explains_one_unflagged_copy_in_either_order),
-		CASE(publishers_are_kept_apart_up_to_sixteen),
+		CASE(publishers_are_kept_apart_as_many_as_can_be_followed),
+		CASE(each_publisher_has_its_own_verdict),
 		CASE(a_message_without_a_number_is_counted_as_such),
 		CASE(two_to_the_24_numbers_behind_are_judged_exactly),
 		CASE(beyond_the_window_what_cannot_be_told_is_said),

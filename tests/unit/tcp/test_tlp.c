@@ -225,6 +225,31 @@ static void a_reported_duplicate_tells_when_the_probe_arrived(void **state)
 	assert_int_equal(f->t->counters.rto_fired, 0);
 }
 
+/* Three small messages, the last two lost: one probe repairs both, and it was no needless one. */
+static void a_probe_takes_along_what_fits_a_segment(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_sack(f);
+	for (int i = 0; i < 3; i++) {
+		push(f, 100);
+		drain(f);
+	}
+	f->now = tcp_deadline(f->t);
+	tcp_timer(f->t, f->now);
+	expect_data(f, 0, 300);
+	f->now += MS;
+	struct wire_segment s = from_peer(f, 300);
+	s.blocks = 1;
+	s.block[0] = (struct wire_block){sent(f, 0), sent(f, 100)}; /* only the first came twice */
+	input(f, &s);
+	assert_int_equal(f->t->counters.tlp_needless, 0);
+	push(f, 100);
+	drain(f);
+	ack(f, 400);
+	assert_int_equal(f->t->counters.tlp_recovered, 1);
+	assert_int_equal(f->t->counters.rto_fired, 0);
+}
+
 /* The first probe's fate is open until something newer is acknowledged; that may be lost as well. */
 static void the_next_tail_is_probed_for_as_well(void **state)
 {
@@ -308,6 +333,7 @@ int main(void)
 		BOTH(one_probe_then_the_timeout),
 		BOTH(sending_on_puts_off_the_probe_until_the_timeout_is_due),
 		BOTH(a_reported_duplicate_tells_when_the_probe_arrived),
+		BOTH(a_probe_takes_along_what_fits_a_segment),
 		BOTH(the_next_tail_is_probed_for_as_well),
 		BOTH(without_sack_there_is_no_probe),
 		BOTH(no_probe_while_something_is_known_to_be_missing),

@@ -29,7 +29,8 @@ struct fake_rule {
 struct fake_ethdev {
 	/* What it can do: set by the test, after fake_ethdev_reset. */
 	const char *driver;
-	uint16_t queues_max, mtu;
+	uint16_t queues_max;
+	uint16_t mtu; /* before it is configured; then the one in force */
 	int node;
 	uint64_t rss_types;
 	uint64_t rss_types_refused_alone; /* configure fails when asked for exactly these */

@@ -164,6 +164,10 @@ static int set_up_queue(struct dpdk_port *port, uint16_t index, const struct rte
 	struct rte_eth_rxconf rxconf = info->default_rxconf;
 	struct rte_eth_txconf txconf = info->default_txconf;
 	rxconf.offloads = port->offloads.rx;
+	/* Of several queues the one that nobody empties must not hold up the others' packets: igb, igc and ixgbe have
+	 * one buffer for all, and let it fill up unless told to drop. */
+	if (port->queues > 1)
+		rxconf.rx_drop_en = 1;
 	txconf.offloads = port->offloads.tx;
 	unsigned node = (unsigned)port->node; /* -1 is SOCKET_ID_ANY */
 	int rc = rte_eth_rx_queue_setup(port->id, index, sizes->rx, node, &rxconf, port->queue[index].rx_pool);

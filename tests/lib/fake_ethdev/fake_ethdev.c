@@ -116,6 +116,7 @@ int rte_eth_rx_queue_setup(uint16_t port_id, uint16_t queue, uint16_t descriptor
 			   const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
 {
 	nic.rx_pool[queue] = pool;
+	nic.drops_when_full[queue] = conf->rx_drop_en;
 	if (rte_pktmbuf_data_room_size(pool) < RTE_PKTMBUF_HEADROOM + nic.mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN)
 		return -ENOMEM; /* mlx5: no scattering was asked for */
 	return queue < nic.queues ? 0 : -EINVAL;

@@ -57,6 +57,7 @@ struct fake_ethdev {
 	uint64_t asked_types, types; /* of hash; in the last configure, in force */
 	uint32_t rules, rules_made;
 	struct rte_mempool *rx_pool[FAKE_QUEUES_MAX];
+	bool drops_when_full[FAKE_QUEUES_MAX]; /* instead of holding up what is for other queues */
 	uint64_t sent[FAKE_QUEUES_MAX];
 	uint8_t key_now[FAKE_KEY_MAX];
 	uint16_t reta_now[FAKE_RETA_MAX];

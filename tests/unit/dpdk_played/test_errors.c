@@ -105,6 +105,20 @@ static void buffers_are_of_the_devices_own_node_and_each_queues_own(void **state
 	assert_non_null(strstr(why, "on NUMA node 5: set aside more hugepages ('sysctl vm.nr_hugepages=128'"));
 }
 
+/* One that is not polled yet, or not any more, or seldom. */
+static void a_full_queue_does_not_hold_up_the_others(void **state)
+{
+	struct driver *d[2];
+	nic.queues_max = 2;
+	nic.rss_types = RTE_ETH_RSS_NONFRAG_IPV4_TCP;
+	create_all(2, d);
+	assert_true(nic.drops_when_full[0] && nic.drops_when_full[1]);
+	destroy_all(2, d);
+	create_all(1, d); /* nobody to hold up: as the driver has it */
+	assert_false(nic.drops_when_full[0]);
+	destroy_all(1, d);
+}
+
 static void each_instance_sends_on_its_own_queue(void **state)
 {
 	struct driver *d[3];
@@ -135,6 +149,7 @@ int main(void)
 		played(a_port_the_application_has_is_not_taken_from_it),
 		played(a_link_that_is_down_is_told_and_does_not_keep_the_port_from_opening),
 		played(buffers_are_of_the_devices_own_node_and_each_queues_own),
+		played(a_full_queue_does_not_hold_up_the_others),
 		played(each_instance_sends_on_its_own_queue),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

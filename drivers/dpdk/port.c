@@ -39,10 +39,22 @@ static int fail(const struct dpdk_port *port, int code, int dpdk_errno, const ch
 
 /* ---- finding it ---- */
 
+/* A port has its device's name, but not always (mlx5 of a bond: "0000:3b:00.0_mlx5_bond_0"). */
+static bool find_port(const char *device, uint16_t *id)
+{
+	struct rte_eth_dev_info info;
+	if (rte_eth_dev_get_port_by_name(device, id) == 0)
+		return true;
+	RTE_ETH_FOREACH_DEV(*id)
+	if (rte_eth_dev_info_get(*id, &info) == 0 && strcmp(rte_dev_name(info.device), device) == 0)
+		return true;
+	return false;
+}
+
 static int attach(struct dpdk_port *port, const struct why *why)
 {
 	const char *name = port->device.name;
-	if (rte_eth_dev_get_port_by_name(name, &port->id) == 0)
+	if (find_port(name, &port->id))
 		return why_say(why, HW_ERR_BUSY,
 			       "%s is already in use by the application itself, through DPDK: give Harewire a "
 			       "device of its own",
@@ -53,11 +65,13 @@ static int attach(struct dpdk_port *port, const struct why *why)
 		return fail(port, HW_ERR_INVALID, rc, "find a driver for", why);
 	if (rc)
 		return fail(port, HW_ERR_SYSTEM, rc, "open", why);
-	if (rte_eth_dev_get_port_by_name(name, &port->id) != 0)
+	if (!find_port(name, &port->id)) {
+		rte_eal_hotplug_remove(port->device.pci ? "pci" : "vdev", name);
 		return why_say(why, HW_ERR_UNSUPPORTED,
 			       "DPDK has no driver for %s: is the package of its poll-mode driver installed "
 			       "(librte-meta-net)?",
 			       port->device.devargs);
+	}
 	port->attached = true;
 	return 0;
 }

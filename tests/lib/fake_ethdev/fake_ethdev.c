@@ -38,19 +38,37 @@ int rte_dev_probe(const char *devargs)
 	if (nic.probe_error)
 		return fail(nic.probe_error);
 	snprintf(nic.devargs, sizeof nic.devargs, "%s", devargs);
+	nic.held = true;
 	nic.probed = !nic.probes_to_nothing;
 	return 0;
 }
 
 int rte_dev_remove(struct rte_device *device)
 {
-	nic.probed = false;
+	nic.held = nic.probed = false;
 	return 0;
+}
+
+int rte_eal_hotplug_remove(const char *bus, const char *name)
+{
+	return rte_dev_remove(NULL);
+}
+
+const char *rte_dev_name(const struct rte_device *device)
+{
+	static char name[sizeof nic.devargs];
+	snprintf(name, sizeof name, "%.*s", (int)strcspn(nic.devargs, ","), nic.devargs);
+	return name;
+}
+
+uint64_t rte_eth_find_next_owned_by(uint16_t port_id, const uint64_t owner)
+{
+	return nic.probed && port_id <= FAKE_PORT ? FAKE_PORT : RTE_MAX_ETHPORTS;
 }
 
 int rte_eth_dev_get_port_by_name(const char *name, uint16_t *port_id)
 {
-	if (!nic.probed)
+	if (!nic.probed || nic.port_name)
 		return -ENODEV;
 	*port_id = FAKE_PORT;
 	return 0;

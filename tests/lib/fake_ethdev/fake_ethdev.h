@@ -48,9 +48,11 @@ struct fake_ethdev {
 	int probe_error, configure_error, start_error; /* -errno */
 	const char *words;                             /* logged as an error with those */
 	bool probes_to_nothing;                        /* probing succeeds and there is no port */
+	bool port_name;                                /* the port has a name of its own, not its device's */
 	struct rte_eth_stats stats;
 
 	/* What was done to it. */
+	bool held; /* the device, by DPDK */
 	bool probed, started, closed, isolated, isolated_before_configure;
 	char devargs[256];
 	uint16_t queues, mtu_set;

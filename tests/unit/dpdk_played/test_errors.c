@@ -10,6 +10,7 @@ static void assert_fails(int code, const char *sentence)
 	assert_string_equal(why, sentence);
 	assert_null(d);
 	assert_false(nic.probed);
+	assert_false(nic.held); /* or a second attempt finds it in use */
 	assert_false(nic.started);
 }
 
@@ -75,6 +76,17 @@ static void a_port_the_application_has_is_not_taken_from_it(void **state)
 	assert_string_equal(why, DEVICE " is already in use by the application itself, through DPDK: give Harewire a "
 					"device of its own");
 	assert_false(nic.closed);
+}
+
+static void a_port_that_is_not_named_like_its_device_is_found(void **state) /* mlx5, of a bond */
+{
+	struct driver *d = NULL, *again = NULL;
+	nic.port_name = true;
+	create_all(1, &d);
+	destroy_all(1, &d);
+	nic.probed = true;
+	assert_int_equal(create_queue(0, 1, &again), HW_ERR_BUSY);
+	assert_non_null(strstr(why, "by the application itself"));
 }
 
 static void a_link_that_is_down_is_told_and_does_not_keep_the_port_from_opening(void **state)
@@ -147,6 +159,7 @@ int main(void)
 		played(an_address_where_there_is_nothing_is_wrong),
 		played(a_queue_is_one_workers),
 		played(a_port_the_application_has_is_not_taken_from_it),
+		played(a_port_that_is_not_named_like_its_device_is_found),
 		played(a_link_that_is_down_is_told_and_does_not_keep_the_port_from_opening),
 		played(buffers_are_of_the_devices_own_node_and_each_queues_own),
 		played(a_full_queue_does_not_hold_up_the_others),

@@ -41,6 +41,7 @@ class Scenario:
     does: Callable = None        # t, in place of one run: for what is no row
     count: int = 0
     bodies: Callable = None      # t -> the messages' bodies
+    in_order: bool = True        # of one publisher; several have an order each, and the bodies none
     expect: dict = dataclasses.field(default_factory=dict)  # "path.in.json": value or a function that says if it will do
     said: tuple = ()             # words on standard error
     fails: tuple = ()            # words of the sentence it fails with
@@ -76,7 +77,12 @@ def check_failure(result, words):
     harness.equal(said.count("\n"), 0, "lines in the sentence")
 
 
-def check_arrival(t, result, count, bodies):
+def all_have_received(count):
+    """Of the workers: there are so many, and each has been sent packets by the broker, at least the handshake's."""
+    return lambda workers: len(workers) == count and all(w["packets_received"] > 5 for w in workers)
+
+
+def check_arrival(t, result, count, bodies, in_order):
     t.all_confirmed(result, count)
     harness.holds(result["driver"]["packets_sent"] > 0, result.text() + "no packet went through the NIC")
     harness.equal(result["driver"]["mode"], t.nic.pmd, result.text() + "driver")
@@ -84,7 +90,8 @@ def check_arrival(t, result, count, bodies):
     consumer = t.consumer(t.queue, "--verify", "--count", count, "--idle-timeout", 20, "--output", output, "--format", "len32")
     t.arrived_once_in_order(consumer.wait(), count)
     if bodies:
-        harness.same_sequence(list(len32_bodies(output)), bodies, "bodies")
+        ordered = list if in_order else sorted
+        harness.same_sequence(ordered(len32_bodies(output)), ordered(bodies), "bodies")
     with t.amqp() as connection:
         connection.delete_queue(t.queue)
 
@@ -219,7 +226,16 @@ publish:
   count: 2000
 """
 
+
+
+def workers(count):
+    """A config file's text: that many workers, each with a queue of the NIC."""
+    driver = "driver:\n  driver: dpdk\n  device: {pci}\n  address: {address}/{prefix}\n  gateway: {gateway}\n"
+    return driver + "workers:\n" + "".join(f"  - queue: {i}\n" for i in range(count))
+
+
 ANY = ("e1000e",)
+FOUR_QUEUES = ("virtio-4q",)
 KERNELS = tuple(name for name in PLAIN if NICS[name].kernel)
 REFUSED = {"command": "publish", "arguments": ("--queue", "{queue}", "--body", "x")}
 
@@ -282,6 +298,27 @@ SCENARIOS = (
              arguments=(*RETURNED, "--mtu", 9000), fails=("NO_ROUTE",), expect=ALL_RETURNED),
     Scenario("tags_frames_for_a_vlan", count=2000, around=tagged_port,
              arguments=("--queue", "{queue}", "--count", 2000, "--vlan", 7, "--cpu", "1")),
+    # Several workers share a NIC; the broker's answers must come to the queue of the one that has asked.
+    Scenario("steers_to_two_workers", FOUR_QUEUES, config=workers(2), count=6000,
+             arguments=("--queue", "{queue}", "--count", 6000, "--publishers", 6),
+             expect={"driver.steering": "RSS, foretold", "workers": all_have_received(2)}),
+    Scenario("steers_a_feed_to_four_workers", FOUR_QUEUES, command="feed", config=workers(4), bodies=captured_bodies(FEED),
+             arguments=("{capture}", "--queue", "{queue}", "--exchange", "x-{queue}", "--count", FEED, "--publishers", 8),
+             in_order=False, expect={"driver.steering": "RSS, foretold", "workers": all_have_received(4)}),
+    Scenario("steers_to_four_workers_under_loss", FOUR_QUEUES, config=workers(4), around=loss(2), count=8000,
+             arguments=("--queue", "{queue}", "--count", 8000, "--publishers", 8, "--tso", "off"),
+             expect={"driver.steering": "RSS, foretold", "workers": all_have_received(4), "tcp.retransmits": more_than(0)}),
+    Scenario("four_workers_survive_a_pulled_cable", FOUR_QUEUES, config=workers(4), event=pull_the_cable,
+             arguments=("--queue", "{queue}", "--rate", 1500, "--publishers", 8, "--timeout", 60),
+             expect={"workers": all_have_received(4)}),
+    Scenario("two_workers_of_a_device_that_cannot_steer_are_refused", ANY, config=workers(2),
+             arguments=REFUSED["arguments"], fails=("{pci} cannot steer packets to several queues: give it one worker",)),
+    Scenario("more_workers_than_queues_are_refused", ANY, config=workers(4), arguments=REFUSED["arguments"],
+             fails=("{pci} has 2 queues, not 4: give it at most 2 workers",)),
+    # QEMU's vmxnet3 takes RSS for granted and gives everything to queue 0: which is found out.
+    Scenario("a_device_that_does_not_steer_is_found_out", ("vmxnet3",), config=workers(2),
+             arguments=("--queue", "{queue}", "--count", 100, "--publishers", 2, "--connect-timeout", 60),
+             fails=("publisher 2 of 2", "all arrived on other queues of {pci} than 1")),
     Scenario("survives_a_pulled_cable", event=pull_the_cable,
              arguments=("--queue", "{queue}", "--rate", 1500, "--timeout", 60, "--cpu", "1")),
     Scenario("a_device_in_use_is_refused_and_goes_on", ANY, event=start_another,
@@ -334,5 +371,5 @@ def run_row(t, s):
         check_failure(result, [filled(t, words) for words in s.fails])
     else:
         bodies = s.bodies(t) if s.bodies else None
-        check_arrival(t, result, len(bodies) if bodies else s.count or result["accepted"], bodies)
+        check_arrival(t, result, len(bodies) if bodies else s.count or result["accepted"], bodies, s.in_order)
     check_expected(result, s.expect)

@@ -49,7 +49,7 @@ LIBS := -lrabbitmq -lxdp -lbpf -lmnl -lm
 ifneq ($(DPDK),0)
 # As system headers: their warnings are not ours. Poll-mode drivers are plugins, loaded when the EAL starts.
 DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
-DPDK_LIBS   := -lrte_ethdev -lrte_mbuf -lrte_mempool -lrte_ring -lrte_eal
+DPDK_LIBS   := -lrte_ethdev -lrte_mbuf -lrte_mempool -lrte_ring -lrte_telemetry -lrte_eal
 LIBS        += $(DPDK_LIBS)
 endif
 COMMAND_LIBS := -lcyaml -lyaml -lpcap -lz -lrabbitmq -ljson-c -lm

@@ -106,6 +106,11 @@ static const char *const phase_doing[] = {
 	[CHARGE_HANDSHAKE] = "logging in",
 };
 
+const char *charge_phase_name(enum charge_phase phase)
+{
+	return phase < CHARGE_RUNNING ? phase_doing[phase] : phase == CHARGE_RUNNING ? "running" : "ended";
+}
+
 static bool close_wanted(const struct charge *c)
 {
 	return atomic_load_explicit(&c->connection->publisher->close_deadline_ns, memory_order_acquire) !=

@@ -140,7 +140,9 @@ void charge_path_neighbour(struct charge *c, uint64_t now_ns)
 
 void charge_path_check_next_hop(struct charge *c, uint64_t now_ns)
 {
-	uint64_t timeouts = c->connection->publisher->figures.rto_fired;
+	struct publisher_figures figures;
+	publisher_get_figures(c->connection->publisher, &figures);
+	uint64_t timeouts = figures.rto_fired;
 	struct nic *nic = c->worker->choice.nic;
 	if (!c->worker->choice.packets || now_ns - c->next_hop_asked_ns < ASK_NEXT_HOP_AFTER_NS)
 		return;

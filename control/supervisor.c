@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "control/supervisor_internal.h"
+#include "control/telemetry.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
 #include "dataplane/base/thread.h"
@@ -60,6 +61,31 @@ static void take_events(struct supervisor *s, struct control_worker *w, uint64_t
 		for (struct charge *c = s->charges; c; c = c->next)
 			if (c->connection == copy.connection)
 				charge_event(c, &copy, now_ns);
+	}
+}
+
+/* On the asker's stack. */
+struct inquiry {
+	void (*answer)(struct supervisor *s, void *context);
+	void *context;
+	struct inquiry *next;
+	bool done;
+};
+
+static void answer_inquiries(struct supervisor *s)
+{
+	pthread_mutex_lock(&s->lock);
+	struct inquiry *i = s->inquiries;
+	s->inquiries = NULL;
+	pthread_mutex_unlock(&s->lock);
+	while (i) {
+		struct inquiry *next = i->next;
+		i->answer(s, i->context);
+		pthread_mutex_lock(&s->lock);
+		i->done = true; /* and gone, once its owner sees that */
+		pthread_cond_broadcast(&s->changed);
+		pthread_mutex_unlock(&s->lock);
+		i = next;
 	}
 }
 
@@ -176,6 +202,7 @@ static void *run(void *arg)
 		for (struct charge *c = s->charges; c; c = c->next)
 			charge_step(c, now_ns);
 		unlink_removed(s);
+		answer_inquiries(s);
 	}
 	return NULL;
 }
@@ -187,6 +214,18 @@ static void wake(struct supervisor *s)
 	uint64_t one = 1;
 	ssize_t n = write(s->wake, &one, sizeof one);
 	(void)n; /* refused only when it is readable anyway */
+}
+
+void supervisor_ask(struct supervisor *s, void (*answer)(struct supervisor *s, void *context), void *context)
+{
+	struct inquiry inquiry = {.answer = answer, .context = context};
+	pthread_mutex_lock(&s->lock);
+	inquiry.next = s->inquiries;
+	s->inquiries = &inquiry;
+	wake(s);
+	while (!inquiry.done)
+		pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
 }
 
 static void free_workers(struct supervisor *s)
@@ -233,6 +272,16 @@ static void init_lock(struct supervisor *s)
 	pthread_condattr_destroy(&monotonic);
 }
 
+static bool open_telemetry(struct supervisor *s)
+{
+	const struct telemetry_source source = {.list = telemetry_list, .describe = telemetry_describe, .context = s};
+	int err = dpdk_telemetry_open(&source);
+	if (err)
+		supervisor_log(s, HAREWIRE_LOG_WARNING, "no telemetry: %s",
+			       err == HW_ERR_BUSY ? "another engine of this process has it" : hw_error_sentence(err));
+	return !err;
+}
+
 int supervisor_create(const struct supervisor_options *options, struct supervisor **out)
 {
 	struct supervisor *s = calloc(1, sizeof *s);
@@ -260,12 +309,15 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
 		free_parts(s);
 		return err;
 	}
+	s->has_telemetry = options->plan->telemetry && open_telemetry(s);
 	*out = s;
 	return 0;
 }
 
 void supervisor_destroy(struct supervisor *s)
 {
+	if (s->has_telemetry)
+		dpdk_telemetry_close(); /* while its questions are still answered */
 	pthread_mutex_lock(&s->lock);
 	s->stop = true;
 	pthread_mutex_unlock(&s->lock);
@@ -312,6 +364,7 @@ int supervisor_add(struct supervisor *s, int worker, const struct target *target
 	pthread_mutex_lock(&s->lock);
 	int err = choose_worker(s, worker, &c->worker, why, why_bytes);
 	if (!err) {
+		c->id = ++s->last_charge_id;
 		c->next = s->added;
 		s->added = c;
 	}

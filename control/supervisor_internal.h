@@ -40,6 +40,7 @@ struct session_job {
 };
 
 struct charge {
+	uint64_t id; /* counts up from 1 */
 	struct supervisor *supervisor;
 	struct control_worker *worker; /* serves the connection; for ever */
 	struct connection *connection;
@@ -81,11 +82,14 @@ struct supervisor {
 	void *log_context;
 	char warning[256]; /* to be logged first */
 	pthread_t thread;
-	pthread_mutex_t lock; /* added, remove_wanted, removed, stop; workers' choice and publishers */
+	pthread_mutex_t lock; /* added, inquiries, remove_wanted, removed, stop; workers' choice, publishers */
 	pthread_cond_t changed;
 	struct charge *added;
+	struct inquiry *inquiries;
+	uint64_t last_charge_id;
 	bool stop;
-	int wake; /* eventfd */
+	bool has_telemetry; /* fixed once created */
+	int wake;           /* eventfd */
 
 	struct pool pool;
 	struct neighbours neighbours;
@@ -97,7 +101,14 @@ struct supervisor {
 void supervisor_log(struct supervisor *s, enum harewire_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * Any thread but the control thread: has it call `answer`, and waits for that. What it looks at it may, and nothing
+ * changes meanwhile but what workers and applications write.
+ */
+void supervisor_ask(struct supervisor *s, void (*answer)(struct supervisor *s, void *context), void *context);
+
 /* charge.c: everything between resolve and running */
+const char *charge_phase_name(enum charge_phase phase);
 void charge_start(struct charge *c, uint64_t now_ns);
 void charge_step(struct charge *c, uint64_t now_ns);
 void charge_event(struct charge *c, const struct worker_event *event, uint64_t now_ns);

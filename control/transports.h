@@ -28,6 +28,7 @@ struct transport_request {
 	const char *device, *address, *gateway, *eal;
 	uint32_t vlan, mtu;
 	enum harewire_use checksum, tso;
+	bool telemetry; /* the EAL's socket is to be there */
 };
 
 struct transport_choice {

@@ -8,6 +8,8 @@
 #include "dataplane/tcp_stream.h"
 #include "drivers/dpdk/dpdk.h"
 
+#define EAL_BYTES 2048u
+
 static int say(int code, const char *sentence, char *why, size_t why_bytes)
 {
 	snprintf(why, why_bytes, "%s", sentence);
@@ -48,8 +50,12 @@ static enum dpdk_use dpdk_use(enum harewire_use use)
 
 static int create_driver(const struct transport_request *r, struct driver **driver, char *why, size_t why_bytes)
 {
+	char eal[EAL_BYTES];
+	if ((size_t)snprintf(eal, sizeof eal, "%s%s", r->telemetry ? "--telemetry " : "", r->eal ? r->eal : "") >=
+	    sizeof eal)
+		return say(HW_ERR_INVALID, "the EAL arguments are too long", why, why_bytes);
 	const struct dpdk_options options = {.device = r->device,
-					     .eal = r->eal,
+					     .eal = eal,
 					     .mtu = (uint16_t)(r->mtu <= UINT16_MAX ? r->mtu : UINT16_MAX),
 					     .vlan = transport_is_exclusive(r) ? (uint16_t)r->vlan : 0,
 					     .cpu = r->cpu,

@@ -47,6 +47,7 @@ static struct transport_request overlay(const struct harewire_options *o, const 
 		.mtu = w->mtu ? w->mtu : o->mtu,
 		.checksum = o->checksum_offload,
 		.tso = o->tso,
+		.telemetry = o->telemetry,
 		.queues = 1,
 	};
 }
@@ -151,6 +152,14 @@ static int check_together(struct worker_plan *plan, const struct why *why)
 	return 0;
 }
 
+static bool has_driver(const struct worker_plan *plan, const char *driver)
+{
+	for (uint32_t i = 0; i < plan->count; i++)
+		if (!strcmp(plan->workers[i].driver, driver))
+			return true;
+	return false;
+}
+
 static void warn_of_shared_cpus(const struct harewire_options *o, struct worker_plan *plan)
 {
 	for (uint32_t i = 0; i < plan->count && o->mode == HAREWIRE_THREADED; i++)
@@ -181,6 +190,9 @@ int worker_plan_make(const struct harewire_options *options, struct worker_plan 
 			return refuse(&why, "there is no driver '%s': auto, af_xdp, dpdk and kernel are known",
 				      plan->workers[i].driver);
 	}
+	plan->telemetry = options->telemetry;
+	if (plan->telemetry && !has_driver(plan, "dpdk"))
+		return refuse(&why, "telemetry goes over DPDK's socket: it needs a worker with the driver dpdk");
 	assign_queues(plan);
 	warn_of_shared_cpus(options, plan);
 	return check_together(plan, &why);

@@ -5,6 +5,7 @@
 #ifndef HAREWIRE_WORKER_PLAN_H
 #define HAREWIRE_WORKER_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@
 struct worker_plan {
 	struct transport_request workers[HAREWIRE_WORKERS_MAX]; /* strings: the options' own */
 	uint32_t count;
+	bool telemetry;
 	char warning[256]; /* something an operator should know; "": nothing */
 };
 

@@ -98,17 +98,17 @@ static void update_figures(struct connection *c)
 {
 	struct stream_info info;
 	c->ops->info(c->stream, &info);
-	struct harewire_publisher_stats *f = &c->publisher->figures;
-	f->srtt_ns = info.srtt_ns;
-	f->retransmits = info.retransmits;
-	f->rto_fired = info.rto_fired;
-	f->octets_sent = info.octets_sent;
-	f->segments_sent = info.segments_sent;
-	f->segments_received = info.segments_received;
-	f->cwnd = info.cwnd;
-	f->peer_window = info.peer_window;
-	f->mss = info.mss;
-	memcpy(f->tcp_state, info.state, sizeof f->tcp_state);
+	struct publisher_figures f = {.srtt_ns = info.srtt_ns,
+				      .retransmits = info.retransmits,
+				      .rto_fired = info.rto_fired,
+				      .octets_sent = info.octets_sent,
+				      .segments_sent = info.segments_sent,
+				      .segments_received = info.segments_received,
+				      .cwnd = info.cwnd,
+				      .peer_window = info.peer_window,
+				      .mss = info.mss};
+	memcpy(f.tcp_state, info.state, sizeof f.tcp_state);
+	publisher_set_figures(c->publisher, &f);
 }
 
 static void release_stream(struct connection *c)

@@ -111,6 +111,8 @@ struct harewire_options {
 	uint32_t mtu;        /* octets of an IP packet; 0: the device's */
 	/* Driver "dpdk": checksums and segmentation (TSO) by the NIC. */
 	enum harewire_use checksum_offload, tso;
+	/* Driver "dpdk": answer dpdk-telemetry.py about workers, connections and publishers. Off (0) by default. */
+	int telemetry;
 
 	const struct harewire_worker_options *workers; /* NULL: one worker, made of the fields above */
 	uint32_t worker_count;                         /* 1..HAREWIRE_WORKERS_MAX */

@@ -38,6 +38,16 @@ enum publisher_state {
 #define PUBLISHER_TEXT_MAX    512
 #define PUBLISHER_REASON_MAX  256
 
+/* What the worker tells of the connection, for display. */
+struct publisher_figures {
+	uint64_t srtt_ns, retransmits, rto_fired, octets_sent, segments_sent, segments_received;
+	uint32_t cwnd, peer_window, mss, unused;
+	char tcp_state[16];
+};
+
+#define PUBLISHER_FIGURE_WORDS (sizeof(struct publisher_figures) / 8)
+_Static_assert(sizeof(struct publisher_figures) % 8 == 0, "copied word by word");
+
 struct publisher_options {
 	uint64_t log_bytes;
 	uint64_t max_messages;
@@ -89,7 +99,7 @@ struct harewire_publisher {
 	_Atomic uint64_t released_pos;
 
 	/* The worker's, for display: racy snapshots. */
-	alignas(CACHE_LINE) struct harewire_publisher_stats figures; /* only the connection's part */
+	alignas(CACHE_LINE) _Atomic uint64_t figures[PUBLISHER_FIGURE_WORDS]; /* struct publisher_figures */
 	uint64_t outcomes[OUTCOME_COUNT];
 	uint64_t blocked_count;
 	struct histogram call_to_wire_ticks, publish_to_confirm_ticks;
@@ -114,6 +124,8 @@ int64_t publisher_commit(struct harewire_publisher *p, size_t len, unsigned flag
 void publisher_cancel(struct harewire_publisher *p);
 int publisher_close(struct harewire_publisher *p, uint64_t timeout_ns);
 int publisher_event_poll(struct harewire_publisher *p, struct harewire_event *event);
+/* Any thread: each figure whole, but perhaps of two moments. */
+void publisher_get_figures(const struct harewire_publisher *p, struct publisher_figures *figures);
 void publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats);
 
 /* ---- worker ---- */
@@ -123,6 +135,8 @@ void publisher_set_frame_max(struct harewire_publisher *p, uint32_t frame_max);
 
 /* Changes the level that the application sees. `text` stays valid for the publisher's life; or NULL. */
 void publisher_set_state(struct harewire_publisher *p, enum publisher_state state, int code, const char *text);
+
+void publisher_set_figures(struct harewire_publisher *p, const struct publisher_figures *figures);
 
 /* BLOCKED, with the broker's reason (not terminated). */
 void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len);

@@ -178,10 +178,37 @@ static struct harewire_percentiles percentiles(const struct histogram *h, const 
 	};
 }
 
+void publisher_set_figures(struct harewire_publisher *p, const struct publisher_figures *figures)
+{
+	uint64_t words[PUBLISHER_FIGURE_WORDS];
+	memcpy(words, figures, sizeof words);
+	for (size_t i = 0; i < PUBLISHER_FIGURE_WORDS; i++)
+		atomic_store_explicit(&p->figures[i], words[i], memory_order_relaxed);
+}
+
+void publisher_get_figures(const struct harewire_publisher *p, struct publisher_figures *figures)
+{
+	uint64_t words[PUBLISHER_FIGURE_WORDS];
+	for (size_t i = 0; i < PUBLISHER_FIGURE_WORDS; i++)
+		words[i] = atomic_load_explicit(&p->figures[i], memory_order_relaxed);
+	memcpy(figures, words, sizeof *figures);
+}
+
 void publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats)
 {
 	uint32_t state = atomic_load_explicit(&p->state, memory_order_acquire);
-	*stats = p->figures;
+	struct publisher_figures f;
+	publisher_get_figures(p, &f);
+	*stats = (struct harewire_publisher_stats){.srtt_ns = f.srtt_ns,
+						   .retransmits = f.retransmits,
+						   .rto_fired = f.rto_fired,
+						   .octets_sent = f.octets_sent,
+						   .segments_sent = f.segments_sent,
+						   .segments_received = f.segments_received,
+						   .cwnd = f.cwnd,
+						   .peer_window = f.peer_window,
+						   .mss = f.mss};
+	memcpy(stats->tcp_state, f.tcp_state, sizeof stats->tcp_state);
 	stats->accepted = atomic_load_explicit(&p->committed_id, memory_order_acquire) - 1;
 	stats->confirmed = p->outcomes[OUTCOME_CONFIRMED];
 	stats->nacked = p->outcomes[OUTCOME_NACKED];

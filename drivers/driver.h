@@ -56,10 +56,11 @@ struct driver_info {
 	uint32_t queue;       /* ours */
 	bool shared_address;  /* the kernel keeps the interface's address; neighbours and routes come from it */
 	char interface[16];   /* with shared_address: the kernel's interface that has it */
-	char steering[96];    /* how packets of our connections come to our queue, for people: "one queue" */
-	bool tx_checksum;     /* PACKET_FILL_CHECKSUM may be asked for */
-	bool rx_checksum;     /* received packets with a good L4 checksum say so */
-	uint32_t tso_bytes;   /* longest frame with PACKET_SEGMENT, link header included; 0: none */
+	/* How packets of our connections come to our queue, for people: "one queue". As of the last flow operation. */
+	char steering[96];
+	bool tx_checksum;   /* PACKET_FILL_CHECKSUM may be asked for */
+	bool rx_checksum;   /* received packets with a good L4 checksum say so */
+	uint32_t tso_bytes; /* longest frame with PACKET_SEGMENT, link header included; 0: none */
 };
 
 struct driver_stats {

@@ -39,6 +39,7 @@ int engine_create(const struct settings *s, struct harewire **out, char *why, si
 	wanted.mtu = (uint32_t)s->mtu;
 	wanted.checksum_offload = s->checksum_offload;
 	wanted.tso = s->tso;
+	wanted.telemetry = s->telemetry;
 	wanted.workers = s->workers;
 	wanted.worker_count = s->worker_count;
 	wanted.log_line = show_log_line;

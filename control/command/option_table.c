@@ -57,6 +57,8 @@ const struct option options[] = {
 	 .help = "dpdk: let the device compute checksums; auto (default): where that does not cost its fast transmit path", .choices = uses},
 	{"tso", 0, OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(tso), "auto|on|off",
 	 .help = "dpdk: let the device cut segments; auto (default): where that does not cost its fast transmit path", .choices = uses},
+	{"telemetry", 0, OPTION_FLAG, SECTION_DRIVER, PUBLISHING, 0, AT(telemetry), NULL,
+	 .help = "dpdk: answer dpdk-telemetry.py with the figures of workers, connections and publishers"},
 	{"nic-queue", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(nic_queue), "N",
 	 .help = "NIC queue to serve; default: the driver's choice", .min = 0, .max = 4095},
 	{"cpu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(cpu), "N", .help = "pin the worker's thread to CPU N; of several workers: those that name no core", .min = 0, .max = 4095},

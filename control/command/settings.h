@@ -39,7 +39,7 @@ struct settings {
 	const char *device, *address, *gateway, *eal;
 	uint64_t nic_queue, cpu, vlan, mtu;
 	uint32_t checksum_offload, tso; /* enum harewire_use */
-	bool inline_worker;
+	bool inline_worker, telemetry;
 	/* The table `workers` of the config file; none: one worker, made of the above. What an entry leaves out (NULL,
 	 * 0, -1) is taken from the above too. */
 	struct harewire_worker_options *workers;

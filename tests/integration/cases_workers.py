@@ -2,10 +2,11 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 
 import dpdk
-from harness import DPDK, LIMIT_S, case, equal, holds
+from harness import DPDK, LIMIT_S, Skip, case, equal, holds
 
 PUBLISHERS, COUNT = 6, 500
 
@@ -76,7 +77,51 @@ def two_af_xdp_workers_on_queues_of_one_interface(t):
         equal([w["queue"] for w in workers], [0, 1] if queues[0] == "" else [3, 1], "queues")
 
 
+def ask_telemetry(prefix, *commands):
+    """What dpdk-telemetry.py says to each of the commands."""
+    done = subprocess.run(["dpdk-telemetry.py", "-f", prefix], input="".join(c + "\n" for c in (*commands, "quit")),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20)
+    decoder, found, at = json.JSONDecoder(), [], 0
+    while (at := done.stdout.find('{"', at)) >= 0:
+        try:
+            said, at = decoder.raw_decode(done.stdout, at)
+            found.append(said)
+        except ValueError:
+            at += 1
+    found = [said for said in found if any(key.startswith("/harewire/") for key in said)]
+    equal(len(found), len(commands), f"{done.stdout}answers")
+    return [next(iter(said.values())) for said in found]
+
+
 if DPDK:
+    @case(drivers=DPDK[:1])
+    def dpdk_telemetry_shows_workers_connections_and_publishers(t):
+        if not shutil.which("dpdk-telemetry.py"):
+            raise Skip("dpdk-telemetry.py is not installed (package dpdk-dev)")
+        prefix = "harewire-" + t.queue
+        device, address, gateway = (t.lab.environment["HAREWIRE_" + name] for name in ("DEVICE", "ADDRESS", "GATEWAY"))
+        command = [*t.port.prefix(), os.path.join(t.build, "tests/integration/publish_workers"), t.queue, "2", str(COUNT),
+                   "forward", f"dpdk|||{device}|{address}|{gateway}", "kernel"]
+        running = subprocess.Popen(command, env=t.environment(EAL=f"--no-huge -m 64 --file-prefix={prefix}", TELEMETRY="1"),
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        t.cleanup.callback(running.kill)
+        holds(running.stdout.readline(), "it ended early")  # everything is confirmed now
+        workers, connections, publishers = ask_telemetry(prefix, "/harewire/workers", "/harewire/connections",
+                                                         "/harewire/publishers")
+        equal(workers, [0, 1], "workers")
+        equal(len(connections), 2, "connections")
+        equal(connections, publishers, "ids")
+        worker, connection, publisher = ask_telemetry(prefix, "/harewire/workers,0", f"/harewire/connections,{connections[0]}",
+                                                      f"/harewire/publishers,{publishers[1]}")
+        equal(worker["driver"], "dpdk", "driver")
+        holds(worker["packets_sent"] > 0, f"nothing sent: {worker}")
+        equal(connection["phase"], "running", "phase")
+        equal(connection["tcp_state"], "ESTABLISHED", "TCP's state")
+        equal(publisher["confirmed"], COUNT, "confirmed")
+        equal(publisher["in_flight"], 0, "in flight")
+        running.stdin.close()
+        equal(running.wait(20), 0, "exit status")
+
     @case()
     def af_xdp_and_dpdk_workers_in_one_process(t):
         link = SecondLink(t.lab)

@@ -3,8 +3,8 @@
  *
  * A WORKER is "driver|interface|queue|device|address|gateway", fields left empty where nothing is said. PUBLISHERS
  * connections are spread over the workers; each publishes COUNT messages to QUEUE. They are destroyed in the order that
- * is named, every other one without a close. The broker's URL is in $AMQP_URL, DPDK's arguments are in $EAL.
- * The last line of standard output is JSON.
+ * is named, every other one without a close. The broker's URL is in $AMQP_URL, DPDK's arguments are in $EAL. The last
+ * line of standard output is JSON. With $TELEMETRY it has telemetry, and stays until its standard input ends.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -74,6 +74,7 @@ static struct harewire *create(char **specs, int count)
 	options.eal = getenv("EAL");
 	options.workers = workers;
 	options.worker_count = (uint32_t)count;
+	options.telemetry = getenv("TELEMETRY") != NULL;
 	options.log_line = say;
 	for (int i = 0; i < count; i++)
 		parse_worker(specs[i], &workers[i]);
@@ -200,6 +201,9 @@ int main(int argc, char *argv[])
 		open_client(hw, &clients[i], argv[1]);
 	publish_all();
 	report(hw);
+	fflush(stdout);
+	while (getenv("TELEMETRY") && getchar() != EOF)
+		continue;
 	for (int i = 0; i < client_count; i++)
 		end_client(backward ? client_count - 1 - i : i);
 	harewire_destroy(hw);

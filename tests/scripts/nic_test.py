@@ -120,12 +120,10 @@ class Refusals(Case):
         for command in (("bind", A), ("unbind", A), ("hugepages", "4")):
             self.refused(*command, saying="only root")
 
-    def test_a_kernel_without_that_mode(self):
+    def test_a_kernel_without_any_way(self):
         self.host.add_nic(B, "eth2", group=None)
-        self.host.can_no_iommu = False
-        status, _, err = self.nic("bind", B, "--no-iommu")
-        self.assertEqual((status, self.host.writes()), (1, []))
-        self.assertIn("CONFIG_VFIO_NOIOMMU", err)
+        self.host.put("/lib/modules/6.1.0-test/modules.dep", "")
+        self.refused("bind", B, "--no-iommu", saying="CONFIG_VFIO_NOIOMMU")
 
 
 class NotRefused(Case):
@@ -238,6 +236,10 @@ class ThereAndBack(Case):
         self.assertEqual((status, self.host.done), (1, []))
         self.assertIn("in use by process 99 (harewire)", err)
 
+    def test_the_interface_that_was_names_the_device_too(self):
+        self.done("bind", "eth1")
+        self.assertIn(f"{A}: back with ice (eth1)", self.done("unbind", "eth1"))
+
     def test_unbind_of_what_the_kernel_has(self):
         self.assertIn("has it already", self.done("unbind", A))
         self.assertEqual(self.host.done, [])
@@ -268,6 +270,29 @@ class WithoutIommu(Case):
         self.assertEqual(self.host.read("/sys/module/vfio/" + NO_IOMMU), "Y")
         self.done("unbind", B)
         self.assertEqual(self.host.read("/sys/module/vfio/" + NO_IOMMU), "N")
+
+    def test_a_kernel_without_that_mode_has_uio(self):
+        self.host.add_nic(A, "eth1", group=None)
+        self.host.can_no_iommu = False
+        self.assertIn("from ice to uio_pci_generic", self.done("bind", A, "--no-iommu"))
+        self.assertEqual(self.host.commands(), ["modprobe vfio-pci", "modprobe uio_pci_generic"])
+        self.assertEqual(self.host.writes()[0], (A + "/driver_override", "uio_pci_generic\n"))
+        self.assertIn("bound, no IOMMU", self.done("status"))
+        self.assertIn("uio_pci_generic has it already", self.done("bind", A))
+        self.host.put(f"/sys/bus/pci/devices/{A}/uio/uio3/name", "")
+        self.host.add_process(99, "harewire", fd7="/dev/uio3")
+        self.assertIn("in use by process 99", self.nic("unbind", A)[2])
+        self.host.point("/proc/99/fd/7", "/dev/null")
+        self.assertIn("back with ice", self.done("unbind", A))
+
+    def test_devices_with_and_without_one_together(self):
+        self.host.add_nic(A, "eth1")
+        self.host.add_nic(B, "eth2", group=None)
+        self.host.can_no_iommu = False
+        self.done("bind", A, B, "--no-iommu")
+        self.assertEqual([NIC.devices.Nic(self.host, pci).driver for pci in (A, B)], ["vfio-pci", "uio_pci_generic"])
+        self.done("unbind")
+        self.assertEqual([NIC.devices.Nic(self.host, pci).driver for pci in (A, B)], ["ice", "ice"])
 
     def test_the_mode_is_not_set_for_a_device_that_has_one(self):
         self.host.add_nic(A, "eth1")

@@ -25,7 +25,7 @@ class PlayedHost(System):
         self.root_user, self.release, self.can_no_iommu = True, (6, 1), True
         self.put("/sys/bus/pci/drivers_probe", "")
         self.put("/proc/sys/kernel/osrelease", "6.1.0-test")
-        self.put("/lib/modules/6.1.0-test/modules.dep", "kernel/drivers/vfio/pci/vfio-pci.ko: kernel/drivers/vfio/vfio.ko")
+        self.put("/lib/modules/6.1.0-test/modules.dep", "kernel/drivers/vfio/pci/vfio-pci.ko: x.ko\nkernel/drivers/uio/uio_pci_generic.ko: uio.ko")
 
     # ---- building it ----
 
@@ -71,7 +71,7 @@ class PlayedHost(System):
             self.put(f"/sys/bus/pci/drivers/{driver}/{name}", "")
         os.symlink(f"../../drivers/{driver}", link)
         interface = self.names_of.get(pci)
-        if interface and driver not in (None, "vfio-pci"):
+        if interface and driver not in ("vfio-pci", "uio_pci_generic"):
             name = self.renamed.get(interface, interface)
             self.put(f"{PCI}{pci}/net/{name}/mtu", "1500")
             self.put(f"/sys/class/net/{name}/carrier", "1")
@@ -103,7 +103,7 @@ class PlayedHost(System):
 
     def run(self, *command):
         self.done.append(("run", *command))
-        if command[:1] == ("modprobe",):
+        if command == ("modprobe", "vfio-pci"):
             self.put("/sys/module/vfio_pci/refcnt", "0")
             if self.can_no_iommu:
                 self.put("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "N")

@@ -1,7 +1,7 @@
-"""A NIC to vfio-pci and back. What was before is on disk until it has been restored."""
+"""A NIC to vfio-pci (or, without an IOMMU, uio_pci_generic) and back. What was before is on disk until it has been restored."""
 import time
 
-from devices import NOT_BOUND, PCI, VFIO, find
+from devices import NOT_THE_KERNELS, PCI, UIO, VFIO, find, has_module
 from refusals import check_free, check_functions, check_group, check_interfaces, check_iommu
 from system import Problem
 
@@ -25,22 +25,31 @@ def interface_state(system, name):
 
 
 def check_bind(nic, wanted, no_iommu):
-    if nic.driver == VFIO:
-        return
     check_interfaces(nic.system, nic)
     check_functions(nic)
     check_iommu(nic, no_iommu)
     check_group(nic, wanted)
 
 
-def allow_no_iommu(system):
-    """Returns what it was."""
-    before = system.read(NO_IOMMU)
-    if before is None:
-        raise Problem("this kernel's vfio has no mode without an IOMMU (CONFIG_VFIO_NOIOMMU)")
-    if before != "Y":
-        system.write(NO_IOMMU, "Y")
-    return before
+def prepare_vfio(system):
+    system.run("modprobe", VFIO)
+    return VFIO, None
+
+
+def prepare_no_iommu(system):
+    """The driver for devices behind none, and what vfio's mode for that was: None where it is not touched."""
+    before = None
+    if has_module(system, VFIO):
+        system.run("modprobe", VFIO)
+        before = system.read(NO_IOMMU)
+    if before is not None:
+        if before != "Y":
+            system.write(NO_IOMMU, "Y")
+        return VFIO, before
+    if not has_module(system, UIO):
+        raise Problem("this kernel has neither vfio's mode without an IOMMU (CONFIG_VFIO_NOIOMMU) nor uio_pci_generic")
+    system.run("modprobe", UIO)
+    return UIO, None
 
 
 def give(nic, driver_override):
@@ -55,18 +64,18 @@ def give(nic, driver_override):
 
 def former_override(nic):
     override = nic.attribute("driver_override", "")
-    return "" if override in ("(null)", VFIO) else override
+    return "" if override in ("(null)", VFIO, UIO) else override
 
 
-def bind_one(nic, no_iommu_before):
+def bind_one(nic, target, no_iommu_before):
     system = nic.system
     state = {"driver": nic.driver, "driver_override": former_override(nic), "no_iommu": no_iommu_before,
              "interfaces": [interface_state(system, name) for name in nic.interfaces]}
     system.save(nic.pci, state)
     try:
-        give(nic, VFIO)
-        if nic.driver != VFIO:
-            raise Problem(f"{nic.pci}: vfio-pci does not take the device, the end of 'dmesg' says why")
+        give(nic, target)
+        if nic.driver != target:
+            raise Problem(f"{nic.pci}: {target} does not take the device, the end of 'dmesg' says why")
     except Problem as problem:
         try:
             restore(nic, state)
@@ -84,20 +93,21 @@ def bind(system, names, no_iommu=False):
     for nic in chosen:
         if nic.family.keeps_driver:
             said.append(f"{nic.pci}: {nic.driver} ({nic.family.name}) needs no binding: DPDK works beside the kernel's driver")
-        elif nic.driver == VFIO:
-            said.append(f"{nic.pci}: vfio-pci has it already")
+        elif nic.driver in (VFIO, UIO):
+            said.append(f"{nic.pci}: {nic.driver} has it already")
         else:
             todo.append(nic)
     wanted = {nic.pci for nic in todo}
     for nic in todo:
         check_bind(nic, wanted, no_iommu)
-    if not todo:
-        return said
-    system.run("modprobe", VFIO)
-    before = allow_no_iommu(system) if no_iommu and any(nic.group is None for nic in todo) else None
+    prepared = {}
     for nic in todo:
-        state = bind_one(nic, before)
-        said.append(f"{nic.pci}: from {state['driver'] or 'no driver'} to vfio-pci"
+        prepare = prepare_vfio if nic.group else prepare_no_iommu
+        if prepare not in prepared:
+            prepared[prepare] = prepare(system)
+        target, before = prepared[prepare]
+        state = bind_one(nic, target, before)
+        said.append(f"{nic.pci}: from {state['driver'] or 'no driver'} to {target}"
                     + (f", group {nic.group}" if nic.group else "") + f"; back with 'scripts/nic unbind {nic.pci}'")
     return said
 
@@ -160,7 +170,7 @@ def restore(nic, state):
 
 def unbind_one(nic):
     state = nic.system.saved(nic.pci)
-    if nic.driver not in NOT_BOUND:
+    if nic.driver not in NOT_THE_KERNELS:
         if state:
             nic.system.forget(nic.pci)
         return [f"{nic.pci}: the kernel's driver {nic.driver} has it already"]
@@ -169,15 +179,23 @@ def unbind_one(nic):
         state = {"driver": None, "driver_override": "", "no_iommu": None, "interfaces": []}
     check_free(nic)
     failed = restore(nic, state)
-    if nic.driver in NOT_BOUND:
+    if nic.driver in NOT_THE_KERNELS:
         raise Problem(f"{nic.pci}: no driver of the kernel takes the device back; is the module of its NIC loaded?")
     names = ", ".join(nic.interfaces) or "no interface yet"
     return [f"{nic.pci}: back with {nic.driver} ({names})"] + [f"{nic.pci}: {text}" for text in failed]
 
 
+def of_interface(system, name):
+    """The device whose interface had this name before it was bound, else the name itself."""
+    for pci in system.saved_names():
+        if name in [interface["name"] for interface in (system.saved(pci) or {}).get("interfaces", ())]:
+            return pci
+    return name
+
+
 def unbind(system, names):
     """The named devices, or with none named all that bind has taken."""
-    chosen = [find(system, name) for name in names] if names else \
+    chosen = [find(system, of_interface(system, name)) for name in names] if names else \
         [find(system, name) for name in system.saved_names() if system.exists(f"{PCI}/{name}")]
     if not chosen:
         raise Problem("nothing is bound by this script")

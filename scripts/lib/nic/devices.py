@@ -32,9 +32,9 @@ FAMILIES = {
     "bnxt_en": Family("Broadcom NetXtreme-E"),
 }
 UNKNOWN = Family("unknown to this script", native_xdp=False)
-VFIO = "vfio-pci"
+VFIO, UIO = "vfio-pci", "uio_pci_generic"
 PCI = "/sys/bus/pci/devices"
-NOT_BOUND = (None, VFIO)
+NOT_THE_KERNELS = (None, VFIO, UIO)
 
 
 class Nic:
@@ -50,8 +50,8 @@ class Nic:
 
     @property
     def former_driver(self):
-        """Of the kernel's, also while vfio-pci has the device."""
-        return (self.system.saved(self.pci) or {}).get("driver") if self.driver in NOT_BOUND else self.driver
+        """Of the kernel's, also while the device is bound for DPDK."""
+        return (self.system.saved(self.pci) or {}).get("driver") if self.driver in NOT_THE_KERNELS else self.driver
 
     @property
     def family(self):
@@ -138,8 +138,8 @@ def dpdk_verdict(nic):
     """Whether DPDK can have the device, and what is missing for that."""
     if nic.family.keeps_driver:
         return "yes, beside the kernel's driver"
-    if nic.driver == VFIO:
-        return "yes, bound"
+    if nic.driver in (VFIO, UIO):
+        return "yes, bound" if nic.driver == VFIO else "yes, bound, no IOMMU"
     missing = []
     if nic.group is None:
         missing.append("IOMMU")
@@ -150,7 +150,7 @@ def dpdk_verdict(nic):
 
 def af_xdp_verdict(nic):
     kernel = nic.system.kernel()
-    if nic.driver in NOT_BOUND:
+    if nic.driver in NOT_THE_KERNELS:
         return "not while the kernel does not have it"
     if kernel < (5, 18):
         return "needs Linux 5.18"

@@ -2,7 +2,7 @@
 import re
 import socket
 
-from devices import NOT_BOUND
+from devices import NOT_THE_KERNELS
 from system import Problem
 
 DEFAULT_ROUTES = ("default", "0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1")  # halves: as VPNs install them
@@ -93,7 +93,7 @@ def check_interfaces(system, nic):
 def check_group(nic, wanted):
     """VFIO hands out whole IOMMU groups: every device of it must be vfio-pci's, nobody's, or a bridge."""
     for member in nic.group_members():
-        if member.pci not in wanted and not member.is_bridge and member.driver not in NOT_BOUND:
+        if member.pci not in wanted and not member.is_bridge and member.driver not in NOT_THE_KERNELS:
             raise Problem(f"{nic.pci} is in IOMMU group {nic.group} together with {member.pci}, which the kernel's driver "
                           f"{member.driver} has: VFIO only gives out whole groups. Name both, or move the card to another "
                           "slot")
@@ -111,23 +111,21 @@ def check_iommu(nic, no_iommu):
                       "iommu=pt; or --no-iommu, with which the device may write anywhere in memory")
 
 
-def holders(system, group):
-    """(pid, name) of processes that have the group's file open."""
+def holders(system, device):
+    """(pid, name) of processes that have this file of /dev open."""
     found = []
     for path in system.find("/proc/[0-9]*/fd"):
-        for fd in system.names(path):
-            target = system.link(f"{path}/{fd}")
-            if target == group and "/vfio/" in system.target(f"{path}/{fd}"):
-                pid = path.split("/")[2]
-                found.append((pid, system.read(f"/proc/{pid}/comm", "?")))
-                break
+        if device in (system.target(f"{path}/{fd}") for fd in system.names(path)):
+            pid = path.split("/")[2]
+            found.append((pid, system.read(f"/proc/{pid}/comm", "?")))
     return found
 
 
 def check_free(nic):
-    """Unbinding a device that is open waits, in the kernel and for ever, until it is closed."""
-    for name in (nic.group, f"noiommu-{nic.group}"):
-        users = holders(nic.system, name) if nic.group else []
-        if users:
-            pid, comm = users[0]
+    """Unbinding a device that vfio-pci has given out waits, in the kernel and for ever, until it is closed."""
+    files = ["/dev/" + name for name in nic.system.names(nic.path + "/uio")]
+    if nic.group:
+        files += [f"/dev/vfio/{nic.group}", f"/dev/vfio/noiommu-{nic.group}"]
+    for file in files:
+        for pid, comm in holders(nic.system, file):
             raise Problem(f"{nic.pci} is in use by process {pid} ({comm}): end that first")

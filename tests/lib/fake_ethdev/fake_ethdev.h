@@ -36,7 +36,7 @@ struct fake_ethdev {
 	uint8_t key_bytes;
 	uint16_t reta_size;
 	enum fake_when key, reta;
-	bool key_readable, reta_readable;
+	bool key_readable, reta_readable, key_refused_at_configure;
 	bool reta_all_zero;                               /* what it begins with; else something that spreads */
 	bool other_hash;                                  /* not Toeplitz, whatever it says */
 	bool (*takes_rule)(const struct fake_rule *rule); /* NULL: it knows no rte_flow */

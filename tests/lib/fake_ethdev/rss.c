@@ -28,7 +28,8 @@ int fake_rss_configure(const struct rte_eth_conf *conf)
 	uint64_t wanted = conf->rxmode.mq_mode == RTE_ETH_MQ_RX_RSS ? rss->rss_hf : 0;
 	if ((wanted & nic.rss_types) != wanted || (wanted && wanted == nic.rss_types_refused_alone))
 		return -EINVAL;
-	if (wanted && rss->rss_key && (nic.key == FAKE_NEVER || rss->rss_key_len != nic.key_bytes))
+	if (wanted && rss->rss_key &&
+	    (nic.key == FAKE_NEVER || nic.key_refused_at_configure || rss->rss_key_len != nic.key_bytes))
 		return -EINVAL;
 	nic.asked_types = nic.types = wanted;
 	begin_with_own_values();

@@ -143,7 +143,7 @@ static void every_key_of_a_dpdk_port_is_read(void **state)
 {
 	static const char text[] = "driver:\n  driver: dpdk\n  device: 0000:3b:00.0\n  address: 10.1.2.3/24\n"
 				   "  gateway: 10.1.2.1\n  vlan: 7\n  mtu: 9000\n  eal: --no-huge -m 64\n"
-				   "  checksum-offload: on\n  tso: off\n  nic-queue: 2\n";
+				   "  checksum-offload: on\n  tso: off\n  telemetry: true\n  nic-queue: 2\n";
 	struct settings s;
 	struct config *c;
 	char why[OPTION_WHY_MAX];
@@ -159,6 +159,7 @@ static void every_key_of_a_dpdk_port_is_read(void **state)
 	assert_string_equal(s.eal, "--no-huge -m 64");
 	assert_int_equal(s.checksum_offload, HAREWIRE_USE_ON);
 	assert_int_equal(s.tso, HAREWIRE_USE_OFF);
+	assert_true(s.telemetry);
 	assert_int_equal(s.nic_queue, 2);
 	settings_fini(&s);
 	config_free(c);
@@ -166,6 +167,7 @@ static void every_key_of_a_dpdk_port_is_read(void **state)
 	assert_refused("driver:\n  driver: dpdk\n  mtu: 100\n", 3, "mtu: '100' is not a whole number from 576");
 	assert_refused("driver:\n  tso: maybe\n", 2, "tso: 'maybe' is not one of auto, on, off");
 	assert_refused("driver:\n  checksum-offload: 1\n", 2, "checksum-offload: '1' is not one of auto, on, off");
+	assert_refused("driver:\n  telemetry: 1\n", 2, "telemetry: '1' is not true or false");
 	assert_refused("driver:\n  publishers: 257\n", 2, "publishers: '257' is not a whole number from 1 to 256");
 }
 

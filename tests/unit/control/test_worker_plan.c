@@ -193,6 +193,17 @@ static void how_many_there_can_be_and_which_drivers_is_said(void **state)
 	refused(g, "worker_count", "2");
 }
 
+static void telemetry_is_dpdks(void **state)
+{
+	struct given *g = on_one_port(2);
+	g->options.telemetry = 1;
+	assert_true(accepted(g).telemetry && accepted(g).workers[1].telemetry);
+	g->workers[0].driver = "kernel";
+	assert_true(accepted(g).telemetry);
+	g->workers[1].driver = "af_xdp";
+	refused(g, "telemetry", "dpdk");
+}
+
 static void two_threads_on_one_cpu_are_worth_a_warning(void **state)
 {
 	struct given *g = given(3);
@@ -254,6 +265,7 @@ int main(void)
 		cmocka_unit_test(a_port_has_one_of_everything_else),
 		cmocka_unit_test(two_ports_have_two_addresses),
 		cmocka_unit_test(how_many_there_can_be_and_which_drivers_is_said),
+		cmocka_unit_test(telemetry_is_dpdks),
 		cmocka_unit_test(two_threads_on_one_cpu_are_worth_a_warning),
 		cmocka_unit_test(a_cpu_is_missing_or_offline_or_somebody_elses),
 	};

@@ -22,6 +22,7 @@
 #include "dataplane/net/arp.h"
 #include "dataplane/net/ethernet.h"
 #include "drivers/dpdk/dpdk.h"
+#include "drivers/dpdk/telemetry.h"
 #include "tests/lib/tcp_peer.h"
 
 #define BROKER      0x0a010207u /* 10.1.2.7, of 10.1.2.5/24's network */
@@ -61,6 +62,7 @@ static struct {
 } port;
 
 static char log_text[4096];
+static int telemetry_wanted; /* of the next engine */
 
 static struct fake *fake_of(const struct driver *d)
 {
@@ -238,6 +240,21 @@ int dpdk_create(const struct dpdk_options *o, struct driver **out, char *why, si
 	return 0;
 }
 
+static struct telemetry_source asked;
+
+int dpdk_telemetry_open(const struct telemetry_source *source)
+{
+	if (asked.context)
+		return HW_ERR_BUSY;
+	asked = *source;
+	return 0;
+}
+
+void dpdk_telemetry_close(void)
+{
+	asked.context = NULL;
+}
+
 /* ---- the engine ---- */
 
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -256,6 +273,7 @@ static int setup(void **state)
 	port.fails_on_queue = -1;
 	port.answers_arp = true;
 	log_text[0] = '\0';
+	telemetry_wanted = 0;
 	return 0;
 }
 
@@ -273,6 +291,7 @@ static struct harewire *engine(uint32_t count)
 	options.mode = HAREWIRE_INLINE;
 	options.workers = workers;
 	options.worker_count = count;
+	options.telemetry = telemetry_wanted;
 	options.log_line = log_line;
 	for (uint32_t i = 0; i < count; i++)
 		harewire_worker_options_init(&workers[i]);
@@ -544,6 +563,56 @@ static void a_device_that_cannot_share_needs_an_address(void **state)
 	harewire_destroy(hw);
 }
 
+/* ---- telemetry ---- */
+
+static struct telemetry_figure figures[TELEMETRY_FIGURES_MAX];
+
+static const struct telemetry_figure *figure(enum telemetry_list list, uint64_t id, const char *name)
+{
+	uint32_t n = asked.describe(asked.context, list, id, figures);
+	for (uint32_t i = 0; i < n; i++)
+		if (!strcmp(figures[i].name, name))
+			return &figures[i];
+	fail_msg("%u figures, none of them %s", n, name);
+	return NULL;
+}
+
+static void telemetry_tells_of_workers_connections_and_publishers(void **state)
+{
+	uint64_t ids[8];
+	telemetry_wanted = 1;
+	port.predicts = true;
+	struct harewire *hw = engine(2), *second;
+	struct harewire_publisher *p[3] = {open_on(hw, 0), open_on(hw, 1), open_on(hw, 1)};
+	TURN_UNTIL(hw, port.queues[1] && port.queues[1]->data_segments >= 2);
+	assert_int_equal(asked.list(asked.context, TELEMETRY_WORKERS, ids, 8), 2);
+	assert_int_equal(ids[1], 1);
+	assert_string_equal(figure(TELEMETRY_WORKERS, 1, "driver")->text, "dpdk");
+	assert_int_equal(figure(TELEMETRY_WORKERS, 1, "publishers")->number, 2);
+	assert_int_equal(figure(TELEMETRY_WORKERS, 1, "packets_sent")->number, 101);
+	assert_int_equal(asked.describe(asked.context, TELEMETRY_WORKERS, 2, figures), 0);
+	assert_int_equal(asked.list(asked.context, TELEMETRY_CONNECTIONS, ids, 8), 3);
+	assert_true(ids[0] < ids[1] && ids[1] < ids[2]);
+	assert_int_equal(asked.list(asked.context, TELEMETRY_PUBLISHERS, ids + 3, 2), 2); /* the first of them */
+	assert_int_equal(ids[3], ids[0]);
+	assert_int_equal(ids[4], ids[1]);
+	assert_string_equal(figure(TELEMETRY_CONNECTIONS, ids[2], "remote")->text, "10.1.2.7:5672");
+	assert_string_equal(figure(TELEMETRY_CONNECTIONS, ids[2], "phase")->text, "logging in");
+	assert_int_equal(figure(TELEMETRY_CONNECTIONS, ids[2], "worker")->number, 1);
+	assert_string_equal(figure(TELEMETRY_PUBLISHERS, ids[0], "name")->text, "harewire");
+	assert_int_equal(figure(TELEMETRY_PUBLISHERS, ids[0], "accepted")->number, 0);
+	harewire_publisher_destroy(p[1]);
+	assert_int_equal(asked.list(asked.context, TELEMETRY_PUBLISHERS, ids, 8), 2);
+	second = engine(1); /* does without */
+	assert_non_null(strstr(log_text, "no telemetry: another engine"));
+	harewire_destroy(second);
+	assert_non_null(asked.context);
+	harewire_publisher_destroy(p[0]);
+	harewire_publisher_destroy(p[2]);
+	harewire_destroy(hw);
+	assert_null(asked.context);
+}
+
 /* ---- threads ---- */
 
 static void threads_start_and_stop_and_a_wrong_cpu_is_explained(void **state)
@@ -587,6 +656,7 @@ int main(void)
 		cmocka_unit_test_setup(without_prediction_ports_are_tried_until_one_comes_to_the_workers_queue, setup),
 		cmocka_unit_test_setup(an_icmp_error_reaches_the_connection_whatever_queue_it_comes_to, setup),
 		cmocka_unit_test_setup(a_device_that_cannot_share_needs_an_address, setup),
+		cmocka_unit_test_setup(telemetry_tells_of_workers_connections_and_publishers, setup),
 		cmocka_unit_test_setup(threads_start_and_stop_and_a_wrong_cpu_is_explained, setup),
 	};
 	return cmocka_run_group_tests_name("workers", tests, NULL, NULL);

@@ -296,8 +296,27 @@ static void reads_back_a_table_that_cannot_be_set(void **state)
 
 static void believes_a_device_that_took_the_key_but_does_not_show_it(void **state)
 {
+	static const enum fake_when moments[] = {FAKE_AT_CONFIGURE, FAKE_ANY_TIME};
+	for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++) {
+		struct driver *d[4];
+		fake_ethdev_reset();
+		can_rss(40, 128);
+		nic.key = moments[i];
+		nic.key_readable = false;
+		create_all(4, d);
+		ASSERT_STEERING(d[0], "RSS, foretold");
+		all_connections_arrive(d, 4, 10);
+		destroy_all(4, d);
+	}
+}
+
+/* It is asked again when it runs. */
+static void a_key_refused_at_configuration_may_be_taken_later(void **state)
+{
 	struct driver *d[4];
 	can_rss(40, 128);
+	nic.key = FAKE_RUNNING;
+	nic.key_refused_at_configure = true;
 	nic.key_readable = false;
 	create_all(4, d);
 	ASSERT_STEERING(d[0], "RSS, foretold");
@@ -519,6 +538,7 @@ int main(void)
 		played(reads_back_a_key_that_cannot_be_set),
 		played(reads_back_a_table_that_cannot_be_set),
 		played(believes_a_device_that_took_the_key_but_does_not_show_it),
+		played(a_key_refused_at_configuration_may_be_taken_later),
 		played(asks_for_ipv4_as_well_where_tcp_alone_is_refused),
 		played(a_hash_of_the_addresses_alone_is_foretold_as_such),
 		played(a_wrong_foretelling_is_the_last),

@@ -315,7 +315,7 @@ SCENARIOS = (
              fails=("{pci} has 2 queues, not 4: give it at most 2 workers",)),
     # QEMU's vmxnet3 takes RSS for granted and gives everything to queue 0: which is found out.
     Scenario("a_device_that_does_not_steer_is_found_out", ("vmxnet3",), config=workers(2),
-             arguments=("--queue", "{queue}", "--count", 100, "--publishers", 2, "--connect-timeout", 60),
+             arguments=("--queue", "{queue}", "--count", 100, "--publishers", 2),
              fails=("publisher 2 of 2", "all arrived on other queues of {pci} than 1")),
     Scenario("survives_a_pulled_cable", event=pull_the_cable,
              arguments=("--queue", "{queue}", "--rate", 1500, "--timeout", 60, "--cpu", "1")),

@@ -16,7 +16,9 @@
 /* The physical function's kernel driver: it chooses the rules' places. */
 static struct {
 	bool no_rules;
-	int mtu; /* 0: of no interface */
+	bool off;        /* it has rules, and they are switched off */
+	bool no_virtual; /* it has rules, but not for its virtual functions: ice */
+	int mtu;         /* 0: of no interface */
 	char interface[IFNAMSIZ];
 	uint32_t used;
 	struct ethtool_rx_flow_spec rules[TABLE];
@@ -25,6 +27,10 @@ static struct {
 static int insert(struct ethtool_rxnfc *request)
 {
 	uint32_t place = 0;
+	if (parent.no_virtual && ethtool_get_flow_spec_ring_vf(request->fs.ring_cookie))
+		return EINVAL;
+	if (parent.off)
+		return EOPNOTSUPP;
 	while (place < TABLE && parent.used >> place & 1)
 		place++;
 	if (place == TABLE)
@@ -297,6 +303,7 @@ static void rules_of_the_physical_function_send_connections_to_the_virtual_one(v
 	assert_true(d->info.shared_address);
 	assert_string_equal(d->info.interface, "eth7");
 	assert_string_equal(d->info.steering, "a rule for each connection (ntuple of eth7, virtual function 2)");
+	assert_int_equal(parent.used, 0); /* what it was asked with is gone */
 	struct driver_flow flow = connect_from(d, 40000);
 	assert_string_equal(parent.interface, "eth7");
 	assert_int_equal(parent.used, 1);
@@ -335,6 +342,21 @@ static void says_how_to_switch_the_physical_functions_rules_on(void **state)
 	assert_non_null(strstr(why, "eth7 takes no rules"));
 	assert_non_null(strstr(why, "ethtool -K eth7 ntuple on"));
 	assert_non_null(strstr(why, "--address"));
+}
+
+static void a_parent_that_refuses_such_rules_is_found_out_at_once(void **state)
+{
+	struct driver *d = NULL;
+	be_virtual();
+	parent.no_virtual = true;
+	assert_int_equal(share(DEVICE, 0, 1, NULL, &d), HW_ERR_UNSUPPORTED);
+	assert_non_null(strstr(why, "eth7 refuses a rule that sends a connection to its virtual function " DEVICE));
+	assert_non_null(strstr(why, "--address"));
+	parent.no_virtual = false;
+	parent.off = true;
+	assert_int_equal(share(DEVICE, 0, 1, NULL, &d), HW_ERR_UNSUPPORTED);
+	assert_non_null(strstr(why, "ethtool -K eth7 ntuple on"));
+	assert_false(nic.probed);
 }
 
 static void a_virtual_function_whose_parent_is_not_the_kernels_needs_an_address(void **state)
@@ -376,6 +398,7 @@ int main(void)
 		on_a_host(rules_of_the_physical_function_send_connections_to_the_virtual_one),
 		on_a_host(a_full_table_of_the_physical_function_refuses_the_connection),
 		on_a_host(says_how_to_switch_the_physical_functions_rules_on),
+		on_a_host(a_parent_that_refuses_such_rules_is_found_out_at_once),
 		on_a_host(a_virtual_function_whose_parent_is_not_the_kernels_needs_an_address),
 		on_a_host(all_workers_of_a_port_share_or_none),
 	};

@@ -52,7 +52,9 @@ static void crowd_init(struct crowd *c)
 		fake_connected(&c->net, c->connections[i]->slot);
 	worker_turn(&c->worker);
 	for (uint32_t i = 0; i < MANY; i++)
-		crowd_command(c, i, (struct command){.type = COMMAND_HAND_OVER, .hand_over = {.frame_max = 4096, .channel = 1}});
+		crowd_command(
+			c, i,
+			(struct command){.type = COMMAND_HAND_OVER, .hand_over = {.frame_max = 4096, .channel = 1}});
 	worker_turn(&c->worker);
 	crowd_drain_events(c);
 }

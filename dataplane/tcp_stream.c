@@ -153,6 +153,8 @@ static __attribute__((noinline)) void set_aside(struct tcp_transport *tt, const 
 	bool to_us = frame.type == ETHERTYPE_IPV4 && memcmp(frame.destination, tt->driver->info.mac, 6) == 0;
 	if (!to_us && frame.type != ETHERTYPE_ARP)
 		return;
+	if (to_us && spsc_held(&tt->side->from_wire) >= SIDE_RING - SIDE_RING_FOR_ARP)
+		return;
 	copy.len = (uint16_t)packet->len;
 	memcpy(copy.octets, packet->data, packet->len);
 	spsc_push(&tt->side->from_wire, &copy);

@@ -10,11 +10,14 @@ USER, PASSWORD = "acceptance", "s3cret/of @ours"
 IN_URL = "s3cret%2Fof%20%40ours"
 
 
+def add_user(t):
+    for command in (("add_user", USER, PASSWORD), ("set_permissions", USER, ".*", ".*", ".*")):
+        t.lab.run("ctl", *command, check=False)  # it may be there from the case before
+
+
 def run(t, *options, arguments=None):
     """(exit status, the report's text, what it printed)"""
     environment = {**t.environment(), "AMQP_URL": t.lab.url.replace("amqp://", f"amqp://{USER}:{IN_URL}@")}
-    for command in (("add_user", USER, PASSWORD), ("set_permissions", USER, ".*", ".*", ".*")):
-        t.lab.run("ctl", *command, check=False)  # it may be there from the case before
     prefix = t.port.prefix() if t.port else []
     command = [repository("scripts/nic-acceptance"), "--build", t.build, "--report", t.path("report.md"), "--run", shlex.join(prefix),
                "--consumer-run", shlex.join(t.lab.inside()), *map(str, options), "--", *(arguments or t.port.arguments())]
@@ -38,8 +41,8 @@ def has_no_password(text):
 
 @case(drivers=DPDK)
 def an_acceptance_describes_device_host_and_runs(t):
-    # The phases are as many and as long over either device; one of them may stand for a minute of it.
-    minutes = 1 if t.device == "net_tap" else 0.2
+    minutes = 0.2
+    add_user(t)
     status, text, said = run(t, "--minutes", minutes, "--rates", "500,2000", arguments=(*t.port.arguments(), "--cpu", "0"))
     has_no_password(text)
     verdicts = text.partition("## The device")[0].splitlines()
@@ -76,6 +79,7 @@ def an_acceptance_describes_device_host_and_runs(t):
 
 @case(drivers=DPDK[:1])
 def an_acceptance_sees_loss_and_masks_names(t):
+    add_user(t)
     with t.lab.loss(5) as counted:
         status, text, said = run(t, "--minutes", 0.15, "--rates", "2000", "--mask")
         lost = counted()
@@ -90,6 +94,7 @@ def an_acceptance_sees_loss_and_masks_names(t):
 
 @case(drivers=("af_xdp",))
 def an_acceptance_of_af_xdp_reads_the_interface(t):
+    add_user(t)
     status, text, said = run(t, "--minutes", 0.15, "--rates", "1000",
                              arguments=("--driver", "af_xdp", "--interface", t.lab.interface))
     data = raw(text)
@@ -108,7 +113,10 @@ def an_acceptance_without_a_broker_says_why(t):
     holds("nothing listens on that port" in text.partition("## The device")[0], text[:2000])
     for words, options, arguments in (("belongs in $AMQP_URL", (), ("--url", "amqp://a:b@c")),
                                       ("numbers separated by commas", ("--rates", "many"), ("--driver", "kernel")),
-                                      ("larger than nothing", ("--minutes", "0"), ("--driver", "kernel"))):
+                                      ("larger than nothing", ("--minutes", "0"), ("--driver", "kernel")),
+                                      ("--rate=9 is what the phases set", (), ("--driver", "kernel", "--rate=9"))):
         os.path.exists(t.path("report.md")) and os.unlink(t.path("report.md"))
         status, text, said = run(t, *options, arguments=arguments)
         holds(status == 2 and words in said and not text, f"{options} {arguments}: {status} {said}")
+    status, text, said = run(t, "--report", "/nonexistent/report.md", arguments=("--driver", "kernel"))
+    holds(status == 1 and "cannot be written" in said and "described" not in said, f"{status} {said}")

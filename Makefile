@@ -30,7 +30,7 @@ HW_LDFLAGS += -fsanitize=$(SANITIZE)
 endif
 
 # The rooms of the house (docs/architecture.md). Each is an archive, so that a test links only the rooms it is about.
-ROOMS := base net tcp amqp plane drivers af_xdp dpdk session netlink nic feed control
+ROOMS := base net tcp amqp plane drivers af_xdp dpdk session netlink nic feed control console
 SRC_base    := $(wildcard dataplane/base/*.c)
 SRC_net     := $(wildcard dataplane/net/*.c)
 SRC_tcp     := $(wildcard dataplane/tcp/*.c)
@@ -45,8 +45,9 @@ SRC_nic     := $(wildcard control/nic/*.c)
 SRC_feed    := $(wildcard control/feed/*.c)
 SRC_command := $(wildcard control/command/*.c)
 SRC_control := $(wildcard control/*.c)
+SRC_console := $(wildcard control/console/*.c)
 
-LIBS := -lrabbitmq -lxdp -lbpf -lmnl -lm
+LIBS := -lrabbitmq -lxdp -lbpf -lmnl -ljson-c -lm
 ifneq ($(DPDK),0)
 # As system headers: their warnings are not ours. Poll-mode drivers are plugins, loaded when the EAL starts.
 DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
@@ -57,7 +58,7 @@ COMMAND_LIBS := -lcyaml -lyaml -lpcap -lz -lrabbitmq -ljson-c -lm
 
 objs     = $(patsubst %.c,$(B)/obj/%.o,$(1))
 archives = $(patsubst %,$(B)/lib/%.a,$(1))
-LIB_OBJS := $(foreach r,base net tcp amqp plane drivers af_xdp dpdk session netlink nic control,$(call objs,$(SRC_$(r))))
+LIB_OBJS := $(foreach r,base net tcp amqp plane drivers af_xdp dpdk session netlink nic control console,$(call objs,$(SRC_$(r))))
 
 .PHONY: all lib help
 all: $(B)/harewire $(B)/libharewire.so $(B)/libharewire.a

@@ -615,6 +615,26 @@ static void the_schedule_is_one_over_all_publishers_and_every_message_counts_in_
 	assert_true(number("accepted") == 200);
 }
 
+/* The index is full: number 65 waits with its due time, which is not to be taken for that of number 1. */
+static void a_message_that_waits_for_room_leaves_the_due_times_of_those_in_flight_alone(void **state)
+{
+	struct settings s;
+	struct schedule schedule;
+
+	settings_init(&s, COMMAND_PUBLISH);
+	s.rate = 1;
+	s.max_messages = 64;
+	assert_int_equal(schedule_init(&schedule, &s, 1), 0);
+	uint64_t now_ns = clock_monotonic_ns();
+	for (uint64_t id = 1; id <= 64; id++)
+		schedule_publish(&schedule, 0, id, now_ns - 3000000000u, now_ns);
+	schedule_publish(&schedule, 0, 65, now_ns, now_ns);
+	schedule_confirm(&schedule, 0, 1, 1);
+	assert_true(schedule.due_to_confirm.max >= 3000000000u);
+	schedule_fini(&schedule);
+	settings_fini(&s);
+}
+
 static void due_times_of_publishers_do_not_mix(void **state)
 {
 	struct settings s;
@@ -689,6 +709,7 @@ int main(void)
 		test(the_schedule_is_absolute_and_a_late_sender_does_not_move_it),
 		test(a_paced_run_reports_how_late_it_was),
 		test(the_schedule_is_one_over_all_publishers_and_every_message_counts_in_it),
+		test(a_message_that_waits_for_room_leaves_the_due_times_of_those_in_flight_alone),
 		test(due_times_of_publishers_do_not_mix),
 		test(an_interrupt_stops_publishing_and_closes_in_order),
 	};

@@ -58,7 +58,7 @@ $(B)/nic-probe: $(B)/obj/scripts/nic-probe.o
 	$(Q)$(CC) -o $@ $< $(HW_LDFLAGS) $(DPDK_LIBS)
 NIC_PROBE := $(if $(filter 0,$(DPDK)),,$(B)/nic-probe)
 
-##H make nic-acceptance  what scripts/nic-acceptance needs: ten minutes on a NIC, and a report
+##H make nic-acceptance  builds what scripts/nic-acceptance needs (which then takes ten minutes on a NIC, and reports)
 .PHONY: nic-acceptance
 nic-acceptance: $(B)/harewire $(NIC_PROBE)
 

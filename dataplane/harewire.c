@@ -46,8 +46,15 @@ void harewire_options_init(struct harewire_options *options)
 	*options = (struct harewire_options){.driver = "auto", .queue = -1, .worker_cpu = -1};
 }
 
+void harewire_worker_options_init(struct harewire_worker_options *options)
+{
+	*options = (struct harewire_worker_options){.cpu = -1, .queue = -1};
+}
+
 int harewire_create(const struct harewire_options *options, struct harewire **out)
 {
+	if (options->worker_count > 1)
+		return HW_ERR_UNSUPPORTED;
 	const char *driver = options->driver ? options->driver : "auto";
 	if (!transport_known(driver))
 		return HW_ERR_INVALID;
@@ -107,11 +114,23 @@ int harewire_poll(struct harewire *hw)
 	return hw->mode == HAREWIRE_INLINE ? (int)worker_turn(&hw->worker) : HW_ERR_INVALID;
 }
 
-void harewire_driver_info(const struct harewire *hw, struct harewire_driver_info *info)
+int harewire_poll_worker(struct harewire *hw, uint32_t worker)
+{
+	return worker < harewire_worker_count(hw) ? harewire_poll(hw) : HW_ERR_INVALID;
+}
+
+void harewire_driver_info(const struct harewire *hw, uint32_t worker, struct harewire_driver_info *info)
 {
 	memset(info, 0, sizeof *info);
+	if (worker >= harewire_worker_count(hw))
+		return;
 	supervisor_describe(hw->supervisor, info);
 	info->longest_gap_ns = atomic_load_explicit(&hw->worker.longest_gap_ns, memory_order_relaxed);
+}
+
+uint32_t harewire_worker_count(const struct harewire *hw)
+{
+	return 1;
 }
 
 /* ---- publishers ---- */
@@ -119,6 +138,7 @@ void harewire_driver_info(const struct harewire *hw, struct harewire_driver_info
 void harewire_publisher_options_init(struct harewire_publisher_options *options)
 {
 	*options = (struct harewire_publisher_options){.url = "amqp://localhost",
+						       .worker = -1,
 						       .heartbeat_s = 10,
 						       .frame_max = 131072,
 						       .log_bytes = 16u << 20,

@@ -3,10 +3,10 @@
  *
  *     harewire_create ──▶ harewire_publisher_open ──▶ READY ──▶ publish … publish ──▶ close ──▶ destroy
  *
- * Threads. A `struct harewire` owns a control thread and one worker: a thread of its own (threaded mode) or the
- * application's (inline mode, driven by harewire_poll). One publisher is used by one application thread at a time;
- * different publishers may be used by different threads (threaded mode). No call blocks or waits except
- * harewire_create, harewire_destroy and harewire_publisher_destroy.
+ * Threads. A `struct harewire` owns a control thread and one or more workers, each of which serves one NIC queue: a
+ * thread of its own (threaded mode) or the application's (inline mode, driven by harewire_poll). One publisher is used
+ * by one application thread at a time; different publishers may be used by different threads (threaded mode). No call
+ * blocks or waits except harewire_create, harewire_destroy and harewire_publisher_destroy.
  *
  * Errors. Functions return 0 or a positive result on success and a negative HAREWIRE_ERR_* otherwise; a failed call has
  * changed nothing. harewire_error_text turns codes into sentences; a publisher's own reasons come with its events.
@@ -68,6 +68,29 @@ enum harewire_idle {
 /* How much the library says, by calling log_line from the control thread (never from the worker). */
 enum harewire_log_level { HAREWIRE_LOG_ERROR, HAREWIRE_LOG_WARNING, HAREWIRE_LOG_INFO, HAREWIRE_LOG_DEBUG };
 
+/* Whether something the NIC can do is used. */
+enum harewire_use {
+	HAREWIRE_USE_AUTO, /* where it is there and does not cost the NIC's fast transmit path */
+	HAREWIRE_USE_ON,   /* an error if it is not there */
+	HAREWIRE_USE_OFF,
+};
+
+#define HAREWIRE_WORKERS_MAX 16u
+
+/*
+ * One worker: a core, and the queue of a NIC that it serves. What is NULL, 0, or -1 is taken from harewire_options.
+ * Workers on one DPDK device have its queues 0, 1, 2, ... and the same address, gateway, VLAN and MTU.
+ */
+struct harewire_worker_options {
+	int cpu;
+	const char *driver, *interface;
+	const char *device, *address, *gateway;
+	int queue;
+	uint32_t vlan, mtu;
+};
+
+HAREWIRE_API void harewire_worker_options_init(struct harewire_worker_options *options);
+
 struct harewire_options {
 	const char *driver;    /* "auto" (default), "af_xdp", "dpdk", "kernel" */
 	const char *interface; /* network interface for packet drivers; NULL: that of the route to the first broker */
@@ -85,6 +108,11 @@ struct harewire_options {
 	const char *eal;     /* more arguments for DPDK's EAL, separated by spaces; one set for the whole process */
 	uint32_t vlan;       /* 1..4094; 0: untagged */
 	uint32_t mtu;        /* octets of an IP packet; 0: the device's */
+	/* Driver "dpdk": checksums and segmentation (TSO) by the NIC. */
+	enum harewire_use checksum_offload, tso;
+
+	const struct harewire_worker_options *workers; /* NULL: one worker, made of the fields above */
+	uint32_t worker_count;                         /* 1..HAREWIRE_WORKERS_MAX */
 };
 
 /* Fills in the defaults. Always call it first: fields may be added. */
@@ -97,23 +125,31 @@ HAREWIRE_API int harewire_create(const struct harewire_options *options, struct 
 HAREWIRE_API void harewire_destroy(struct harewire *hw);
 
 /*
- * Inline mode: one turn of the worker. Returns the number of things done (0: idle). To be called by one thread, the
- * one that uses the publishers. HAREWIRE_ERR_INVALID in threaded mode.
+ * Inline mode: one turn of the worker, or of each of several. Returns the number of things done (0: idle). To be called
+ * by one thread, the one that uses the publishers. HAREWIRE_ERR_INVALID in threaded mode.
  */
 HAREWIRE_API int harewire_poll(struct harewire *hw);
+/* Inline mode: one turn of one worker, by the thread that uses its publishers. HAREWIRE_ERR_INVALID: no such worker. */
+HAREWIRE_API int harewire_poll_worker(struct harewire *hw, uint32_t worker);
 
-/* Which driver the worker really uses. Any thread; all zero until the first publisher has found its route. */
+/* Which driver a worker really uses. Any thread; all zero until its first publisher has found its route. */
 struct harewire_driver_info {
 	char driver[16];
 	char mode[32];    /* "native, copy" */
 	char reason[320]; /* why this one, when `auto` or the driver chose */
 	char device[32];
+	char steering[96]; /* how packets of its connections come to its queue; "" if there is nothing to steer */
+	char offloads[64]; /* what the NIC does for us: "checksums, TSO"; "" if nothing */
+	int cpu;           /* -1: not pinned */
+	uint32_t queue;
+	uint32_t publishers; /* on this worker */
 	uint64_t packets_sent, packets_received;
 	uint64_t packets_dropped; /* handed over but lost before the wire */
 	uint64_t kicks;           /* system calls to start transmission */
 	uint64_t longest_gap_ns;  /* between two turns of the worker */
 };
-HAREWIRE_API void harewire_driver_info(const struct harewire *hw, struct harewire_driver_info *info);
+HAREWIRE_API void harewire_driver_info(const struct harewire *hw, uint32_t worker, struct harewire_driver_info *info);
+HAREWIRE_API uint32_t harewire_worker_count(const struct harewire *hw);
 
 /* ---- what is declared at the broker -------------------------------------------------------------------------------
  */
@@ -163,6 +199,7 @@ struct harewire_publisher_options {
 	const char *connection_name;         /* shown by the broker; NULL: "harewire" */
 	uint32_t heartbeat_s;                /* asked for; the broker may lower it. Default 10; 0: none */
 	uint32_t frame_max;                  /* asked for, 4096..1048576. Default 131072 */
+	int worker;                          /* its index; -1 (default): the one with the fewest publishers */
 	uint64_t log_bytes;          /* ring of encoded messages, rounded up to a power of two. Default 16 MiB */
 	uint64_t max_messages;       /* message index, rounded up to a power of two. Default 65536 */
 	uint32_t max_templates;      /* default 131072 */

@@ -17,12 +17,23 @@
 /* One Ethernet frame in driver memory. */
 struct packet {
 	uint8_t *data;
-	uint32_t len; /* octets; for a reserved transmit buffer: its capacity until the caller sets it */
-	uint32_t flags;
-	uint64_t handle; /* the driver's own */
+	uint32_t len;           /* octets; for a reserved transmit buffer: its capacity until the caller sets it */
+	uint16_t flags;         /* of a reserved transmit buffer: 0 until the caller sets them */
+	uint16_t segment_bytes; /* with PACKET_SEGMENT: TCP payload octets of each segment but the last */
+	uint64_t handle;        /* the driver's own */
 };
 
 #define PACKET_CHECKSUM_GOOD 0x1u /* received: the device or the link vouches for the L4 checksum */
+/*
+ * To be sent, IPv4 and TCP without IPv4 options: the device fills in both checksums; the TCP checksum field holds the
+ * sum of the pseudo header, length included, not complemented. Only where driver_info.tx_checksum.
+ */
+#define PACKET_FILL_CHECKSUM 0x2u
+/*
+ * To be sent: the device cuts it into segments of segment_bytes (TSO). Comes with PACKET_FILL_CHECKSUM; the pseudo
+ * header's sum is then without the length. Only where driver_info.tso_bytes.
+ */
+#define PACKET_SEGMENT 0x4u
 
 /* A flow we own: IPv4 and TCP, host byte order, local is ours. */
 struct driver_flow {
@@ -42,6 +53,11 @@ struct driver_info {
 	uint32_t queues;      /* receive queues of the device */
 	uint32_t queue;       /* ours */
 	bool shared_address;  /* the kernel keeps the interface's address; neighbours and routes come from it */
+	char interface[16];   /* with shared_address: the kernel's interface that has it */
+	char steering[96];    /* how packets of our connections come to our queue, for people: "one queue" */
+	bool tx_checksum;     /* PACKET_FILL_CHECKSUM may be asked for */
+	bool rx_checksum;     /* received packets with a good L4 checksum say so */
+	uint32_t tso_bytes;   /* longest frame with PACKET_SEGMENT, link header included; 0: none */
 };
 
 struct driver_stats {
@@ -74,6 +90,14 @@ struct driver_ops {
 	/* Our packets of this flow come to us from now on. 0 or HW_ERR_*. */
 	int (*flow_add)(struct driver *d, const struct driver_flow *flow);
 	void (*flow_remove)(struct driver *d, const struct driver_flow *flow);
+	/*
+	 * The device queue on which packets of the flow will arrive, if that follows from its ports and addresses and
+	 * is known beforehand; else -1 (flow_add brings them to ours, or it will be seen). Control looks for a local
+	 * port with which it is ours before it adds the flow.
+	 */
+	int (*flow_queue)(const struct driver *d, const struct driver_flow *flow);
+	/* Another worker has received a packet of this flow, from `queue`: flow_wrong_queue says so from now on. */
+	void (*flow_strayed)(struct driver *d, const struct driver_flow *flow, uint32_t queue);
 	/*
 	 * The device queue on which a packet of the flow was last seen although we do not receive from it, or -1: none.
 	 * Such a packet was dropped, never given to the kernel.

@@ -7,6 +7,7 @@ CHECK_PROGRAMS :=
 include tests/sim/sim.mk
 include tests/integration/integration.mk
 include tests/bench/bench.mk
+include tests/packetdrill/packetdrill.mk
 
 .PHONY: deps demo check check-valgrind check-scripts integration test lint
 

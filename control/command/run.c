@@ -326,7 +326,7 @@ void run_close(struct run *run, struct harewire_publisher_stats *stats, struct h
 	}
 	run->end_ns = clock_monotonic_ns();
 	if (run->hw)
-		harewire_driver_info(run->hw, driver);
+		harewire_driver_info(run->hw, 0, driver);
 	progress_end(run);
 	harewire_publisher_destroy(run->publisher);
 	harewire_destroy(run->hw);

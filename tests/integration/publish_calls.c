@@ -210,7 +210,7 @@ int main(int argc, char *argv[])
 	while (run.confirmed < count)
 		poll_once(&run);
 	uint64_t after = allocations;
-	harewire_driver_info(run.hw, &driver);
+	harewire_driver_info(run.hw, 0, &driver);
 	close_publisher(&run);
 	printf("{\"thread\": %ld, \"driver\": \"%s\", \"confirmed\": %" PRIu64 ", \"control_allocations\": %" PRIu64
 	       ", \"publish_allocations\": %" PRIu64 "}\n",

@@ -50,7 +50,7 @@ int harewire_poll(struct harewire *hw)
 	return 0;
 }
 
-void harewire_driver_info(const struct harewire *hw, struct harewire_driver_info *info)
+void harewire_driver_info(const struct harewire *hw, uint32_t worker, struct harewire_driver_info *info)
 {
 	memset(info, 0, sizeof *info);
 	keep(info->driver, sizeof info->driver, "fake");

@@ -199,6 +199,10 @@ int main(int argc, char **argv)
 	int i = 1;
 	for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++)
 		take_option(&o, argv[i]);
+	if (access(o.so_filename, R_OK)) {
+		fprintf(stderr, "run_scripts: %s: %s: make packetdrill builds it\n", o.so_filename, strerror(errno));
+		return EXIT_FAILURE;
+	}
 	if (i == argc)
 		play_all(&o);
 	for (; i < argc; i++)

@@ -11,6 +11,8 @@
 
 /* packetdrill sleeps until just before the event and asks for the time until it has come. */
 #define SPIN_USECS 20
+/* Longer sleeps are taken in pieces: useconds_t ends at 71 minutes. */
+#define SLEEP_USECS 1000000000
 /* packetdrill starts the script a little later than it asks for the time first. */
 #define START_USECS 250
 
@@ -57,7 +59,8 @@ void play_wait_for_event(struct play *p)
 	int64_t left;
 	while ((left = p->event->usecs - play_now_usecs(p)) > 0)
 		if (p->last && left > SPIN_USECS)
-			p->interface.usleep(p->interface.userdata, (useconds_t)(left - SPIN_USECS));
+			p->interface.usleep(p->interface.userdata,
+					    left < SLEEP_USECS ? (useconds_t)(left - SPIN_USECS) : SLEEP_USECS);
 	if (p->last)
 		play_check_time(p, play_now_usecs(p), p->event->is_call ? "system call start" : "inbound packet");
 }

@@ -3,11 +3,14 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "dataplane/tcp/tcp_internal.h"
 #include "tests/packetdrill/stack.h"
 
 #define MS 1000000ull
 #define US 1000ull
+
+#define HEADERS_BYTES 40 /* IPv4 and TCP: what an MTU has beyond an MSS */
+#define MTU_MIN       576
+#define MTU_MAX       65535
 
 /* Linux's numbers. <netinet/tcp.h> cannot be had beside dataplane/tcp/tcp.h: both name the states TCP_ESTABLISHED... */
 enum {
@@ -21,7 +24,10 @@ enum {
 	LINUX_TCP_USER_TIMEOUT = 18,
 };
 
-/* The older, stable part of Linux's struct tcp_info. Scripts see its first four octets, as one integer. */
+/*
+ * The older, stable part of Linux's struct tcp_info. Scripts see its first four octets as one integer: the state alone,
+ * because what recovery does is for packets to show.
+ */
 struct linux_tcp_info {
 	uint8_t state, ca_state, retransmits, probes, backoff, options, scales, flags;
 	uint32_t rto_us, ato_us, snd_mss, rcv_mss;
@@ -36,46 +42,27 @@ static int fail(int error)
 	return -1;
 }
 
-static uint8_t linux_state(const struct tcp *t)
+static uint8_t linux_state(enum tcp_state state)
 {
 	static const uint8_t states[] = {
 		[TCP_CLOSED] = 7,     [TCP_SYN_SENT] = 2,   [TCP_SYN_RECEIVED] = 3, [TCP_ESTABLISHED] = 1,
 		[TCP_FIN_WAIT_1] = 4, [TCP_FIN_WAIT_2] = 5, [TCP_CLOSE_WAIT] = 8,   [TCP_CLOSING] = 11,
 		[TCP_LAST_ACK] = 9,   [TCP_TIME_WAIT] = 6,
 	};
-	return states[tcp_state_of(t)];
-}
-
-/* Linux: 0 open, 3 recovery, 4 loss. */
-static uint8_t linux_ca_state(const struct tcp *t)
-{
-	switch (t->recovery.phase) {
-	case TCP_PHASE_RECOVERY:
-		return 3;
-	case TCP_PHASE_LOSS:
-		return 4;
-	default:
-		return 0;
-	}
+	return states[state];
 }
 
 static struct linux_tcp_info linux_info(const struct stack_socket *k)
 {
 	if (!k->tcp)
 		return (struct linux_tcp_info){.state = 7};
-	const struct tcp *t = k->tcp;
 	struct tcp_info info;
-	tcp_info_get(t, &info);
+	tcp_info_get(k->tcp, &info);
 	return (struct linux_tcp_info){
-		.state = linux_state(t),
-		.ca_state = linux_ca_state(t),
-		.retransmits = info.in_flight && info.peer_window ? t->backoff : 0,
-		.probes = info.peer_window ? 0 : t->backoff,
-		.backoff = t->backoff,
+		.state = linux_state(info.state),
 		.rto_us = (uint32_t)(info.rto_ns / US),
 		.snd_mss = info.mss,
 		.unacked = (info.in_flight + info.mss - 1) / info.mss,
-		.pmtu = t->path_mtu,
 		.rtt_us = (uint32_t)(info.srtt_ns / US),
 		.rttvar_us = (uint32_t)(info.rttvar_ns / US),
 		.snd_ssthresh = info.ssthresh / info.mss,
@@ -123,7 +110,7 @@ static int get_tcp_level(const struct stack_socket *k, int option, void *value, 
 	case LINUX_TCP_NODELAY:
 		return give_int(value, len, 1);
 	case LINUX_TCP_MAXSEG:
-		return give_int(value, len, k->tcp ? (int)info.snd_mss : k->config.mtu - (int)TCP_HEADERS_BYTES);
+		return give_int(value, len, k->tcp ? (int)info.snd_mss : k->config.mtu - HEADERS_BYTES);
 	case LINUX_TCP_USER_TIMEOUT:
 		return give_int(value, len, (int)(k->config.user_timeout_ns / MS));
 	case LINUX_TCP_INFO:
@@ -187,9 +174,9 @@ static int set_before_connect(struct stack_socket *k, int option, int v)
 		return fail(EISCONN);
 	switch (option) {
 	case LINUX_TCP_MAXSEG:
-		if (v < (int)(TCP_MTU_MIN - TCP_HEADERS_BYTES) || v > (int)(UINT16_MAX - TCP_HEADERS_BYTES))
+		if (v < MTU_MIN - HEADERS_BYTES || v > MTU_MAX - HEADERS_BYTES)
 			return fail(EINVAL);
-		k->config.mtu = (uint16_t)(v + (int)TCP_HEADERS_BYTES);
+		k->config.mtu = (uint16_t)(v + HEADERS_BYTES);
 		return 0;
 	case LINUX_TCP_USER_TIMEOUT:
 		if (v < 0)

@@ -270,6 +270,7 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	if (acked) {
 		tcp_scoreboard_on_ack(t, s, now_ns);
 		take_acknowledged(t, s, acked, acked - fin_acked, now_ns);
+		tcp_undo_on_ack(t, s);
 		tcp_recovery_on_ack(t, acked);
 		restart_retransmit(t, now_ns);
 	}
@@ -278,6 +279,7 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	if (dsack) {
 		t->counters.dsack_received++;
 		tcp_rack_on_dsack(t, s, now_ns);
+		tcp_undo_on_dsack(t, s);
 	}
 	tcp_tlp_on_ack(t, s, duplicate, dsack);
 	uint32_t newly_sacked = t->sack_permitted ? tcp_scoreboard_on_sack(t, s, now_ns) : 0;

@@ -79,6 +79,7 @@ static size_t send_new(struct tcp *t, uint8_t *packet, uint32_t len, bool fin, u
 static size_t resend(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, uint64_t now_ns)
 {
 	tcp_scoreboard_resent(t, seq, len, now_ns);
+	tcp_undo_on_resend(t, len, now_ns);
 	tcp_arm_if_unarmed(t, now_ns);
 	t->counters.octets_retransmitted += len;
 	return send_range(t, packet, seq, len, now_ns);

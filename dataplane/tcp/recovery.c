@@ -63,6 +63,7 @@ static void reduce(struct tcp *t, uint64_t now_ns)
 static void enter(struct tcp *t, uint64_t now_ns)
 {
 	struct tcp_recovery *r = &t->recovery;
+	tcp_undo_begin(t);
 	reduce(t, now_ns);
 	r->phase = TCP_PHASE_RECOVERY;
 	set_recovery_point(t);
@@ -166,6 +167,7 @@ static void lose_overdue(struct tcp *t, uint64_t now_ns)
 void tcp_recovery_on_timeout(struct tcp *t, uint64_t now_ns)
 {
 	bool reneged = tcp_record_at(t, 0)->flags & TCP_SACKED;
+	tcp_undo_begin(t);
 	tcp_congestion_on_timeout(t);
 	t->recovery.reduced_ns = now_ns;
 	if (reneged)
@@ -180,8 +182,20 @@ void tcp_recovery_on_timeout(struct tcp *t, uint64_t now_ns)
 
 void tcp_recovery_recut(struct tcp *t)
 {
+	tcp_undo_forget(t);
 	enter_loss(t);
 	tcp_scoreboard_lose_range(t, t->snd_una, t->snd_nxt);
+}
+
+void tcp_recovery_cancel(struct tcp *t)
+{
+	struct tcp_recovery *r = &t->recovery;
+	tcp_scoreboard_find_all(t);
+	r->phase = TCP_PHASE_OPEN;
+	r->force = false;
+	r->dup_acks = 0;
+	r->reno_left = 0;
+	tcp_rack_on_recovered(t);
 }
 
 uint32_t tcp_recovery_pipe(const struct tcp *t)

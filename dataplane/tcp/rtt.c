@@ -92,5 +92,7 @@ void tcp_rtt_on_echo(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	uint32_t ticks = tcp_timestamp(now_ns) - s->ts_echo;
 	if (ticks >> 31 || (uint64_t)ticks << TCP_TIMESTAMP_SHIFT > t->config.rto_max_ns)
 		return; /* an echo of something we never sent */
+	if (ticks)      /* a late answer to a first transmission: the next timeout should wait for its like */
+		set_extremes(t, TCP_NEVER, (uint64_t)ticks << TCP_TIMESTAMP_SHIFT, now_ns);
 	sample(t, ticks ? (uint64_t)ticks << TCP_TIMESTAMP_SHIFT : 1u << (TCP_TIMESTAMP_SHIFT - 1));
 }

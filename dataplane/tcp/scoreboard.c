@@ -316,6 +316,12 @@ void tcp_scoreboard_lose_range(struct tcp *t, uint32_t left, uint32_t right)
 			tcp_scoreboard_lose(t, i);
 }
 
+void tcp_scoreboard_find_all(struct tcp *t)
+{
+	for (uint32_t i = 0; i < tcp_record_count(t); i++)
+		set_flags(t, i, tcp_record_at(t, i)->flags & ~TCP_LOST);
+}
+
 void tcp_scoreboard_resent(struct tcp *t, uint32_t seq, uint32_t len, uint64_t now_ns)
 {
 	struct run run = carve(t, seq, seq + len);

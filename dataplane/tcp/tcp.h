@@ -104,7 +104,8 @@ struct tcp_counters {
 	uint64_t rack_losses; /* times that RACK found something lost */
 	uint64_t tlp_probes;  /* tail loss probes; that repaired a loss; that came twice */
 	uint64_t tlp_recovered, tlp_needless;
-	uint64_t dsack_received; /* reports that something we sent again had arrived before */
+	uint64_t undo, spurious_rto; /* recoveries taken back, and those of them that a timeout had begun */
+	uint64_t dsack_received;     /* reports that something we sent again had arrived before */
 	uint64_t duplicate_acks, sack_blocks, out_of_window, out_of_order, challenge_acks, resets_ignored;
 };
 

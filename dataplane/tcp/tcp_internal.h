@@ -10,7 +10,8 @@
  *     rack.c        what of it is lost (RFC 8985)                      recovery.c    and what is done about that
  *     congestion.c  how much may be in flight                          rtt.c      how long an answer takes
  *     tlp.c         the probe that is sent when no answer comes (8985)
- *     timers.c      what happens when none comes at all                       icmp.c     what routers say
+ *     undo.c        and what is taken back when it was not lost (3522, 4015)
+ *     timers.c      what happens when no answer comes at all                       icmp.c     what routers say
  *     isn.c         where sequence numbers start
  */
 #ifndef HAREWIRE_TCP_INTERNAL_H
@@ -150,6 +151,17 @@ struct tcp_congestion {
 	uint32_t recover_flight, delivered, sent;
 };
 
+/* What a recovery or a timeout may turn out to have done needlessly. */
+struct tcp_undo {
+	bool valid;
+	bool waiting;                     /* for the ACK whose echoed timestamp tells */
+	bool resent;                      /* something has been sent again */
+	uint32_t first_timestamp;         /* of the first retransmission: RFC 3522's RetransmitTS; valid when resent */
+	uint32_t from;                    /* snd_una at the beginning */
+	uint32_t octets;                  /* sent again and not reported to have come twice */
+	struct tcp_congestion congestion; /* as it was */
+};
+
 /* ---- receiving ---- */
 
 #define TCP_OUT_OF_ORDER_MAX 8u
@@ -248,6 +260,7 @@ struct tcp {
 	struct tcp_recovery recovery;
 	struct tcp_rack rack;
 	struct tcp_tlp tlp;
+	struct tcp_undo undo;
 	struct tcp_receive receive;
 	struct tcp_record records[TCP_RECORDS];
 };
@@ -455,6 +468,8 @@ void tcp_scoreboard_lose_range(struct tcp *t, uint32_t left, uint32_t right);
 void tcp_scoreboard_forget_sacks(struct tcp *t);
 /* [seq, seq + len) is sent again. */
 void tcp_scoreboard_resent(struct tcp *t, uint32_t seq, uint32_t len, uint64_t now_ns);
+/* Nothing is lost after all. */
+void tcp_scoreboard_find_all(struct tcp *t);
 /* The record that holds `seq`, which is in flight. */
 const struct tcp_record *tcp_scoreboard_find(const struct tcp *t, uint32_t seq);
 /* The first run of lost octets; false: none is lost. */
@@ -502,6 +517,17 @@ bool tcp_tlp_allowed(const struct tcp *t);
 void tcp_tlp_note(struct tcp *t, bool again);
 void tcp_tlp_on_ack(struct tcp *t, const struct tcp_segment *s, bool duplicate, bool dsack);
 
+/* ---- undo.c ---- */
+
+/* A recovery begins, or a timeout has come: before anything is changed. */
+void tcp_undo_begin(struct tcp *t);
+/* What is done now is no answer to congestion. */
+void tcp_undo_forget(struct tcp *t);
+void tcp_undo_on_resend(struct tcp *t, uint32_t len, uint64_t now_ns);
+/* An ACK that moved snd_una, before it is taken for the success of a retransmission. */
+void tcp_undo_on_ack(struct tcp *t, const struct tcp_segment *s);
+void tcp_undo_on_dsack(struct tcp *t, const struct tcp_segment *s);
+
 /* ---- recovery.c ---- */
 
 void tcp_recovery_init(struct tcp *t);
@@ -512,6 +538,8 @@ void tcp_recovery_detect(struct tcp *t, bool duplicate, uint32_t newly_sacked, u
 /* rack.wake_ns has come. */
 void tcp_recovery_on_wake(struct tcp *t, uint64_t now_ns);
 void tcp_recovery_on_timeout(struct tcp *t, uint64_t now_ns);
+/* It was not needed: what is deemed lost is in flight after all. */
+void tcp_recovery_cancel(struct tcp *t);
 /* Any acceptable ACK, last: `delivered` octets more have arrived. */
 void tcp_recovery_pace(struct tcp *t, uint32_t delivered);
 /* Everything in flight was too large for the path: again, in smaller pieces, and no sign of congestion. */

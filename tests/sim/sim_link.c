@@ -4,7 +4,7 @@
 
 #include "tests/lib/tcp_peer.h"
 
-enum { LOSS, BURST, DUPLICATE, REORDER, FLIP, TRUNCATE, TAIL };
+enum { LOSS, BURST, DUPLICATE, REORDER, FLIP, TRUNCATE, TAIL, SPIKE };
 
 static bool hits(struct sim_link *l, uint32_t chance, int which)
 {
@@ -35,6 +35,10 @@ static void enqueue(struct sim_link *l, const uint8_t *packet, size_t len, uint6
 	p->at_ns = now_ns + l->delay_ns + (l->jitter_ns ? prng_below(l->random, l->jitter_ns) : 0);
 	if (hits(l, l->faults.reorder, REORDER))
 		p->at_ns += prng_below(l->random, 4 * l->delay_ns + 1);
+	if (hits(l, l->faults.spike, SPIKE))
+		l->stalled_until_ns = now_ns + prng_below(l->random, 400000000);
+	if (p->at_ns < l->stalled_until_ns)
+		p->at_ns = l->stalled_until_ns;
 	p->len = (uint32_t)len;
 	memcpy(p->bytes, packet, len);
 	if (hits(l, l->faults.flip, FLIP)) {

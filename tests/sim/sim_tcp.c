@@ -44,6 +44,7 @@ static struct sim_faults draw_faults(struct prng *r)
 	struct sim_faults f = {.tail = prng_once_in(r, 4) ? (uint32_t)prng_below(r, 300) : 0};
 	if (prng_once_in(r, 8))
 		return f;
+	f.spike = prng_once_in(r, 3) ? (uint32_t)prng_below(r, 10) : 0;
 	f.loss = (uint32_t)prng_below(r, prng_once_in(r, 4) ? 200 : 30);
 	f.burst_loss = prng_once_in(r, 3) ? (uint32_t)prng_below(r, 10) : 0;
 	f.duplicate = prng_once_in(r, 2) ? (uint32_t)prng_below(r, 50) : 0;
@@ -289,15 +290,15 @@ static bool run(struct world *w)
 }
 
 struct summary {
-	uint64_t hits[7];
+	uint64_t hits[8];
 	uint64_t fast, rto, probes, out_of_order, sacks, octets, rack, dsacks, tlp, tlp_recovered, tlp_needless,
-		reneged;
+		reneged, undo, spurious;
 };
 
 static void add_up(struct summary *s, const struct world *w)
 {
 	const struct tcp_counters *c = &w->t->counters;
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 8; i++)
 		s->hits[i] += w->out.hits[i] + w->in.hits[i];
 	s->fast += c->retransmits_fast;
 	s->rto += c->rto_fired;
@@ -307,6 +308,8 @@ static void add_up(struct summary *s, const struct world *w)
 	s->octets += w->total;
 	s->rack += c->rack_losses;
 	s->dsacks += c->dsack_received;
+	s->undo += c->undo;
+	s->spurious += c->spurious_rto;
 	s->reneged += w->peer.reneged;
 	s->tlp += c->tlp_probes;
 	s->tlp_recovered += c->tlp_recovered;
@@ -343,13 +346,14 @@ int main(int argc, char **argv)
 	}
 	printf("%" PRIu64 " seeds from %" PRIu64 ", %" PRIu64 " octets: lost %" PRIu64 ", bursts %" PRIu64
 	       ", duplicated %" PRIu64 ", reordered %" PRIu64 ", flipped %" PRIu64 ", cut %" PRIu64
-	       ", tails lost %" PRIu64 "\n",
-	       seeds, from, s.octets, s.hits[0], s.hits[1], s.hits[2], s.hits[3], s.hits[4], s.hits[5], s.hits[6]);
+	       ", tails lost %" PRIu64 ", spikes %" PRIu64 "\n",
+	       seeds, from, s.octets, s.hits[0], s.hits[1], s.hits[2], s.hits[3], s.hits[4], s.hits[5], s.hits[6],
+	       s.hits[7]);
 	printf("fast retransmits %" PRIu64 ", timeouts %" PRIu64 ", probes %" PRIu64 ", out of order %" PRIu64
 	       ", SACK blocks %" PRIu64 ", losses found by RACK %" PRIu64 "\n",
 	       s.fast, s.rto, s.probes, s.out_of_order, s.sacks, s.rack);
 	printf("D-SACKs %" PRIu64 ", tail probes %" PRIu64 " (recovered %" PRIu64 ", needless %" PRIu64
-	       "), reneged %" PRIu64 "\n",
-	       s.dsacks, s.tlp, s.tlp_recovered, s.tlp_needless, s.reneged);
+	       "), reneged %" PRIu64 ", undone %" PRIu64 " (timeouts %" PRIu64 ")\n",
+	       s.dsacks, s.tlp, s.tlp_recovered, s.tlp_needless, s.reneged, s.undo, s.spurious);
 	return 0;
 }

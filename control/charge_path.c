@@ -264,7 +264,7 @@ void charge_path_connect(struct charge *c, uint64_t now_ns)
 		}
 		open.address.local_ip = c->flow.local_ip;
 		open.address.local_port = c->flow.local_port;
-		open.address.vlan = c->worker->choice.nic ? nic_vlan(c->worker->choice.nic) : 0;
+		open.address.vlan = c->worker->choice.driver->info.vlan;
 		memcpy(open.address.local_mac, c->worker->choice.driver->info.mac, 6);
 		memcpy(open.address.next_hop_mac, c->next_hop_mac, 6);
 	}

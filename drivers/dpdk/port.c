@@ -281,17 +281,17 @@ static int start(struct dpdk_port *port, const struct why *why)
  * Not only what saves us looking at the others' frames: virtio, and virtual functions of several NICs, let no tagged
  * frame in before they are asked to.
  */
-static int admit_vlan(struct dpdk_port *port, uint16_t vlan, const struct why *why)
+static int admit_vlan(struct dpdk_port *port, const struct why *why)
 {
 	struct rte_eth_dev_info info;
-	if (!vlan || rte_eth_dev_info_get(port->id, &info) != 0 ||
-	    !(info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER))
+	if (!port->vlan || port->device.share == DPDK_SHARED_ISOLATED || /* its rules let in what they match */
+	    rte_eth_dev_info_get(port->id, &info) != 0 || !(info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER))
 		return 0;
 	eal_log_mark();
 	int rc = rte_eth_dev_set_vlan_offload(port->id,
 					      rte_eth_dev_get_vlan_offload(port->id) | RTE_ETH_VLAN_FILTER_OFFLOAD);
 	if (!rc)
-		rc = rte_eth_dev_vlan_filter(port->id, vlan, 1);
+		rc = rte_eth_dev_vlan_filter(port->id, port->vlan, 1);
 	return rc ? fail(port, HW_ERR_SYSTEM, rc, "have frames of the VLAN let in by", why) : 0;
 }
 
@@ -303,6 +303,7 @@ int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, con
 	memset(port, 0, sizeof *port);
 	port->device = *device;
 	port->queues = options->queues;
+	port->vlan = device->share == DPDK_EXCLUSIVE ? options->vlan : device->vlan;
 	int err = attach(port, why);
 	if (!err)
 		err = steering_prepare(&port->steering, &port->device, port->id, why);
@@ -311,7 +312,7 @@ int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, con
 	if (!err)
 		err = start(port, why);
 	if (!err)
-		err = admit_vlan(port, options->vlan, why);
+		err = admit_vlan(port, why);
 	if (err)
 		dpdk_port_close(port);
 	return err;

@@ -560,6 +560,27 @@ static void a_capture_without_iex_and_options_it_does_not_heed_are_warned_of(voi
 	assert_string_equal(said, "");
 }
 
+static void a_default_that_every_worker_overrides_is_warned_of(void **state)
+{
+	char path[64] = "/tmp/harewire-test-XXXXXX";
+	static const char text[] = "workers: [{core: 0, queue: 1}, {core: 1, mtu: 1400}]\n";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+	close(fd);
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--config", path, "--cpu", "3", "--nic-queue", "2", "--mtu",
+		       "1500");
+	assert_says(said, "warning: cpu has no effect: every entry of workers says its own core\n");
+	assert_null(strstr(said, "nic-queue"));
+	assert_null(strstr(said, "mtu"));
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--config", path);
+	assert_null(strstr(said, "warning"));
+	unlink(path);
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--cpu", "3");
+	assert_null(strstr(said, "warning"));
+}
+
 static void inline_mode_runs_the_worker_while_it_waits(void **state)
 {
 	fake_harewire.window = 1;
@@ -704,6 +725,7 @@ int main(void)
 		test(what_the_device_is_to_do_is_passed_on),
 		test(the_summary_has_a_line_for_each_worker_and_publisher),
 		test(a_capture_without_iex_and_options_it_does_not_heed_are_warned_of),
+		test(a_default_that_every_worker_overrides_is_warned_of),
 		test(inline_mode_runs_the_worker_while_it_waits),
 		test(options_that_clash_are_wrong_usage),
 		test(the_schedule_is_absolute_and_a_late_sender_does_not_move_it),

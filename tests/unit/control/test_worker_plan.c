@@ -121,7 +121,7 @@ static void queues_that_nobody_names_are_given_out_in_order_on_each_device(void 
 	g->workers[1].queue = 0;
 	g->workers[2].driver = "af_xdp";
 	g->workers[3].driver = "kernel";
-	g->workers[4].device = "3b:00.0,txq_inline_max=128"; /* the same one */
+	g->workers[4].device = "3B:00.0,txq_inline_max=128"; /* the same one */
 	struct worker_plan plan = accepted(g);
 	assert_int_equal(plan.workers[0].queue, 1);
 	assert_int_equal(plan.workers[1].queue, 0);

@@ -44,6 +44,7 @@ struct fake {
 	struct frame rx[FRAMES], tx[DRIVER_BURST_MAX];
 	uint32_t rx_count;
 	uint32_t syns, data_segments, resets; /* sent by the worker */
+	uint16_t vlan;                        /* of the last segment */
 	uint16_t data_port;                   /* of the last data segment */
 	uint32_t data_seq;
 	uint32_t bursts; /* asked for: the worker's turns */
@@ -52,6 +53,7 @@ struct fake {
 static struct {
 	/* how it behaves */
 	bool predicts, answers_arp, is_shared;
+	uint16_t vlan;      /* of the address, as the driver says */
 	int fails_on_queue; /* -1: none */
 	const char *reason;
 	/* what has happened */
@@ -97,12 +99,13 @@ static void take_arp(const uint8_t *payload, size_t len)
 	arrive((uint32_t)atomic_load(&port.wanted_queues) - 1, ETHERTYPE_ARP, reply, sizeof reply); /* on any queue */
 }
 
-static void take_segment(struct fake *f, const uint8_t *payload, size_t len)
+static void take_segment(struct fake *f, const uint8_t *payload, size_t len, uint16_t vlan)
 {
 	struct wire_segment s;
 	uint8_t answer[200];
 	assert_true(wire_parse(payload, len, &s));
 	f->resets += !!(s.flags & WIRE_RST);
+	f->vlan = vlan;
 	if (s.len) {
 		f->data_segments++;
 		f->data_port = s.source_port;
@@ -154,11 +157,11 @@ static void tx_submit(struct driver *d, const struct packet *packets, uint32_t n
 		struct ethernet_frame frame = {0};
 		assert_int_equal(ethernet_parse(packets[i].data, packets[i].len, &frame), 0);
 		if (packets[i].flags & PACKET_FILL_CHECKSUM)
-			wire_repair(packets[i].data + 14, packets[i].len - 14);
+			wire_repair((uint8_t *)frame.payload, packets[i].len - (frame.payload - packets[i].data));
 		if (frame.type == ETHERTYPE_ARP)
 			take_arp(frame.payload, frame.payload_len);
 		else
-			take_segment(fake_of(d), frame.payload, frame.payload_len);
+			take_segment(fake_of(d), frame.payload, frame.payload_len, frame.vlan);
 	}
 }
 
@@ -229,6 +232,7 @@ int dpdk_create(const struct dpdk_options *o, struct driver **out, char *why, si
 					     .queues = o->queues,
 					     .queue = o->queue,
 					     .shared_address = port.is_shared,
+					     .vlan = port.vlan,
 					     .steering = "by hand",
 					     .tx_checksum = true,
 					     .rx_checksum = true}};
@@ -565,6 +569,17 @@ static void an_icmp_error_reaches_the_connection_whatever_queue_it_comes_to(void
 
 /* ---- sharing the kernel's address ---- */
 
+static void segments_have_the_tag_that_the_driver_names(void **state)
+{
+	port.vlan = 300;
+	struct harewire *hw = engine(1);
+	struct harewire_publisher *p = open_on(hw, 0);
+	TURN_UNTIL(hw, port.queues[0] && port.queues[0]->data_segments);
+	assert_int_equal(port.queues[0]->vlan, 300);
+	harewire_publisher_destroy(p);
+	harewire_destroy(hw);
+}
+
 static void a_device_that_cannot_share_needs_an_address(void **state)
 {
 	struct harewire_options options;
@@ -683,6 +698,7 @@ int main(void)
 		cmocka_unit_test_setup(a_port_is_chosen_whose_packets_come_to_the_workers_queue, setup),
 		cmocka_unit_test_setup(without_prediction_ports_are_tried_until_one_comes_to_the_workers_queue, setup),
 		cmocka_unit_test_setup(an_icmp_error_reaches_the_connection_whatever_queue_it_comes_to, setup),
+		cmocka_unit_test_setup(segments_have_the_tag_that_the_driver_names, setup),
 		cmocka_unit_test_setup(a_device_that_cannot_share_needs_an_address, setup),
 		cmocka_unit_test_setup(telemetry_tells_of_workers_connections_and_publishers, setup),
 		cmocka_unit_test_setup(threads_start_and_stop_and_a_wrong_cpu_is_explained, setup),

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/if_vlan.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -19,6 +20,7 @@ static struct {
 	bool off;        /* it has rules, and they are switched off */
 	bool no_virtual; /* it has rules, but not for its virtual functions: ice */
 	int mtu;         /* 0: of no interface */
+	int vlan;        /* 0: no interface is one */
 	char interface[IFNAMSIZ];
 	uint32_t used;
 	struct ethtool_rx_flow_spec rules[TABLE];
@@ -65,6 +67,10 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(arguments, request);
 	void *argument = va_arg(arguments, void *);
 	va_end(arguments);
+	if (request == SIOCGIFVLAN && parent.vlan) {
+		((struct vlan_ioctl_args *)argument)->u.VID = parent.vlan;
+		return 0;
+	}
 	struct ifreq *ifr = argument;
 	if (request == SIOCGIFMTU && parent.mtu) {
 		ifr->ifr_mtu = parent.mtu;
@@ -220,6 +226,25 @@ static void packets_fit_what_the_address_is_on(void **state)
 	assert_int_equal(share("05:00.0", 0, 1, "lo", &d), 0);
 	assert_int_equal(d->info.mtu, 1450);
 	assert_int_equal(nic.mtu, 9000);
+	destroy_all(1, &d);
+}
+
+/* The kernel is not there to put the tag on, or to take it off. */
+static void frames_of_a_vlans_interface_are_tagged(void **state)
+{
+	struct driver *d = NULL;
+	be_bifurcated();
+	parent.vlan = 300;
+	assert_int_equal(share("05:00.0", 0, 1, "lo", &d), 0);
+	assert_int_equal(d->info.vlan, 300);
+	destroy_all(1, &d);
+	parent.vlan = 0;
+	assert_int_equal(share("05:00.0", 0, 1, "lo", &d), 0);
+	assert_int_equal(d->info.vlan, 0);
+	destroy_all(1, &d);
+	parent.vlan = 300; /* an interface that has nothing to do with it */
+	assert_int_equal(create_with((struct dpdk_options){.device = "05:00.0", .vlan = 5}, &d), 0);
+	assert_int_equal(d->info.vlan, 5);
 	destroy_all(1, &d);
 }
 
@@ -391,6 +416,7 @@ int main(void)
 		on_a_host(configuring_does_not_change_the_kernels_mtu),
 		on_a_host(more_than_the_kernels_mtu_is_refused),
 		on_a_host(packets_fit_what_the_address_is_on),
+		on_a_host(frames_of_a_vlans_interface_are_tagged),
 		on_a_host(a_device_on_an_interface_has_its_mtu),
 		on_a_host(with_an_address_of_its_own_the_port_is_not_isolated),
 		on_a_host(an_interface_on_top_of_the_devices_may_be_named),

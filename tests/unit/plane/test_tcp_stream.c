@@ -455,6 +455,29 @@ static void a_full_side_channel_drops_and_the_worker_goes_on(void **state)
 	side = NULL;
 }
 
+static void a_flood_of_strays_leaves_room_for_arp(void **state)
+{
+	struct wired w;
+	struct side_channel channel;
+	make_side(&channel);
+	wired_init(&w);
+	for (uint32_t i = 0; i < 3 * SIDE_RING; i++) {
+		inject(ETHERTYPE_IPV4, 17, 98);
+		turns(&w, 1);
+	}
+	inject(ETHERTYPE_ARP, 0, 42);
+	turns(&w, 1);
+	uint32_t strays = 0, arp = 0;
+	const struct side_frame *f;
+	for (; (f = spsc_peek(&channel.from_wire)) != NULL; spsc_pop(&channel.from_wire))
+		f->len == 98 ? strays++ : arp++;
+	assert_int_equal(strays, SIDE_RING - SIDE_RING_FOR_ARP);
+	assert_int_equal(arp, 1);
+	wired_fini(&w);
+	side_channel_fini(&channel);
+	side = NULL;
+}
+
 static void controls_frames_go_out_as_they_are_when_there_is_a_buffer(void **state)
 {
 	struct wired w;
@@ -656,6 +679,7 @@ int main(void)
 		cmocka_unit_test(a_segment_of_no_connection_of_ours_is_controls_and_ours_are_not),
 		cmocka_unit_test(an_icmp_error_that_control_passes_on_is_heeded),
 		cmocka_unit_test(a_full_side_channel_drops_and_the_worker_goes_on),
+		cmocka_unit_test(a_flood_of_strays_leaves_room_for_arp),
 		cmocka_unit_test(controls_frames_go_out_as_they_are_when_there_is_a_buffer),
 		cmocka_unit_test(a_message_larger_than_a_segment_leaves_in_one_packet),
 		cmocka_unit_test(no_packet_is_longer_than_the_device_takes),

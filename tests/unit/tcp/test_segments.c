@@ -72,9 +72,11 @@ static void expect_same(struct pair *p, size_t cap)
 	assert_memory_equal(&a->congestion, &b->congestion, sizeof a->congestion);
 	assert_int_equal(a->snd_nxt, b->snd_nxt);
 	assert_int_equal(a->nxt_offset, b->nxt_offset);
-	assert_int_equal(a->rtt_timing, b->rtt_timing);
-	assert_int_equal(a->rtt_seq, b->rtt_seq);
-	assert_int_equal(a->srtt_ns, b->srtt_ns);
+	assert_memory_equal(&a->rtt, &b->rtt, sizeof a->rtt);
+	assert_memory_equal(&a->rack, &b->rack, sizeof a->rack);
+	assert_int_equal(tcp_record_count(a), tcp_record_count(b));
+	for (uint32_t i = 0; i < tcp_record_count(a); i++)
+		assert_memory_equal(tcp_record_at(a, i), tcp_record_at(b, i), sizeof(struct tcp_record));
 	assert_int_equal(a->state, b->state);
 	assert_int_equal(tcp_may_push(a), tcp_may_push(b));
 }
@@ -250,6 +252,8 @@ static void cut_packets_are_on_the_wire_what_single_segments_are(void **state)
 static struct fixture *offloaded_mss(uint32_t tso_bytes, bool timestamps, uint16_t peer_mss)
 {
 	struct fixture *f = make(0x1000);
+	if (peer_mss > 1460)
+		f->config.mtu = (uint16_t)(peer_mss + 40);
 	f->peer_mss = peer_mss;
 	f->peer_timestamps = timestamps;
 	offload(f, tso_bytes);
@@ -328,6 +332,21 @@ static void small_segments_are_not_left_to_the_device(void **state)
 	destroy(f);
 }
 
+/* Drivers refuse to have such a packet cut, and it would never leave. */
+static void segments_larger_than_devices_cut_are_not_left_to_them(void **state)
+{
+	struct fixture *f = offloaded_mss(65535, false, 9217);
+	push(f, 60000);
+	assert_false(tcp_segments_due(f->t));
+	assert_int_equal(next_payload(f, 65535), 9217);
+	destroy(f);
+	f = offloaded_mss(65535, false, 9216);
+	push(f, 60000);
+	assert_true(tcp_segments_due(f->t));
+	assert_int_equal(next_payload(f, 65535), 60000);
+	destroy(f);
+}
+
 static void the_end_of_what_was_pushed_ends_the_packet(void **state)
 {
 	struct fixture *f = offloaded(65535, false);
@@ -362,7 +381,7 @@ static void the_first_segment_of_a_packet_is_timed(void **state)
 	assert_int_equal(next_payload(f, 65535), 14600);
 	f->now += 3 * MS;
 	ack(f, 1460);
-	assert_false(f->t->rtt_timing);
+	assert_int_equal(f->t->rtt.srtt_ns, MS - MS / 8 + 3 * MS / 8);
 	destroy(f);
 }
 
@@ -399,6 +418,7 @@ int main(void)
 		cmocka_unit_test(a_packet_is_as_large_as_device_buffer_and_ipv4_allow),
 		cmocka_unit_test(a_packet_has_no_more_segments_than_devices_take),
 		cmocka_unit_test(small_segments_are_not_left_to_the_device),
+		cmocka_unit_test(segments_larger_than_devices_cut_are_not_left_to_them),
 		cmocka_unit_test(the_end_of_what_was_pushed_ends_the_packet),
 		cmocka_unit_test(windows_are_filled_with_whole_segments),
 		cmocka_unit_test(the_first_segment_of_a_packet_is_timed),

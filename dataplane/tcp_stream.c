@@ -228,8 +228,8 @@ static void take_packet(struct tcp_transport *tt, const struct packet *packet, u
 		set_aside(tt, packet);
 		return;
 	}
-	tcp_input(ts->tcp, &segment, now_ns);
-	refresh(tt, ts);
+	if (tcp_input(ts->tcp, &segment, now_ns))
+		refresh(tt, ts);
 	note_deadline(tt, ts);
 	stream_mark_ready(&ts->stream);
 }
@@ -328,8 +328,8 @@ static inline __attribute__((always_inline)) void send_due(struct stream *s, boo
 	struct tcp_transport *tt = transport_of(s->transport);
 	struct tcp_stream *ts = stream_of(s);
 	struct packet packets[DRIVER_BURST_MAX];
-	tcp_pushed(ts->tcp);
-	while (tcp_output_due(ts->tcp)) {
+	bool due = tcp_pushed(ts->tcp);
+	for (; due; due = tcp_output_due(ts->tcp)) {
 		if (offload && tcp_segments_due(ts->tcp) && send_large(tt, ts, now_ns))
 			continue;
 		uint32_t wanted = buffers_wanted(tt, ts);

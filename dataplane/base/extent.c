@@ -61,7 +61,7 @@ void extents_copy(const struct extent_queue *q, uint64_t offset, uint8_t *dst, s
 	}
 }
 
-void extents_pop(struct extent_queue *q, uint64_t offset)
+void extents_pop_slow(struct extent_queue *q, uint64_t offset)
 {
 	assert(offset >= q->start && offset <= q->end);
 	while (q->start < offset) {

@@ -53,9 +53,27 @@ const uint8_t *extents_at(const struct extent_queue *q, uint64_t offset, uint64_
 /* Copies [offset, offset + len) to dst; the range must be held. */
 void extents_copy(const struct extent_queue *q, uint64_t offset, uint8_t *dst, size_t len);
 
+/* extents_pop's general case. */
+void extents_pop_slow(struct extent_queue *q, uint64_t offset);
+
 /*
  * Drops everything before `offset` (start <= offset <= end) and adds to q->freed[kind] the octets of each kind dropped.
+ * Nearly always that lies inside the oldest extent, or is all of it.
  */
-void extents_pop(struct extent_queue *q, uint64_t offset);
+static inline void extents_pop(struct extent_queue *q, uint64_t offset)
+{
+	struct extent *e = &q->ring[q->head & (EXTENTS_MAX - 1)];
+	uint64_t n = offset - q->start;
+	if (__builtin_expect(q->head == q->tail || n > e->len, 0)) {
+		extents_pop_slow(q, offset);
+		return;
+	}
+	q->freed[e->kind] += n;
+	e->bytes += n;
+	e->offset += n;
+	e->len -= n;
+	q->head += e->len == 0;
+	q->start = offset;
+}
 
 #endif

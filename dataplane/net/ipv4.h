@@ -16,6 +16,7 @@
 #define IPV4_DONT_FRAGMENT  0x4000u
 #define IPV4_MORE_OR_OFFSET 0x3fffu /* more-fragments flag and fragment offset: not 0 in a fragment */
 #define IPV4_ECN_MASK       0x03u
+#define IPV4_ECN_ECT0       0x02u
 #define IPV4_ECN_CE         0x03u
 
 struct ipv4_packet {

@@ -12,6 +12,7 @@
 
 /* Offsets in a packet without IPv4 options. */
 enum {
+	AT_TOS = 1,
 	AT_TOTAL_LENGTH = 2,
 	AT_IP_CHECKSUM = 10,
 	AT_TCP = 20,
@@ -43,12 +44,14 @@ void tcp_build_template(struct tcp *t)
 	put_be16(p + AT_TCP, t->tuple.local_port);
 	put_be16(p + AT_TCP + 2, t->tuple.remote_port);
 	t->ip_sum = checksum_partial(p, IPV4_HEADER_BYTES);
-	t->header_sum = checksum_pseudo(t->tuple.local_ip, t->tuple.remote_ip, IPV4_PROTOCOL_TCP) +
-			checksum_partial(p + AT_TCP, 4);
+	p[AT_TOS] = t->ecn.on ? IPV4_ECN_ECT0 : 0;
+	t->ip_sum_data = checksum_partial(p, IPV4_HEADER_BYTES);
+	t->pseudo_sum = checksum_pseudo(t->tuple.local_ip, t->tuple.remote_ip, IPV4_PROTOCOL_TCP);
+	t->header_sum = t->pseudo_sum + checksum_partial(p + AT_TCP, 4);
 	p[AT_DATA_OFFSET] = (uint8_t)((t->header_len - AT_TCP) / 4 << 4);
 	if (t->timestamps) {
 		put_be32(p + AT_OPTIONS, 0x0101080au);
-		t->header_sum += checksum_be32(0x0101080au);
+		t->header_sum += checksum_partial(p + AT_OPTIONS, 4);
 	}
 }
 
@@ -57,10 +60,10 @@ static inline void put_checksum(uint8_t *p, uint16_t checksum)
 	memcpy(p, &checksum, sizeof checksum);
 }
 
-static inline void finish_ip(const struct tcp *t, uint8_t *packet, uint32_t total)
+static inline void finish_ip(uint8_t *packet, uint64_t ip_sum, uint32_t total)
 {
 	put_be16(packet + AT_TOTAL_LENGTH, (uint16_t)total);
-	put_checksum(packet + AT_IP_CHECKSUM, checksum_finish(t->ip_sum + checksum_be16((uint16_t)total)));
+	put_checksum(packet + AT_IP_CHECKSUM, checksum_finish(ip_sum + checksum_be16((uint16_t)total)));
 }
 
 /* The payload lies in several extents: their sums are joined, whatever offset each starts at. */
@@ -86,11 +89,6 @@ static inline uint64_t copy_payload(const struct tcp *t, uint64_t offset, uint8_
 	return copy_runs(t, offset, dst, len);
 }
 
-static inline uint64_t pseudo_sum(const struct tcp *t)
-{
-	return checksum_pseudo(t->tuple.local_ip, t->tuple.remote_ip, IPV4_PROTOCOL_TCP);
-}
-
 /* Whatever carries our ACK settles what was due. */
 static inline void note_ack_sent(struct tcp *t)
 {
@@ -101,8 +99,8 @@ static inline void note_ack_sent(struct tcp *t)
 	tcp_timer_clear(t, TCP_TIMER_DELAYED_ACK);
 }
 
-/* The header of new data in the plain case, both checksums aside. */
-static inline void put_header(const struct tcp *t, uint8_t *packet, uint32_t len, uint32_t timestamp)
+/* The header of new data in the plain case, both checksums aside; returns the timestamps' sum. */
+static inline uint64_t put_header(const struct tcp *t, uint8_t *packet, uint32_t len, uint32_t timestamp)
 {
 	bool last = t->nxt_offset + len == t->tx->end;
 	memcpy(packet, t->header, sizeof t->header); /* whole: the payload overwrites what is too much */
@@ -110,10 +108,11 @@ static inline void put_header(const struct tcp *t, uint8_t *packet, uint32_t len
 	put_be32(packet + AT_ACK, t->rcv_nxt);
 	packet[AT_FLAGS] = last ? TCP_ACK | TCP_PSH : TCP_ACK;
 	put_be16(packet + AT_WINDOW, t->window_wire);
-	if (__builtin_expect(t->timestamps, 1)) {
-		put_be32(packet + AT_TS_VALUE, timestamp);
-		put_be32(packet + AT_TS_ECHO, t->ts_recent);
-	}
+	if (__builtin_expect(!t->timestamps, 0))
+		return 0;
+	put_be32(packet + AT_TS_VALUE, timestamp);
+	put_be32(packet + AT_TS_ECHO, t->ts_recent);
+	return checksum_be32(timestamp) + checksum_be32(t->ts_recent);
 }
 
 static inline void book(struct tcp *t, uint32_t len, uint64_t now_ns)
@@ -123,15 +122,8 @@ static inline void book(struct tcp *t, uint32_t len, uint64_t now_ns)
 	t->counters.segments_sent++;
 	t->counters.octets_sent += len;
 	note_ack_sent(t);
-	if (!t->rtt_timing) {
-		t->rtt_timing = true;
-		t->rtt_seq = t->snd_nxt;
-		t->rtt_start_ns = now_ns;
-	}
-	if (!tcp_timer_armed(t, TCP_TIMER_RETRANSMIT)) {
-		tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
-		t->progress_ns = now_ns;
-	}
+	tcp_record_sent(t, now_ns);
+	tcp_arm_after_new(t, now_ns);
 }
 
 /* For a device that sums: it finds the pseudo header's sum in the checksum field. */
@@ -140,8 +132,8 @@ static __attribute__((noinline)) size_t build_unsummed(struct tcp *t, uint8_t *p
 	uint32_t header = t->header_len, total = header + len;
 	put_header(t, packet, len, tcp_timestamp(now_ns));
 	extents_copy(t->tx, t->nxt_offset, packet + header, len);
-	put_checksum(packet + AT_CHECKSUM, checksum_fold(pseudo_sum(t) + checksum_be16((uint16_t)(total - AT_TCP))));
-	finish_ip(t, packet, total);
+	put_checksum(packet + AT_CHECKSUM, checksum_fold(t->pseudo_sum + checksum_be16((uint16_t)(total - AT_TCP))));
+	finish_ip(packet, t->ip_sum_data, total);
 	book(t, len, now_ns);
 	return total;
 }
@@ -152,34 +144,44 @@ size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_
 	if (__builtin_expect(!t->config.fill_checksum, 0))
 		return build_unsummed(t, packet, len, now_ns);
 	uint32_t header = t->header_len, total = header + len, timestamp = tcp_timestamp(now_ns), changing;
-	put_header(t, packet, len, timestamp);
+	uint64_t timestamps = put_header(t, packet, len, timestamp);
 	uint64_t payload = copy_payload(t, t->nxt_offset, packet + header, len);
 	memcpy(&changing, packet + AT_DATA_OFFSET, sizeof changing);
 	uint64_t sum = t->header_sum + checksum_be16((uint16_t)(total - AT_TCP));
 	sum += payload + checksum_be32(t->snd_nxt) + checksum_be32(t->rcv_nxt) + changing;
-	if (t->timestamps)
-		sum += checksum_be32(timestamp) + checksum_be32(t->ts_recent);
-	put_checksum(packet + AT_CHECKSUM, checksum_finish(sum));
-	finish_ip(t, packet, total);
+	put_checksum(packet + AT_CHECKSUM, checksum_finish(sum + timestamps));
+	finish_ip(packet, t->ip_sum_data, total);
 	book(t, len, now_ns);
 	return total;
 }
 
+static void record_segments(struct tcp *t, uint32_t end, uint64_t now_ns)
+{
+	uint32_t tail = t->scoreboard.tail, mss = t->mss, nxt = t->snd_nxt;
+	bool room = tcp_record_count(t) <= TCP_RECORDS - TCP_SEGMENTS_MAX;
+	for (; room && seq_lt(end, nxt); end += mss)
+		t->records[tail++ & (TCP_RECORDS - 1)] =
+			(struct tcp_record){.at_ns = now_ns, .end = end, .segments = 1};
+	t->scoreboard.tail = tail;
+	for (; seq_lt(end, nxt); end += mss)
+		tcp_record_until(t, end, now_ns);
+	tcp_record_sent(t, now_ns);
+}
+
 /*
  * The segments' common header is the first one's, as devices expect it: they move the sequence number on, keep PSH for
- * the last, and add each segment's length to the pseudo header's sum, which has none. Only the first is timed, as if
- * they had been built one by one.
+ * the last, and add each segment's length to the pseudo header's sum, which has none.
+ * In the books they are what they will be on the wire: a record each, and a burst for the timer.
  */
 size_t tcp_build_segments(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns)
 {
-	if (!t->rtt_timing) {
-		t->rtt_timing = true;
-		t->rtt_seq = t->snd_nxt + t->mss;
-		t->rtt_start_ns = now_ns;
-	}
+	uint32_t end = t->snd_nxt + t->mss;
 	size_t total = tcp_build_hot(t, packet, len, now_ns);
-	put_checksum(packet + AT_CHECKSUM, checksum_fold(pseudo_sum(t)));
+	put_checksum(packet + AT_CHECKSUM, checksum_fold(t->pseudo_sum));
 	t->counters.segments_sent += (len - 1) / t->mss;
+	t->scoreboard.tail--;
+	record_segments(t, end, now_ns);
+	tcp_arm_after_new(t, now_ns);
 	return total;
 }
 
@@ -187,14 +189,14 @@ size_t tcp_build_segments(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t
 static void finish(const struct tcp *t, uint8_t *packet, uint32_t header, uint32_t len, uint64_t payload_sum)
 {
 	uint32_t total = header + len;
-	uint64_t sum = pseudo_sum(t) + checksum_be16((uint16_t)(total - AT_TCP));
+	uint64_t sum = t->pseudo_sum + checksum_be16((uint16_t)(total - AT_TCP));
 	packet[AT_DATA_OFFSET] = (uint8_t)((header - AT_TCP) / 4 << 4);
 	if (t->config.fill_checksum)
 		put_checksum(packet + AT_CHECKSUM,
 			     checksum_finish(sum + payload_sum + checksum_partial(packet + AT_TCP, header - AT_TCP)));
 	else
 		put_checksum(packet + AT_CHECKSUM, checksum_fold(sum));
-	finish_ip(t, packet, total);
+	finish_ip(packet, packet[AT_TOS] ? t->ip_sum_data : t->ip_sum, total);
 }
 
 /* Any segment but a reset. Books only that it carries our ACK; what of the stream it carries is output.c's to book. */
@@ -204,7 +206,8 @@ size_t tcp_build(struct tcp *t, uint8_t *packet, const struct tcp_outgoing *out,
 	memcpy(packet, t->header, TCP_HEADERS_BYTES);
 	put_be32(packet + AT_SEQ, out->seq);
 	put_be32(packet + AT_ACK, out->flags & TCP_ACK ? t->rcv_nxt : 0);
-	packet[AT_FLAGS] = out->flags;
+	packet[AT_FLAGS] = out->flags | (t->ecn.echo ? TCP_ECE : 0);
+	packet[AT_TOS] = out->fresh ? packet[AT_TOS] : 0;
 	uint32_t unscaled = tcp_receive_window(t) < UINT16_MAX ? tcp_receive_window(t) : UINT16_MAX;
 	put_be16(packet + AT_WINDOW, syn ? (uint16_t)unscaled : t->window_wire);
 	uint32_t options = syn ? tcp_options_build_syn(t, packet + AT_OPTIONS, now_ns)
@@ -222,6 +225,7 @@ size_t tcp_build_reset(struct tcp *t, uint8_t *packet)
 {
 	t->reset_due = false;
 	memcpy(packet, t->header, TCP_HEADERS_BYTES);
+	packet[AT_TOS] = 0;
 	put_be32(packet + AT_SEQ, t->reset_seq);
 	put_be32(packet + AT_ACK, t->reset_has_ack ? t->reset_ack : 0);
 	packet[AT_FLAGS] = t->reset_has_ack ? TCP_RST | TCP_ACK : TCP_RST;

@@ -26,7 +26,21 @@ static inline void restart_retransmit(struct tcp *t, uint64_t now_ns)
 {
 	t->progress_ns = now_ns;
 	tcp_timer_clear(t, TCP_TIMER_USER);
-	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, tcp_flight(t) ? now_ns + tcp_rto(t) : TCP_NEVER);
+	tcp_rearm(t, now_ns);
+}
+
+/* Nothing of what is in flight has been SACKed or lost: records in front of `ack` just go. */
+static inline void drop_records(struct tcp *t, uint32_t ack, uint64_t now_ns)
+{
+	uint32_t head = t->scoreboard.head, tail = t->scoreboard.tail;
+	const struct tcp_record *oldest = &t->records[head & (TCP_RECORDS - 1)], *r = oldest, *newest = NULL;
+	while (head != tail && seq_le(r->end, ack)) {
+		newest = r;
+		r = &t->records[++head & (TCP_RECORDS - 1)];
+	}
+	t->scoreboard.head = head;
+	if (newest && !((oldest->flags | newest->flags) & TCP_AGAIN))
+		tcp_rtt_on_ack(t, ack, oldest->at_ns, newest->at_ns, now_ns);
 }
 
 /* `octets` of stream data (`acked` counts our FIN as well) have been acknowledged up to s->ack. */
@@ -36,10 +50,8 @@ static inline void take_acknowledged(struct tcp *t, const struct tcp_segment *s,
 	uint32_t flight = tcp_flight(t);
 	t->snd_una = s->ack;
 	extents_pop(t->tx, t->tx->start + octets);
-	if (t->rtt_timing || t->rtt_spoilt)
-		tcp_rtt_on_ack(t, s, now_ns);
 	if (t->recovery.phase != TCP_PHASE_RECOVERY)
-		tcp_congestion_on_ack(t, acked, flight);
+		tcp_congestion_on_ack(t, acked, flight, now_ns);
 }
 
 /* RFC 7323, 4.3: only what reaches our last ACK may update, so that delayed ACKs are measured in full. */
@@ -59,9 +71,10 @@ static inline void take_timestamp(struct tcp *t, const struct tcp_segment *s, ui
  */
 static inline bool predicted(const struct tcp *t, const struct tcp_segment *s, uint32_t acked, uint32_t window)
 {
-	if ((s->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_URG | TCP_ACK)) != TCP_ACK || s->seq != t->rcv_nxt)
+	if ((s->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_URG | TCP_ACK | TCP_ECE | TCP_CWR)) != TCP_ACK ||
+	    s->seq != t->rcv_nxt)
 		return false;
-	if (s->has_timestamps != t->timestamps || s->sack_count || window == 0 || acked > tcp_flight(t))
+	if (s->has_timestamps != t->timestamps || s->sack_count || s->ecn_ce || window == 0 || acked > tcp_flight(t))
 		return false;
 	if (t->timestamps && seq_lt(s->ts_value, t->ts_recent))
 		return false;
@@ -81,6 +94,7 @@ static inline void input_predicted(struct tcp *t, const struct tcp_segment *s, u
 	if (window > t->snd_wnd_max)
 		t->snd_wnd_max = window;
 	if (acked) {
+		drop_records(t, s->ack, now_ns);
 		take_acknowledged(t, s, acked, acked, now_ns);
 		restart_retransmit(t, now_ns);
 	}
@@ -137,7 +151,7 @@ static void answer_unacceptable(struct tcp *t, const struct tcp_segment *s, uint
 	else
 		tcp_challenge(t, now_ns);
 	if (t->state == TCP_TIME_WAIT && s->flags & TCP_FIN)
-		tcp_timer_set(t, TCP_TIMER_TIME_WAIT, now_ns + t->config.time_wait_ns);
+		tcp_timer_set(t, TCP_TIMER_IDLE, now_ns + t->config.time_wait_ns);
 }
 
 /* Second step, as RFC 5961, 3.2 has it: only a reset that names exactly the next octet is believed. */
@@ -175,15 +189,17 @@ static bool complete_open(struct tcp *t, const struct tcp_segment *s, uint64_t n
 		tcp_reset_answer(t, s);
 		return false;
 	}
+	tcp_scoreboard_on_ack(t, s, now_ns);
 	t->snd_una = s->ack;
 	t->snd_wnd = segment_window(t, s);
 	t->snd_wnd_max = t->snd_wnd;
 	t->snd_wl1 = s->seq;
 	t->snd_wl2 = s->ack;
-	t->backoff = 0;
+	t->rto_ns = t->rto_base_ns;
 	t->syn_due = false;
 	t->ack_due = true;
 	restart_retransmit(t, now_ns);
+	tcp_keepalive_start(t, now_ns);
 	tcp_set_state(t, TCP_ESTABLISHED);
 	return true;
 }
@@ -210,7 +226,7 @@ static void update_send_window(struct tcp *t, const struct tcp_segment *s, uint6
 	if (before == 0) {
 		/* what went into the closed window was dropped: again, now that there is room, with timeouts as usual
 		 */
-		t->backoff = 0;
+		t->rto_ns = t->rto_base_ns;
 		if (tcp_flight(t)) {
 			tcp_recovery_recut(t);
 			restart_retransmit(t, now_ns);
@@ -251,16 +267,28 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	if (seq_lt(s->ack, t->snd_una))
 		return true;
 	bool duplicate = is_duplicate(t, s);
-	uint32_t acked = s->ack - t->snd_una;
+	uint32_t acked = s->ack - t->snd_una, sacked_before = t->scoreboard.sacked_octets;
 	bool fin_acked = t->fin_sent && acked && s->ack == t->fin_seq + 1;
+	tcp_ecn_on_ack(t, s);
 	if (acked) {
+		tcp_scoreboard_on_ack(t, s, now_ns);
 		take_acknowledged(t, s, acked, acked - fin_acked, now_ns);
+		tcp_undo_on_ack(t, s);
 		tcp_recovery_on_ack(t, acked);
 		restart_retransmit(t, now_ns);
 	}
 	update_send_window(t, s, now_ns);
-	uint32_t newly_sacked = t->sack_permitted ? tcp_scoreboard_update(t, s) : 0;
-	tcp_recovery_detect(t, duplicate, newly_sacked);
+	bool dsack = t->sack_permitted && tcp_scoreboard_is_dsack(t, s);
+	if (dsack) {
+		t->counters.dsack_received++;
+		tcp_rack_on_dsack(t, s, now_ns);
+		tcp_undo_on_dsack(t, s);
+	}
+	tcp_tlp_on_ack(t, s, duplicate, dsack);
+	uint32_t newly_sacked = t->sack_permitted ? tcp_scoreboard_on_sack(t, s, now_ns) : 0;
+	tcp_recovery_detect(t, duplicate, newly_sacked, now_ns);
+	tcp_recovery_pace(t, acked + t->scoreboard.sacked_octets - sacked_before);
+	tcp_settle_retransmit(t);
 	if (fin_acked)
 		finish_sending(t, now_ns);
 	return t->state != TCP_CLOSED;
@@ -334,8 +362,10 @@ void tcp_input_data(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 			t->ack_due = true;
 		return;
 	}
-	if (s->payload_len)
+	if (s->payload_len) {
 		take_payload(t, s, now_ns);
+		tcp_ecn_on_data(t, s);
+	}
 	uint32_t fin_seq = s->seq + s->payload_len;
 	if (s->flags & TCP_FIN && !r->fin_known && fin_plausible(t, fin_seq)) {
 		r->fin_known = true;
@@ -401,15 +431,17 @@ static __attribute__((noinline)) void input_slow(struct tcp *t, const struct tcp
 	tcp_update_permission(t);
 }
 
-void tcp_input(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
+bool tcp_input(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 {
 	t->counters.segments_received++;
+	t->heard_ns = now_ns;
 	if (__builtin_expect(t->predicted, 1)) {
 		uint32_t acked = s->ack - t->snd_una, window = (uint32_t)s->window << t->snd_scale;
 		if (__builtin_expect(predicted(t, s, acked, window), 1)) {
 			input_predicted(t, s, acked, window, now_ns);
-			return;
+			return false;
 		}
 	}
 	input_slow(t, s, now_ns);
+	return true;
 }

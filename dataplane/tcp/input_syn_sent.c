@@ -15,16 +15,18 @@ static void learn(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 
 static void establish(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 {
+	tcp_scoreboard_on_ack(t, s, now_ns);
 	t->snd_una = s->ack;
-	tcp_rtt_on_ack(t, s, now_ns);
-	if (!t->rtt_valid) /* the SYN was lost, and nothing tells which one was answered */
-		t->rto_ns = TCP_RTO_AFTER_SYN_LOSS;
-	t->backoff = 0;
+	if (!t->rtt.valid) /* the SYN was lost, and nothing tells which one was answered */
+		t->rto_base_ns =
+			TCP_RTO_AFTER_SYN_LOSS < t->config.rto_max_ns ? TCP_RTO_AFTER_SYN_LOSS : t->config.rto_max_ns;
+	t->rto_ns = t->rto_base_ns;
 	tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
 	tcp_timer_clear(t, TCP_TIMER_USER);
 	t->syn_due = false;
 	t->ack_due = true;
 	t->progress_ns = now_ns;
+	tcp_keepalive_start(t, now_ns);
 	tcp_set_state(t, TCP_ESTABLISHED);
 }
 
@@ -32,7 +34,6 @@ static void establish(struct tcp *t, const struct tcp_segment *s, uint64_t now_n
 static void cross(struct tcp *t, uint64_t now_ns)
 {
 	t->syn_due = true;
-	t->rtt_timing = false;
 	tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
 	tcp_set_state(t, TCP_SYN_RECEIVED);
 }

@@ -9,8 +9,8 @@
 void tcp_update_permission(struct tcp *t)
 {
 	bool sending = t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT;
-	t->plain = sending && !t->fin_queued && !t->probe_due && !t->reset_due && tcp_recovery_quiet(t) &&
-		   t->receive.out_of_order_count == 0;
+	t->plain = sending && !t->fin_queued && !t->probe_due && !t->keepalive.due && !t->reset_due &&
+		   tcp_recovery_quiet(t) && t->receive.out_of_order_count == 0 && !t->ecn.echo && !t->ecn.cwr_due;
 	t->predicted = t->plain && t->state == TCP_ESTABLISHED && !t->receive.fin_known && t->snd_wnd > 0 &&
 		       !tcp_timer_armed(t, TCP_TIMER_PERSIST);
 	t->send_limit = t->push_limit = t->fast_until = 0;
@@ -32,12 +32,6 @@ uint64_t tcp_may_push(const struct tcp *t)
 	return t->push_limit > end ? t->push_limit - end : 0;
 }
 
-void tcp_pushed(struct tcp *t)
-{
-	assert(!t->fin_queued || t->tx->end == t->fin_offset);
-	tcp_set_fast_until(t);
-}
-
 /* Options that only some segments carry take room from their data (RFC 6691). */
 static uint32_t payload_max(const struct tcp *t)
 {
@@ -53,19 +47,20 @@ static uint64_t offset_of(const struct tcp *t, uint32_t seq)
 }
 
 /* Sends stream octets [seq, seq + len); the last of them may be our FIN. */
-static size_t send_range(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, uint64_t now_ns)
+static size_t send_range(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, bool fresh, uint64_t now_ns)
 {
 	bool fin = t->fin_sent && seq + len == t->fin_seq + 1;
 	struct tcp_outgoing out = {.seq = seq, .len = len - fin, .offset = offset_of(t, seq), .flags = TCP_ACK};
+	out.fresh = fresh && out.len;
+	if (out.fresh && t->ecn.cwr_due)
+		out.flags |= TCP_CWR;
+	t->ecn.cwr_due &= !out.fresh;
 	if (fin)
 		out.flags |= TCP_FIN;
 	if (out.len && out.offset + out.len == t->tx->end)
 		out.flags |= TCP_PSH;
 	t->counters.octets_sent += out.len;
-	if (!tcp_timer_armed(t, TCP_TIMER_RETRANSMIT)) {
-		tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
-		t->progress_ns = now_ns;
-	}
+	t->congestion.sent += len;
 	return tcp_build(t, packet, &out, now_ns);
 }
 
@@ -79,20 +74,19 @@ static size_t send_new(struct tcp *t, uint8_t *packet, uint32_t len, bool fin, u
 		t->fin_sent = true;
 		t->fin_seq = t->snd_nxt - 1;
 	}
-	if (!t->rtt_timing) {
-		t->rtt_timing = true;
-		t->rtt_seq = t->snd_nxt;
-		t->rtt_start_ns = now_ns;
-	}
-	return send_range(t, packet, seq, len, now_ns);
+	tcp_record_sent(t, now_ns);
+	tcp_arm_after_new(t, now_ns);
+	tcp_settle_retransmit(t);
+	return send_range(t, packet, seq, len, t->snd_wnd > 0, now_ns);
 }
 
 static size_t resend(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, uint64_t now_ns)
 {
-	t->rtt_timing = false; /* Karn */
-	t->rtt_spoilt = true;
+	tcp_scoreboard_resent(t, seq, len, now_ns);
+	tcp_undo_on_resend(t, len, now_ns);
+	tcp_arm_if_unarmed(t, now_ns);
 	t->counters.octets_retransmitted += len;
-	return send_range(t, packet, seq, len, now_ns);
+	return send_range(t, packet, seq, len, false, now_ns);
 }
 
 static size_t output_syn(struct tcp *t, uint8_t *packet, uint64_t now_ns)
@@ -100,16 +94,16 @@ static size_t output_syn(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	if (t->syn_due) {
 		struct tcp_outgoing out = {.seq = t->isn, .flags = TCP_SYN};
 		if (t->state == TCP_SYN_RECEIVED)
-			out.flags |= TCP_ACK;
+			out.flags |= TCP_ACK | (t->ecn.on ? TCP_ECE : 0);
+		else if (t->config.ecn && !t->syn_retransmitted)
+			out.flags |= TCP_ECE | TCP_CWR;
 		t->syn_due = false;
 		t->snd_nxt = t->isn + 1;
-		if (!t->syn_retransmitted) {
-			t->rtt_timing = true;
-			t->rtt_seq = t->snd_nxt;
-			t->rtt_start_ns = now_ns;
-		}
-		if (!tcp_timer_armed(t, TCP_TIMER_RETRANSMIT))
-			tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
+		if (tcp_record_count(t) == 0)
+			tcp_record_sent(t, now_ns);
+		else
+			tcp_scoreboard_resent(t, t->isn, 1, now_ns);
+		tcp_arm_if_unarmed(t, now_ns);
 		return tcp_build(t, packet, &out, now_ns);
 	}
 	return 0;
@@ -120,7 +114,7 @@ static size_t output_lost(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
 	struct tcp_recovery *r = &t->recovery;
 	uint32_t seq, len, max = payload_max(t);
-	if (!tcp_recovery_next(t, &seq, &len) || seq - t->snd_una >= t->snd_wnd)
+	if (!tcp_scoreboard_first_lost(t, &seq, &len) || seq - t->snd_una >= t->snd_wnd)
 		return 0;
 	if (len > max)
 		len = max;
@@ -136,7 +130,6 @@ static size_t output_lost(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 			tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
 	}
 	r->force = false;
-	r->high_rxt = seq + len;
 	return resend(t, packet, seq, len, now_ns);
 }
 
@@ -144,14 +137,20 @@ static size_t output_lost(struct tcp *t, uint8_t *packet, uint64_t now_ns)
  * RFC 9293, 3.8.6.2.1, without Nagle: whole segments and whole rests go out; a piece cut off by the peer's window only
  * when it is half of the largest window seen. A piece cut off by the congestion window waits for ACKs, which will come.
  */
-static uint32_t new_data_len(const struct tcp *t, uint64_t pending)
+static uint32_t new_data_fitting(const struct tcp *t, uint64_t pending)
 {
-	uint32_t flight = tcp_flight(t), pipe = tcp_recovery_pipe(t), max = payload_max(t);
+	uint32_t flight = tcp_flight(t), max = payload_max(t);
 	uint32_t window = t->snd_wnd > flight ? t->snd_wnd - flight : 0;
 	uint32_t len = pending < max ? (uint32_t)pending : max;
 	if (len > window)
 		len = window && window >= t->snd_wnd_max / 2 ? window : 0;
-	return pipe + len <= t->congestion.cwnd ? len : 0;
+	return len;
+}
+
+static uint32_t new_data_len(const struct tcp *t, uint64_t pending)
+{
+	uint32_t len = new_data_fitting(t, pending);
+	return tcp_recovery_pipe(t) + len <= t->congestion.cwnd ? len : 0;
 }
 
 static uint64_t pending_octets(const struct tcp *t)
@@ -168,8 +167,7 @@ static bool reaches_fin(const struct tcp *t, uint32_t len)
 /* What was lost and waits for the congestion window keeps its place: small messages would pass it for ever. */
 static size_t output_new(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
-	uint32_t lost_seq, lost_len;
-	if (tcp_recovery_next(t, &lost_seq, &lost_len))
+	if (t->scoreboard.lost_octets)
 		return 0;
 	uint32_t len = new_data_len(t, pending_octets(t));
 	return len ? send_new(t, packet, len, reaches_fin(t, len), now_ns) : 0;
@@ -193,6 +191,35 @@ static size_t output_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	return len ? send_new(t, packet, len, reaches_fin(t, len), now_ns) : 0;
 }
 
+/*
+ * RFC 8985, 7.3: new data if there is any, whatever the congestion window says; else the end of what was sent once
+ * more, a whole segment of it: several small messages, or the data in front of a FIN, may have been lost together.
+ */
+static size_t output_tail_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	bool wanted = t->tlp_due;
+	t->tlp_due = false;
+	if (!wanted || !tcp_tlp_allowed(t)) /* an ACK may have come meanwhile */
+		return 0;
+	uint32_t fresh = new_data_fitting(t, pending_octets(t)), max = payload_max(t);
+	uint32_t last = tcp_flight(t) < max ? tcp_flight(t) : max;
+	size_t len = fresh ? send_new(t, packet, fresh, reaches_fin(t, fresh), now_ns)
+			   : resend(t, packet, t->snd_nxt - last, last, now_ns);
+	tcp_tlp_note(t, fresh ? 0 : last);
+	t->counters.tlp_probes++;
+	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
+	return len;
+}
+
+/* RFC 1122, 4.2.3.6: the sequence number before the next one, no data; the answer is an ACK (RFC 9293, 3.10.7.4). */
+static size_t output_keepalive(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	struct tcp_outgoing out = {.seq = t->snd_nxt - 1, .flags = TCP_ACK};
+	bool due = t->keepalive.due;
+	t->keepalive.due = false;
+	return due && tcp_flight(t) == 0 ? tcp_build(t, packet, &out, now_ns) : 0;
+}
+
 static size_t output_ack(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
 	struct tcp_outgoing out = {.seq = t->snd_nxt, .flags = TCP_ACK};
@@ -205,8 +232,10 @@ static size_t output_synchronized(struct tcp *t, uint8_t *packet, uint64_t now_n
 	if (tcp_may_send_data(t)) {
 		len = output_lost(t, packet, now_ns);
 		len = len ? len : output_probe(t, packet, now_ns);
+		len = len ? len : output_tail_probe(t, packet, now_ns);
 		len = len ? len : output_new(t, packet, now_ns);
 	}
+	len = len ? len : output_keepalive(t, packet, now_ns);
 	len = len ? len : output_ack(t, packet, now_ns);
 	if (len == 0 && tcp_may_send_data(t))
 		tcp_arm_persist(t, now_ns);
@@ -230,6 +259,13 @@ bool tcp_output_due(const struct tcp *t)
 {
 	/* In the plain case everything pushed is out and no ACK is owed; else the slow path has to be asked. */
 	return !t->plain || t->ack_due || t->nxt_offset != t->tx->end;
+}
+
+bool tcp_pushed(struct tcp *t)
+{
+	assert(!t->fin_queued || t->tx->end == t->fin_offset);
+	tcp_set_fast_until(t);
+	return t->nxt_offset < t->fast_until || tcp_output_due(t);
 }
 
 uint32_t tcp_segment_bytes(const struct tcp *t, size_t len)

@@ -1,9 +1,7 @@
 /*
- * Loss detection and recovery: RFC 6675 with SACK, RFC 6582 (NewReno) without, and what a timeout leaves behind. Both
- * are the same three cursors (struct tcp_recovery); without SACK, only the first segment is ever deemed lost.
+ * What is done about losses: RFC 6675's recovery with RACK's detection (rack.c) where the peer speaks SACK, RFC 6582
+ * (NewReno) where it does not, and what a timeout leaves behind.
  */
-#include <assert.h>
-
 #include "dataplane/tcp/tcp_internal.h"
 
 void tcp_recovery_init(struct tcp *t)
@@ -18,19 +16,22 @@ static void set_recovery_point(struct tcp *t)
 	t->recovery.duplicates_from = t->nxt_offset + 1;
 }
 
-static uint32_t first_segment_end(const struct tcp *t)
+static void lose_first_segment(struct tcp *t)
 {
-	return seq_min(t->snd_una + t->mss, t->snd_nxt);
+	tcp_scoreboard_lose_range(t, t->snd_una, seq_min(t->snd_una + t->mss, t->snd_nxt));
 }
 
 static void leave(struct tcp *t)
 {
 	struct tcp_recovery *r = &t->recovery;
 	if (r->phase == TCP_PHASE_RECOVERY)
-		t->congestion.cwnd = t->congestion.ssthresh;
+		tcp_congestion_on_recovered(t);
 	r->phase = TCP_PHASE_OPEN;
 	r->force = false;
 	r->reno_left = 0;
+	if (!t->sack_permitted) /* a guess that reached beyond the recovery point */
+		tcp_scoreboard_find_all(t);
+	tcp_rack_on_recovered(t);
 }
 
 /* RFC 6582, 3.2, step 3: a partial ACK means that the next segment was lost, too. */
@@ -39,36 +40,36 @@ static void partial_ack(struct tcp *t, uint32_t acked)
 	struct tcp_recovery *r = &t->recovery;
 	uint32_t beyond_retransmitted = acked > t->mss ? acked - t->mss : 0;
 	r->reno_left -= r->reno_left < beyond_retransmitted ? r->reno_left : beyond_retransmitted;
-	r->high_rxt = t->snd_una;
-	r->lost_end = first_segment_end(t);
+	lose_first_segment(t);
 	r->force = true;
 }
 
 void tcp_recovery_on_ack(struct tcp *t, uint32_t acked)
 {
 	struct tcp_recovery *r = &t->recovery;
-	tcp_scoreboard_trim(t);
 	r->dup_acks = 0;
-	if (r->phase == TCP_PHASE_OPEN) {
+	if (r->phase == TCP_PHASE_OPEN)
 		r->reno_left = 0;
-		return;
-	}
-	r->high_rxt = seq_max(r->high_rxt, t->snd_una);
-	r->lost_end = seq_max(r->lost_end, t->snd_una);
-	if (seq_ge(t->snd_una, r->recovery_point))
+	else if (seq_ge(t->snd_una, r->recovery_point))
 		leave(t);
 	else if (r->phase == TCP_PHASE_RECOVERY && !t->sack_permitted)
 		partial_ack(t, acked);
 }
 
-static void enter(struct tcp *t, uint32_t lost_end)
+static void reduce(struct tcp *t, uint64_t now_ns)
+{
+	tcp_congestion_on_recovery(t, tcp_flight(t));
+	t->recovery.reduced_ns = now_ns;
+}
+
+static void enter(struct tcp *t, uint64_t now_ns)
 {
 	struct tcp_recovery *r = &t->recovery;
-	tcp_congestion_on_loss(t);
+	tcp_undo_begin(t);
+	reduce(t, now_ns);
 	r->phase = TCP_PHASE_RECOVERY;
 	set_recovery_point(t);
-	r->high_rxt = t->snd_una;
-	r->lost_end = lost_end;
+	t->tlp.open = false;
 	r->force = true;
 }
 
@@ -81,82 +82,129 @@ static void count_reno(struct tcp *t)
 	r->reno_left = r->reno_left + t->mss < most ? r->reno_left + t->mss : most;
 }
 
-/* Three duplicate ACKs, of whatever size their segments were: everything below the lowest SACKed range is lost. */
-static uint32_t lost_by_duplicates(const struct tcp *t)
-{
-	const struct tcp_recovery *r = &t->recovery;
-	if (r->dup_acks < TCP_DUPLICATE_ACKS)
-		return t->snd_una;
-	if (r->sacked_count)
-		return r->sacked[0].left;
-	/* RFC 6582, 3.2, step 1: not for data that was sent before the last recovery ended */
-	return t->sack_permitted || t->tx->start >= r->duplicates_from ? first_segment_end(t) : t->snd_una;
-}
-
-void tcp_recovery_detect(struct tcp *t, bool duplicate, uint32_t newly_sacked)
+/* RFC 6582, 3.2, step 1: three duplicate ACKs, but not for data that was sent before the last recovery ended. */
+static void detect_reno(struct tcp *t, bool duplicate, uint64_t now_ns)
 {
 	struct tcp_recovery *r = &t->recovery;
-	if (t->sack_permitted ? newly_sacked > 0 : duplicate) {
-		r->dup_acks++;
-		t->counters.duplicate_acks++;
-		if (!t->sack_permitted && r->phase != TCP_PHASE_LOSS)
-			count_reno(t);
+	if (duplicate && r->phase != TCP_PHASE_LOSS)
+		count_reno(t);
+	if (r->phase != TCP_PHASE_OPEN || r->dup_acks < TCP_DUPLICATE_ACKS || t->tx->start < r->duplicates_from)
+		return;
+	lose_first_segment(t);
+	enter(t, now_ns);
+}
+
+/* Whether something lost just now had been sent again since the window was last reduced. */
+static bool retransmission_lost(const struct tcp *t)
+{
+	for (uint32_t i = 0; i < tcp_record_count(t); i++) {
+		const struct tcp_record *r = tcp_record_at(t, i);
+		if ((r->flags & (TCP_LOST | TCP_AGAIN)) == (TCP_LOST | TCP_AGAIN) && r->at_ns >= t->recovery.reduced_ns)
+			return true;
 	}
-	uint32_t lost_end = tcp_scoreboard_lost_end(t);
-	if (r->phase != TCP_PHASE_OPEN) {
-		r->lost_end = seq_max(r->lost_end, lost_end);
+	return false;
+}
+
+static void detect_rack(struct tcp *t, uint64_t now_ns)
+{
+	uint32_t lost = tcp_rack_detect(t, now_ns);
+	if (t->recovery.phase == TCP_PHASE_OPEN) {
+		if (t->scoreboard.lost_octets) /* just now, or during a recovery that ended before them */
+			enter(t, now_ns);
 		return;
 	}
-	lost_end = seq_max(lost_end, lost_by_duplicates(t));
-	if (seq_gt(lost_end, t->snd_una))
-		enter(t, lost_end);
+	if (lost && retransmission_lost(t)) /* RFC 5681, 4.3: to be taken as another indication of congestion */
+		reduce(t, now_ns);
 }
 
-/*
- * Everything not SACKed is deemed lost. Where the peer claims to hold the very octet it does not acknowledge, it has
- * reneged (RFC 2018, 8), and nothing it said is believed any more.
- */
-void tcp_recovery_on_timeout(struct tcp *t)
+void tcp_recovery_detect(struct tcp *t, bool duplicate, uint32_t newly_sacked, uint64_t now_ns)
 {
-	struct tcp_recovery *r = &t->recovery;
-	tcp_congestion_on_timeout(t);
-	if (r->sacked_count && r->sacked[0].left == t->snd_una)
-		tcp_scoreboard_clear(t);
-	tcp_recovery_recut(t);
+	if (t->sack_permitted ? newly_sacked > 0 : duplicate) {
+		t->recovery.dup_acks++;
+		t->counters.duplicate_acks++;
+	}
+	if (t->sack_permitted)
+		detect_rack(t, now_ns);
+	else
+		detect_reno(t, duplicate, now_ns);
 }
 
-void tcp_recovery_recut(struct tcp *t)
+void tcp_recovery_on_wake(struct tcp *t, uint64_t now_ns)
+{
+	detect_rack(t, now_ns);
+	tcp_recovery_pace(t, 0);
+}
+
+void tcp_recovery_pace(struct tcp *t, uint32_t delivered)
+{
+	if (t->recovery.phase == TCP_PHASE_RECOVERY && t->sack_permitted)
+		tcp_congestion_pace_recovery(t, delivered);
+}
+
+static void enter_loss(struct tcp *t)
 {
 	struct tcp_recovery *r = &t->recovery;
 	r->phase = TCP_PHASE_LOSS;
 	set_recovery_point(t);
-	r->lost_end = t->snd_nxt;
-	r->high_rxt = t->snd_una;
+	t->rack.wake_ns = TCP_NEVER;
+	t->tlp.open = t->tlp_due = false;
 	r->dup_acks = 0;
 	r->reno_left = 0;
 	r->force = false;
 }
 
-uint32_t tcp_recovery_pipe(const struct tcp *t)
+static void lose_overdue(struct tcp *t, uint64_t now_ns)
 {
-	const struct tcp_recovery *r = &t->recovery;
-	uint32_t out = tcp_flight(t) - r->sacked_octets;
-	uint32_t gone = r->reno_left;
-	if (r->phase != TCP_PHASE_OPEN && seq_lt(r->high_rxt, r->lost_end))
-		gone += r->lost_end - r->high_rxt - tcp_scoreboard_octets_in(t, r->high_rxt, r->lost_end);
-	return out > gone ? out - gone : 0;
+	uint64_t patience_ns = t->rack.rtt_ns + tcp_rack_window(t);
+	for (uint32_t i = 0; i < tcp_record_count(t); i++) {
+		const struct tcp_record *r = tcp_record_at(t, i);
+		if (!(r->flags & TCP_SACKED) && (i == 0 || r->at_ns + patience_ns <= now_ns))
+			tcp_scoreboard_lose(t, i);
+	}
 }
 
-bool tcp_recovery_next(const struct tcp *t, uint32_t *seq, uint32_t *len)
+/*
+ * RFC 8985, 6.3: the first segment is lost, and what was sent too long ago to be still on its way; without SACK,
+ * everything (RFC 5681, 3.1). Where the peer claims to hold the very octet it does not acknowledge, it has reneged (RFC
+ * 2018, 8), and nothing it said is believed any more.
+ */
+void tcp_recovery_on_timeout(struct tcp *t, uint64_t now_ns)
 {
-	const struct tcp_recovery *r = &t->recovery;
-	if (r->phase == TCP_PHASE_OPEN)
-		return false;
-	uint32_t end;
-	*seq = tcp_scoreboard_next_hole(t, r->high_rxt, &end);
-	end = seq_min(end, r->lost_end);
-	if (!seq_lt(*seq, end))
-		return false;
-	*len = end - *seq;
-	return true;
+	bool reneged = tcp_record_at(t, 0)->flags & TCP_SACKED;
+	tcp_undo_begin(t);
+	tcp_congestion_on_timeout(t);
+	t->recovery.reduced_ns = now_ns;
+	if (reneged)
+		tcp_scoreboard_forget_sacks(t);
+	enter_loss(t);
+	if (t->sack_permitted && !reneged)
+		lose_overdue(t, now_ns);
+	else
+		tcp_scoreboard_lose_range(t, t->snd_una, t->snd_nxt);
+	t->recovery.force = true;
+}
+
+void tcp_recovery_recut(struct tcp *t)
+{
+	tcp_undo_forget(t);
+	enter_loss(t);
+	tcp_scoreboard_lose_range(t, t->snd_una, t->snd_nxt);
+}
+
+void tcp_recovery_cancel(struct tcp *t)
+{
+	struct tcp_recovery *r = &t->recovery;
+	tcp_scoreboard_find_all(t);
+	r->phase = TCP_PHASE_OPEN;
+	r->force = false;
+	r->dup_acks = 0;
+	r->reno_left = 0;
+	tcp_rack_on_recovered(t);
+}
+
+uint32_t tcp_recovery_pipe(const struct tcp *t)
+{
+	uint32_t out = tcp_flight(t) - t->scoreboard.sacked_octets - t->scoreboard.lost_octets;
+	uint32_t gone = t->recovery.reno_left;
+	return out > gone ? out - gone : 0;
 }

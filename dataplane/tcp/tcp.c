@@ -25,7 +25,13 @@ void tcp_config_init(struct tcp_config *config)
 		.connect_timeout_ns = 10000 * MS,
 		.user_timeout_ns = 30000 * MS,
 		.time_wait_ns = 60000 * MS,
+		.keepalive_idle_ns = 0, /* AMQP's heartbeats do it better */
+		.keepalive_interval_ns = 1000 * MS,
+		.keepalive_probes = 5,
 		.delayed_ack_ns = 1 * MS,
+		.control = TCP_CUBIC,
+		.cwnd_max_bytes = 1u << 30,
+		.restart_after_idle = false, /* feeds pause, and the network is not another one after it */
 		.ttl = 64,
 		.verify_checksum = true,
 		.fill_checksum = true,
@@ -46,6 +52,7 @@ struct tcp *tcp_init(void *memory, const struct tcp_config *config)
 {
 	assert(((uintptr_t)memory & 63) == 0);
 	assert(config->mtu >= TCP_MTU_MIN);
+	assert(config->cwnd_max_bytes >= 2u * config->mtu && config->cwnd_max_bytes <= 1u << 30);
 	assert(!config->tso_bytes || !config->fill_checksum);
 	assert(config->receive_bytes >= 4096 && config->receive_bytes <= 1u << 20);
 	assert((config->receive_bytes & (config->receive_bytes - 1)) == 0);
@@ -78,6 +85,8 @@ static void reset(struct tcp *t, const struct tcp_tuple *tuple, uint32_t isn, st
 	tcp_set_mss(t);
 	tcp_build_template(t);
 	tcp_rtt_init(t);
+	tcp_scoreboard_init(t);
+	tcp_rack_init(t);
 	tcp_recovery_init(t);
 }
 
@@ -123,7 +132,7 @@ void tcp_set_state(struct tcp *t, enum tcp_state state)
 void tcp_enter_closed(struct tcp *t, int error)
 {
 	t->error = error;
-	t->syn_due = t->ack_due = t->probe_due = false;
+	t->syn_due = t->ack_due = t->probe_due = t->keepalive.due = false;
 	tcp_timers_clear(t);
 	tcp_set_state(t, TCP_CLOSED);
 }
@@ -134,7 +143,7 @@ void tcp_enter_time_wait(struct tcp *t, uint64_t now_ns)
 	tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
 	tcp_timer_clear(t, TCP_TIMER_PERSIST);
 	tcp_timer_clear(t, TCP_TIMER_USER);
-	tcp_timer_set(t, TCP_TIMER_TIME_WAIT, now_ns + t->config.time_wait_ns);
+	tcp_timer_set(t, TCP_TIMER_IDLE, now_ns + t->config.time_wait_ns);
 }
 
 /* RFC 9293, 3.7.1: the smaller of the peer's and the path's, less what options take of every segment. */
@@ -159,6 +168,7 @@ void tcp_negotiate(struct tcp *t, const struct tcp_segment *syn, uint64_t now_ns
 	t->scaling = syn->has_window_scale;
 	t->snd_scale = t->scaling ? syn->window_scale : 0;
 	t->rcv_scale = t->scaling ? tcp_window_scale_wanted(&t->config) : 0;
+	tcp_ecn_negotiate(t, syn);
 	tcp_set_mss(t);
 	tcp_build_template(t);
 	tcp_congestion_init(t);
@@ -243,9 +253,12 @@ void tcp_info_get(const struct tcp *t, struct tcp_info *info)
 {
 	*info = (struct tcp_info){
 		.state = t->state,
-		.srtt_ns = t->srtt_ns,
-		.rttvar_ns = t->rttvar_ns,
-		.rto_ns = tcp_rto(t),
+		.srtt_ns = t->rtt.srtt_ns,
+		.rttvar_ns = t->rtt.rttvar_ns,
+		.ecn = t->ecn.on,
+		.min_rtt_ns = t->rtt.valid ? tcp_rtt_min(t) : 0,
+		.ack_delay_ns = t->rtt.delay_ns,
+		.rto_ns = t->rto_ns,
 		.cwnd = t->congestion.cwnd,
 		.ssthresh = t->congestion.ssthresh,
 		.peer_window = t->snd_wnd,

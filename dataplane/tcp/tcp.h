@@ -43,15 +43,29 @@ struct tcp_tuple {
 	uint16_t local_port, remote_port;
 };
 
+/* Who decides how much may be in flight, besides the peer's window. */
+enum tcp_control {
+	TCP_CUBIC,
+	TCP_RENO,
+	TCP_NO_CONTROL, /* nobody: for a LAN provisioned for it. Losses are repaired, and answered by nothing else */
+};
+
 struct tcp_config {
 	uint16_t mtu;           /* octets of an IPv4 packet, 576..65535; our MSS is mtu - 40 */
 	uint32_t receive_bytes; /* size of the receive ring, a power of two, 4096..2^20 */
 	uint64_t rto_min_ns;    /* floor of the retransmission timeout */
 	uint64_t rto_max_ns;
-	uint64_t connect_timeout_ns; /* SYN unanswered for so long: HW_ERR_CONN_TIMEOUT */
-	uint64_t user_timeout_ns;    /* data unacked for so long (persist aside): HW_ERR_CONN_LOST; 0: never */
-	uint64_t time_wait_ns;       /* 2 MSL */
-	uint64_t delayed_ack_ns;     /* 0: ack at once */
+	uint64_t connect_timeout_ns;    /* SYN unanswered for so long: HW_ERR_CONN_TIMEOUT */
+	uint64_t user_timeout_ns;       /* data unacked for so long (persist aside): HW_ERR_CONN_LOST; 0: never */
+	uint64_t time_wait_ns;          /* 2 MSL */
+	uint64_t keepalive_idle_ns;     /* nothing heard and nothing to send for so long: a probe; 0: never */
+	uint64_t keepalive_interval_ns; /* then one every so often */
+	uint32_t keepalive_probes;      /* so many of them unanswered: HW_ERR_CONN_LOST */
+	uint64_t delayed_ack_ns;        /* 0: ack at once */
+	enum tcp_control control;
+	uint32_t cwnd_max_bytes; /* the congestion window is never larger, 2 MSS..2^30; TCP_NO_CONTROL: it is this */
+	bool ecn;                /* RFC 3168: ask for it */
+	bool restart_after_idle; /* RFC 5681, 4.1: after a silence of a timeout, from the first window again */
 	uint8_t ttl;
 	bool verify_checksum; /* false where the device or the link (veth) vouches for it */
 	bool fill_checksum;   /* false: leave the pseudo-header sum for the device to finish */
@@ -106,6 +120,13 @@ struct tcp_counters {
 	uint64_t segments_sent, segments_received;
 	uint64_t octets_sent, octets_retransmitted;
 	uint64_t retransmits_fast, retransmits_rto, rto_fired, persist_probes;
+	uint64_t rack_losses; /* times that RACK found something lost */
+	uint64_t tlp_probes;  /* tail loss probes; that repaired a loss; that came twice */
+	uint64_t tlp_recovered, tlp_needless;
+	uint64_t keepalive_probes;
+	uint64_t ecn_ce, ecn_reductions; /* marks received; windows reduced because the peer received some */
+	uint64_t undo, spurious_rto;     /* recoveries taken back, and those of them that a timeout had begun */
+	uint64_t dsack_received;         /* reports that something we sent again had arrived before */
 	uint64_t duplicate_acks, sack_blocks, out_of_window, out_of_order, challenge_acks, resets_ignored;
 };
 
@@ -127,8 +148,11 @@ int tcp_open(struct tcp *t, const struct tcp_tuple *tuple, uint32_t isn, struct 
 /* RFC 6528: a clock of 4 us plus a keyed hash of the tuple. */
 uint32_t tcp_initial_sequence(const uint8_t secret[16], const struct tcp_tuple *tuple, uint64_t now_ns);
 
-/* A segment for this connection's tuple has arrived. Answers, if any, become due for tcp_output. */
-void tcp_input(struct tcp *t, const struct tcp_segment *segment, uint64_t now_ns);
+/*
+ * A segment for this connection's tuple has arrived. Answers, if any, become due for tcp_output. False: it was data in
+ * order or an ACK, and neither the state nor tcp_error nor tcp_peer_finished has changed.
+ */
+bool tcp_input(struct tcp *t, const struct tcp_segment *segment, uint64_t now_ns);
 
 /* Runs whatever timers are due. Harmless when none is. */
 void tcp_timer(struct tcp *t, uint64_t now_ns);
@@ -167,8 +191,8 @@ bool tcp_output_due(const struct tcp *t);
  */
 uint64_t tcp_may_push(const struct tcp *t);
 
-/* The owner has pushed: new octets may be due. O(1); call after extents_push. */
-void tcp_pushed(struct tcp *t);
+/* The owner has pushed: new octets may be due. O(1); call after extents_push. Returns tcp_output_due. */
+bool tcp_pushed(struct tcp *t);
 
 /* Stream offsets: octets ever sent (high-water mark), and acknowledged. tx->start == acked after every tcp_input. */
 uint64_t tcp_sent(const struct tcp *t);
@@ -200,6 +224,9 @@ bool tcp_peer_finished(const struct tcp *t);
 struct tcp_info {
 	enum tcp_state state;
 	uint64_t srtt_ns, rttvar_ns, rto_ns;
+	bool ecn;              /* negotiated */
+	uint64_t min_rtt_ns;   /* of the last one or two minutes; 0: nothing measured yet */
+	uint64_t ack_delay_ns; /* how long the peer has kept back an ACK in that time */
 	uint32_t cwnd, ssthresh, peer_window, receive_window, in_flight, mss;
 	struct tcp_counters counters;
 };

@@ -2,8 +2,6 @@
 #include "dataplane/base/error.h"
 #include "dataplane/tcp/tcp_internal.h"
 
-#define BACKOFF_MAX 16u /* rto_max is reached long before; keeps the shift defined */
-
 /*
  * An ACK goes out at once for two full segments (RFC 5681, 4.2) or for four of any size: a peer whose messages are
  * small counts its congestion window in segments.
@@ -45,13 +43,13 @@ void tcp_arm_persist(struct tcp *t, uint64_t now_ns)
 	if (!something_pending(t) || tcp_flight(t) != 0 || t->probe_due || tcp_timer_armed(t, TCP_TIMER_PERSIST))
 		return;
 	t->probe_answered = true;
-	tcp_timer_set(t, TCP_TIMER_PERSIST, now_ns + tcp_rto(t));
+	tcp_timer_set(t, TCP_TIMER_PERSIST, now_ns + t->rto_ns);
 }
 
+/* RFC 6298, 5.5. */
 static void back_off(struct tcp *t)
 {
-	if (t->backoff < BACKOFF_MAX)
-		t->backoff++;
+	t->rto_ns = 2 * t->rto_ns < t->config.rto_max_ns ? 2 * t->rto_ns : t->config.rto_max_ns;
 }
 
 /*
@@ -92,11 +90,8 @@ static void probe(struct tcp *t, uint64_t now_ns)
 }
 
 /* RFC 6298, 5.4 to 5.6. Behind a closed window a retransmission is a probe: nothing has been lost. */
-static void on_retransmit(struct tcp *t, uint64_t now_ns)
+static void on_timeout(struct tcp *t, uint64_t now_ns)
 {
-	tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
-	t->rtt_spoilt = true;
-	t->rtt_timing = false;
 	if (!tcp_synchronized(t)) {
 		t->syn_due = t->syn_retransmitted = true;
 		t->counters.rto_fired++;
@@ -105,11 +100,49 @@ static void on_retransmit(struct tcp *t, uint64_t now_ns)
 		probe(t, now_ns);
 	} else {
 		t->counters.rto_fired++;
-		tcp_recovery_on_timeout(t);
+		tcp_recovery_on_timeout(t, now_ns);
 		back_off(t);
 		watch_user_timeout(t);
 	}
-	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, now_ns + tcp_rto(t));
+	t->rto_at_ns = now_ns + t->rto_ns;
+}
+
+void tcp_settle_retransmit(struct tcp *t)
+{
+	if (!tcp_timer_armed(t, TCP_TIMER_RETRANSMIT))
+		return;
+	if (!tcp_tlp_allowed(t))
+		tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
+	if (t->rack.wake_ns != TCP_NEVER) /* the peer is answering: no timeout in the last moment before that */
+		tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rack.wake_ns);
+}
+
+/*
+ * RFC 8985, 7.3: the answer to the probe is what the timeout has to wait for now. Where sending went on until just now,
+ * the last segment is as good a probe as any, and its answer is waited for first; but not for ever.
+ */
+static void probe_tail(struct tcp *t, uint64_t now_ns)
+{
+	const struct tcp_record *last = tcp_record_at(t, tcp_record_count(t) - 1);
+	bool on_its_way = last->at_ns + t->rtt.srtt_ns > now_ns && now_ns - t->progress_ns <= t->rto_ns;
+	t->tlp_due = !on_its_way;
+	t->rto_at_ns = on_its_way ? last->at_ns + t->pto_ns : now_ns + t->rto_ns;
+}
+
+/*
+ * One timer for what comes first (RFC 8985, 8): the end of RACK's patience, a probe of the tail, or the timeout. No
+ * timeout comes before a probe has been tried.
+ */
+static void on_retransmit(struct tcp *t, uint64_t now_ns)
+{
+	if (t->rack.wake_ns <= now_ns)
+		tcp_recovery_on_wake(t, now_ns);
+	else if (tcp_tlp_allowed(t))
+		probe_tail(t, now_ns);
+	else if (t->rto_at_ns <= now_ns)
+		on_timeout(t, now_ns);
+	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
+	tcp_settle_retransmit(t);
 }
 
 static void on_persist(struct tcp *t, uint64_t now_ns)
@@ -125,14 +158,22 @@ static void on_delayed_ack(struct tcp *t)
 	t->ack_due = true;
 }
 
+static void on_idle(struct tcp *t, uint64_t now_ns)
+{
+	if (t->state == TCP_TIME_WAIT)
+		tcp_enter_closed(t, 0);
+	else
+		tcp_keepalive_on_timer(t, now_ns);
+}
+
 void tcp_timer(struct tcp *t, uint64_t now_ns)
 {
 	if (tcp_deadline(t) > now_ns)
 		return;
 	if (t->timers[TCP_TIMER_USER] <= now_ns)
 		on_user(t, now_ns);
-	if (t->timers[TCP_TIMER_TIME_WAIT] <= now_ns)
-		tcp_enter_closed(t, 0);
+	if (t->timers[TCP_TIMER_IDLE] <= now_ns)
+		on_idle(t, now_ns);
 	if (t->timers[TCP_TIMER_RETRANSMIT] <= now_ns)
 		on_retransmit(t, now_ns);
 	if (t->timers[TCP_TIMER_PERSIST] <= now_ns)

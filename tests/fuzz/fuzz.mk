@@ -18,7 +18,7 @@ FUZZ_CFLAGS := -std=gnu11 -g -O1 -I. -Wall -Wextra -Werror -Wno-unused-parameter
 define fuzz_rule
 $(B)/fuzz/$(1): tests/fuzz/fuzz_$(1).c $(FUZZ_SRC_$(1)) $(wildcard dataplane/*/*.h tests/lib/*.h)
 	@mkdir -p $$(@D)
-	$(Q)$(CLANG) $(FUZZ_CFLAGS) -o $$@ $$(filter %.c,$$^)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -o $$@ $$(filter %.c,$$^) -lm
 
 .PHONY: fuzz-$(1)
 fuzz-$(1): $(B)/fuzz/$(1)

@@ -49,21 +49,24 @@ static uint32_t take(struct script *s, uint32_t octets)
 
 static void check_scoreboard(const struct tcp *t)
 {
-	const struct tcp_recovery *r = &t->recovery;
-	uint32_t octets = 0;
-	for (uint32_t i = 0; i < r->sacked_count; i++) {
-		REQUIRE(seq_lt(r->sacked[i].left, r->sacked[i].right));
-		REQUIRE(seq_ge(r->sacked[i].left, t->snd_una) && seq_le(r->sacked[i].right, t->snd_nxt));
-		REQUIRE(i == 0 || seq_lt(r->sacked[i - 1].right, r->sacked[i].left));
-		octets += r->sacked[i].right - r->sacked[i].left;
+	uint32_t sacked = 0, lost = 0, start = t->snd_una;
+	REQUIRE(tcp_record_count(t) <= TCP_RECORDS);
+	for (uint32_t i = 0; i < tcp_record_count(t); i++) {
+		const struct tcp_record *r = tcp_record_at(t, i);
+		REQUIRE(seq_lt(start, r->end) && r->segments > 0);
+		REQUIRE((r->flags & (TCP_SACKED | TCP_LOST)) != (TCP_SACKED | TCP_LOST));
+		sacked += r->flags & TCP_SACKED ? r->end - start : 0;
+		lost += r->flags & TCP_LOST ? r->end - start : 0;
+		start = r->end;
 	}
-	REQUIRE(octets == r->sacked_octets);
+	REQUIRE(start == t->snd_nxt);
+	REQUIRE(sacked == t->scoreboard.sacked_octets && lost == t->scoreboard.lost_octets);
+	REQUIRE(sacked + lost <= tcp_flight(t));
 	REQUIRE(tcp_recovery_pipe(t) <= tcp_flight(t));
-	if (r->phase != TCP_PHASE_OPEN) {
-		REQUIRE(seq_between(t->snd_una, r->high_rxt, t->snd_nxt));
-		REQUIRE(seq_between(t->snd_una, r->lost_end, t->snd_nxt));
-		REQUIRE(seq_between(t->snd_una, r->recovery_point, t->snd_nxt));
-	}
+	if (t->recovery.phase != TCP_PHASE_OPEN)
+		REQUIRE(seq_between(t->snd_una, t->recovery.recovery_point, t->snd_nxt));
+	else
+		REQUIRE(lost == 0);
 }
 
 static void check_receive(const struct tcp *t)
@@ -120,6 +123,11 @@ static void open_connection(struct world *w, struct script *s)
 	w->config.receive_bytes = choice & 2 ? 4096 : 65536;
 	w->config.delayed_ack_ns = choice & 4 ? 0 : w->config.delayed_ack_ns;
 	w->config.user_timeout_ns = choice & 8 ? 0 : w->config.user_timeout_ns;
+	w->config.control = (enum tcp_control)(take(s, 1) % 3);
+	w->config.cwnd_max_bytes = 1u << 16;
+	w->config.restart_after_idle = choice & 1;
+	w->config.keepalive_idle_ns = choice & 4 ? 1000000000u : 0;
+	w->config.ecn = choice & 2;
 	w->isn = choice & 16 ? 0xfffffff0u : 1000;
 	w->t = tcp_init(memory, &w->config);
 	extents_init(&w->tx);
@@ -127,7 +135,7 @@ static void open_connection(struct world *w, struct script *s)
 	if (choice & 32)
 		return;
 	struct tcp_segment syn = {.tuple = tuple, .seq = choice & 64 ? 0xfffffff8u : 5000, .ack = w->isn + 1};
-	syn.flags = TCP_SYN | TCP_ACK;
+	syn.flags = TCP_SYN | TCP_ACK | TCP_ECE;
 	syn.window = (uint16_t)take(s, 2);
 	uint32_t offers = take(s, 1);
 	syn.mss = offers & 1 ? 1460 : (uint16_t)take(s, 2);
@@ -163,6 +171,7 @@ static void segment(struct world *w, struct script *s)
 	in.seq = near(s, t->rcv_nxt, t->receive.edge);
 	in.ack = near(s, t->snd_una, t->snd_nxt);
 	in.window = shape & 8 ? 65535 : (uint16_t)take(s, 2);
+	in.ecn_ce = shape & 64;
 	in.has_timestamps = t->timestamps != ((shape & 0xc0) == 0xc0);
 	in.ts_value = near(s, t->ts_recent, 0);
 	in.ts_echo = tcp_timestamp(w->now_ns);

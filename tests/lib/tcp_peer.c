@@ -94,6 +94,7 @@ size_t wire_build(uint8_t *packet, const struct wire_segment *s)
 		memcpy(payload, s->payload, s->len);
 	size_t total = (size_t)(payload - packet) + s->len;
 	packet[0] = 0x45;
+	packet[1] = s->ecn;
 	put16(packet + 2, (uint32_t)total);
 	packet[8] = 64;
 	packet[9] = 6;
@@ -162,6 +163,7 @@ bool wire_parse(const uint8_t *packet, size_t len, struct wire_segment *s)
 	size_t header = (tcp[12] >> 4) * 4u;
 	if (header < 20 || header > len - 20)
 		return false;
+	s->ecn = packet[1];
 	s->source_ip = get32(packet + 12);
 	s->destination_ip = get32(packet + 16);
 	s->source_port = get16(tcp);

@@ -15,6 +15,8 @@
 #define WIRE_PSH 0x08
 #define WIRE_ACK 0x10
 #define WIRE_URG 0x20
+#define WIRE_ECE 0x40
+#define WIRE_CWR 0x80
 
 struct wire_block {
 	uint32_t left, right;
@@ -26,6 +28,7 @@ struct wire_segment {
 	uint32_t seq, ack;
 	uint16_t window;
 	uint8_t flags;
+	uint8_t ecn;  /* of the IPv4 header: 2 ECT(0), 3 CE */
 	uint16_t mss; /* 0: no option */
 	int scale;    /* -1: no option */
 	bool sack_permitted;

@@ -31,6 +31,7 @@ static const struct flag flags_known[] = {
 	{"user_timeout_ms", CONFIG(user_timeout_ns), FLAG_MS, 3600000},
 	{"time_wait_ms", CONFIG(time_wait_ns), FLAG_MS, 3600000},
 	{"delayed_ack_ms", CONFIG(delayed_ack_ns), FLAG_MS, 3600000},
+	{"control", CONFIG(control), FLAG_U32, TCP_NO_CONTROL},
 	{"patience_s", offsetof(struct stack, patience_ns), FLAG_SECONDS, 1000000},
 	{"isn", offsetof(struct stack, isn), FLAG_ISN, UINT32_MAX},
 };

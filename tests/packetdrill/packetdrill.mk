@@ -7,7 +7,7 @@ PD_RUNNER_OBJS := $(call objs,$(wildcard tests/packetdrill/run_*.c))
 
 $(PD_SO): $(PD_SO_OBJS) $(call archives,tcp net base)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -shared $(if $(SANITIZE),,-Wl,-z,defs) -o $@ $(PD_SO_OBJS) $(call archives,tcp net base) $(HW_LDFLAGS)
+	$(Q)$(CC) -shared $(if $(SANITIZE),,-Wl,-z,defs) -o $@ $(PD_SO_OBJS) $(call archives,tcp net base) $(HW_LDFLAGS) -lm
 
 # The runner knows nothing of the stack: it loads the library as packetdrill would.
 $(PD_RUNNER): $(PD_RUNNER_OBJS) $(PD_SO)

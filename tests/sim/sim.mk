@@ -8,7 +8,7 @@ SIM_TCP_OBJS := $(call objs,$(wildcard tests/sim/sim_*.c) tests/lib/tcp_peer.c t
 
 $(SIM_TCP): $(SIM_TCP_OBJS) $(call archives,tcp net base)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -o $@ $(SIM_TCP_OBJS) $(call archives,tcp net base) $(HW_LDFLAGS)
+	$(Q)$(CC) -o $@ $(SIM_TCP_OBJS) $(call archives,tcp net base) $(HW_LDFLAGS) -lm
 
 ##H make sim              TCP against a hostile network, SEEDS=2000 of them FROM=1
 .PHONY: sim

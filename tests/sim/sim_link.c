@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-enum { LOSS, BURST, DUPLICATE, REORDER, FLIP, TRUNCATE };
+#include "tests/lib/tcp_peer.h"
+
+enum { LOSS, BURST, DUPLICATE, REORDER, FLIP, TRUNCATE, TAIL, SPIKE, MARK };
 
 static bool hits(struct sim_link *l, uint32_t chance, int which)
 {
@@ -33,8 +35,16 @@ static void enqueue(struct sim_link *l, const uint8_t *packet, size_t len, uint6
 	p->at_ns = now_ns + l->delay_ns + (l->jitter_ns ? prng_below(l->random, l->jitter_ns) : 0);
 	if (hits(l, l->faults.reorder, REORDER))
 		p->at_ns += prng_below(l->random, 4 * l->delay_ns + 1);
+	if (hits(l, l->faults.spike, SPIKE))
+		l->stalled_until_ns = now_ns + prng_below(l->random, 400000000);
+	if (p->at_ns < l->stalled_until_ns)
+		p->at_ns = l->stalled_until_ns;
 	p->len = (uint32_t)len;
 	memcpy(p->bytes, packet, len);
+	if (p->bytes[1] == 2 && hits(l, l->faults.mark, MARK)) {
+		p->bytes[1] = 3;
+		wire_repair(p->bytes, len);
+	}
 	if (hits(l, l->faults.flip, FLIP)) {
 		uint64_t bit = prng_below(l->random, len * 8);
 		p->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -43,9 +53,25 @@ static void enqueue(struct sim_link *l, const uint8_t *packet, size_t len, uint6
 		p->len = (uint32_t)prng_below(l->random, len);
 }
 
+/* The end of what was pushed carries PSH, and data that this link has not seen. */
+static bool tail_lost(struct sim_link *l, const uint8_t *packet, size_t len)
+{
+	struct wire_segment s;
+	if (l->faults.tail == 0 || !wire_parse(packet, len, &s))
+		return false;
+	uint32_t end = s.seq + s.len;
+	bool fresh = s.len && (int32_t)(end - l->highest) > 0;
+	if (s.flags & WIRE_SYN || fresh)
+		l->highest = end;
+	if (!fresh || !(s.flags & WIRE_PSH))
+		return false;
+	l->tail_spared = !l->tail_spared && hits(l, l->faults.tail, TAIL);
+	return l->tail_spared;
+}
+
 void sim_link_send(struct sim_link *l, const uint8_t *packet, size_t len, uint64_t now_ns)
 {
-	if (lost(l))
+	if (lost(l) || tail_lost(l, packet, len))
 		return;
 	enqueue(l, packet, len, now_ns);
 	if (hits(l, l->faults.duplicate, DUPLICATE))

@@ -17,9 +17,13 @@ struct sim_packet {
 	uint8_t bytes[LINK_PACKET_BYTES];
 };
 
-/* Chances in 1000. */
+/*
+ * Chances in 1000. `tail`: that the end of what was pushed is lost when it is sent for the first time, but never that
+ * of two pushes in a row, since the second may be what probes for the first. `spike`: that all waits for a while.
+ * `mark`: that what is ECT is marked CE.
+ */
 struct sim_faults {
-	uint32_t loss, burst_loss, duplicate, reorder, flip, truncate;
+	uint32_t loss, burst_loss, duplicate, reorder, flip, truncate, tail, spike, mark;
 };
 
 struct sim_link {
@@ -27,9 +31,12 @@ struct sim_link {
 	struct sim_faults faults;
 	uint64_t delay_ns, jitter_ns;
 	uint32_t burst_left; /* packets still to be lost */
+	uint32_t highest;    /* sequence number that has come, for `tail` */
+	bool tail_spared;
+	uint64_t stalled_until_ns; /* a spike: nothing arrives before */
 	uint32_t count;
 	struct sim_packet packets[LINK_PACKETS];
-	uint64_t hits[6]; /* in the order of struct sim_faults */
+	uint64_t hits[9]; /* in the order of struct sim_faults */
 };
 
 void sim_link_send(struct sim_link *l, const uint8_t *packet, size_t len, uint64_t now_ns);

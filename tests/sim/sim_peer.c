@@ -27,7 +27,10 @@ void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *lin
 	p->window = 2000u << prng_below(random, p->scale < 0 ? 6 : 8);
 	if (p->window > PEER_WINDOW_MAX)
 		p->window = PEER_WINDOW_MAX;
-	p->ack_delay_ns = prng_once_in(random, 2) ? 0 : 40 * MS;
+	p->dsack = p->sack && !prng_once_in(random, 3);
+	p->ecn = prng_once_in(random, 2);
+	p->reneges = p->sack && prng_once_in(random, 6);
+	p->ack_delay_ns = prng_once_in(random, 2) ? 0 : (5 * MS) << prng_below(random, 4);
 	p->read_every_ns = MS << prng_below(random, 4);
 	p->read_octets = 500u << prng_below(random, 8);
 	p->send_total = prng_below(random, 40000);
@@ -76,10 +79,13 @@ static bool run_at(const struct sim_peer *p, uint64_t offset, uint64_t *left, ui
 	return true;
 }
 
-/* The most recent run first, then the others from the lowest. */
-static void add_blocks(const struct sim_peer *p, struct wire_segment *s)
+/* What came twice (RFC 2883), the most recent run, then the others from the lowest. */
+static void add_blocks(struct sim_peer *p, struct wire_segment *s)
 {
 	uint64_t left, right, first = 0, max = s->timestamps ? 3 : 4;
+	if (p->twice != p->twice_end)
+		s->block[s->blocks++] = (struct wire_block){seq_of(p, p->twice), seq_of(p, p->twice_end)};
+	p->twice = p->twice_end = 0;
 	if (run_at(p, p->recent, &left, &right)) {
 		s->block[s->blocks++] = (struct wire_block){seq_of(p, left), seq_of(p, right)};
 		first = left;
@@ -98,7 +104,9 @@ static void send(struct sim_peer *p, uint8_t flags, uint64_t offset, uint32_t le
 	uint8_t packet[2000], payload[SEND_BLOCK_OCTETS];
 	bool syn = flags & WIRE_SYN;
 	struct wire_segment s = {.source_ip = 2, .destination_ip = 1, .source_port = 5672, .destination_port = 40000};
-	s.flags = flags;
+	s.flags = flags | (p->echo || (syn && p->ecn) ? WIRE_ECE : 0) | (p->slowed && len ? WIRE_CWR : 0);
+	s.ecn = p->ecn && len ? 2 : 0;
+	p->slowed &= len == 0;
 	s.seq = p->isn + !syn + (uint32_t)offset;
 	s.ack = expected_seq(p);
 	s.window = window_field(p, syn);
@@ -139,10 +147,26 @@ static void send_stream(struct sim_peer *p, uint64_t now_ns)
 		p->retransmit_at_ns = now_ns + RETRANSMIT_NS;
 }
 
+static void note_twice(struct sim_peer *p, uint64_t offset, uint32_t len)
+{
+	if (!p->dsack || len == 0 || (int64_t)offset < 0 || offset + len > p->edge)
+		return;
+	for (uint64_t at = offset; at < offset + len; at++)
+		if (at >= p->received && !have(p, at))
+			return;
+	p->twice = offset;
+	p->twice_end = offset + len;
+}
+
 static void take_data(struct sim_peer *p, const struct wire_segment *s, uint64_t now_ns)
 {
 	uint64_t offset = p->received + (uint64_t)(int64_t)(int32_t)(s->seq - seq_of(p, p->received));
 	bool in_order = offset == p->received;
+	if (p->reneges && !in_order && prng_once_in(p->random, 50)) { /* RFC 2018, 8: it may */
+		memset(p->have, 0, sizeof p->have);
+		p->reneged++;
+	}
+	note_twice(p, offset, s->len);
 	for (uint32_t i = 0; i < s->len; i++) {
 		uint64_t at = offset + i;
 		if ((int64_t)at < (int64_t)p->received || at >= p->edge)
@@ -151,6 +175,7 @@ static void take_data(struct sim_peer *p, const struct wire_segment *s, uint64_t
 		p->have[at % PEER_WINDOW_MAX] = 1;
 		p->recent = at;
 	}
+	uint64_t end = offset + s->len;
 	while (p->received < p->edge && have(p, p->received)) {
 		p->have[p->received % PEER_WINDOW_MAX] = 0;
 		p->received++;
@@ -159,6 +184,7 @@ static void take_data(struct sim_peer *p, const struct wire_segment *s, uint64_t
 		p->fin_seen = true;
 		p->fin_offset = offset + s->len;
 	}
+	in_order &= p->received == end; /* RFC 5681, 4.2: what fills a gap is acknowledged at once, too */
 	bool now = !in_order || p->ack_delay_ns == 0 || ++p->unacked_segments >= 2 || s->flags & WIRE_FIN;
 	if (now)
 		send(p, WIRE_ACK, p->next, 0, now_ns);
@@ -190,6 +216,7 @@ static void take_syn(struct sim_peer *p, const struct wire_segment *s, uint64_t 
 {
 	p->syn_seen = true;
 	p->their_isn = s->seq;
+	p->ecn &= (s->flags & (WIRE_ECE | WIRE_CWR)) == (WIRE_ECE | WIRE_CWR);
 	p->their_mss = s->mss ? s->mss : 536;
 	if (s->scale < 0)
 		p->scale = -1;
@@ -210,6 +237,11 @@ void sim_peer_input(struct sim_peer *p, const struct sim_packet *packet, uint64_
 	if (!p->syn_seen || s.flags & WIRE_RST)
 		return;
 	p->established = true;
+	if (p->ecn && s.len) {
+		p->echo &= !(s.flags & WIRE_CWR);
+		p->echo |= s.ecn == 3;
+	}
+	p->slowed |= p->ecn && s.flags & WIRE_ECE;
 	take_ack(p, &s);
 	if (s.len || s.flags & WIRE_FIN || s.seq != expected_seq(p))
 		take_data(p, &s, now_ns);

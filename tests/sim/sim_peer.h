@@ -22,6 +22,9 @@ struct sim_peer {
 	uint16_t mss;
 	int scale;
 	bool sack, timestamps;
+	bool ecn;     /* then: negotiated */
+	bool dsack;   /* says so when something comes twice */
+	bool reneges; /* forgets at times what it has SACKed */
 	uint64_t ack_delay_ns;
 	uint64_t read_every_ns; /* its application reads in turns, and stalls at times */
 	uint32_t read_octets;
@@ -35,7 +38,10 @@ struct sim_peer {
 	uint64_t fin_offset;
 	uint8_t have[PEER_WINDOW_MAX]; /* by offset modulo size: an octet beyond a gap is here */
 	uint64_t recent;               /* offset of what came last, for the first SACK block */
-	uint64_t edge;                 /* highest offset ever allowed */
+	bool echo, slowed;             /* ECE is due; CWR is */
+	uint64_t reneged;
+	uint64_t twice, twice_end; /* what came twice and has not been reported; nothing when equal */
+	uint64_t edge;             /* highest offset ever allowed */
 	uint32_t unacked_segments;
 	uint32_t ts_recent;
 

@@ -24,7 +24,7 @@ static void syn_ack_establishes_and_is_acknowledged(void **state)
 	establish(f);
 	assert_true(f->out.timestamps);
 	assert_int_equal(f->out.ts_echo, 77);
-	assert_int_equal(f->t->srtt_ns, MS);
+	assert_int_equal(f->t->rtt.srtt_ns, MS);
 	assert_int_equal(tcp_deadline(f->t), TCP_NEVER);
 }
 

@@ -1,0 +1,51 @@
+/*
+ * Tail loss probes (RFC 8985, 7): when nothing has been heard for two round trips, one segment more is sent to provoke
+ * an answer, so that a loss at the end of what was sent costs neither a timeout nor the congestion window.
+ */
+#include "dataplane/tcp/tcp_internal.h"
+
+/* One probe at a time; one that has been acknowledged while its fate is unknown stands in nobody's way. */
+bool tcp_tlp_allowed(const struct tcp *t)
+{
+	bool waiting = t->tlp_due || (t->tlp.open && seq_lt(t->snd_una, t->tlp.end));
+	return t->pto_ns != TCP_PTO_NONE && !waiting && t->recovery.phase == TCP_PHASE_OPEN &&
+	       t->scoreboard.sacked_octets == 0 && t->snd_wnd > 0 && tcp_flight(t) > 0 && tcp_may_send_data(t);
+}
+
+/* It came once, so what it repeated had been lost: to be answered like any loss. */
+static void conclude_recovered(struct tcp *t)
+{
+	t->tlp.open = false;
+	t->counters.tlp_recovered++;
+	if (t->recovery.phase == TCP_PHASE_OPEN)
+		tcp_congestion_on_loss(t, t->tlp.flight);
+}
+
+void tcp_tlp_note(struct tcp *t, uint32_t again)
+{
+	if (t->tlp.open) /* of an earlier tail: two round trips ago, and no report that it came twice */
+		conclude_recovered(t);
+	t->tlp = (struct tcp_tlp){.open = true, .again = again, .end = t->snd_nxt, .flight = tcp_flight(t)};
+}
+
+/* All of the probe came twice, not only a part of it; a FIN is in nobody's report. */
+static bool covers(const struct tcp_segment *s, const struct tcp_tlp *p)
+{
+	return seq_le(s->sack[0].left, p->end - p->again) && seq_ge(s->sack[0].right + 1, p->end);
+}
+
+/* Section 7.4.2. Before `s` says otherwise it is not known whether the probe repaired a loss or came twice. */
+void tcp_tlp_on_ack(struct tcp *t, const struct tcp_segment *s, bool duplicate, bool dsack)
+{
+	struct tcp_tlp *p = &t->tlp;
+	if (!p->open || seq_lt(s->ack, p->end))
+		return;
+	if (!p->again) {
+		p->open = false;
+	} else if ((dsack && covers(s, p)) || (duplicate && s->sack_count == 0)) {
+		p->open = false;
+		t->counters.tlp_needless++;
+	} else if (seq_gt(s->ack, p->end)) {
+		conclude_recovered(t);
+	}
+}

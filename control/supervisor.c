@@ -272,13 +272,20 @@ static void init_lock(struct supervisor *s)
 	pthread_condattr_destroy(&monotonic);
 }
 
+/* Lines are the control thread's to say. */
+static void say_no_telemetry(struct supervisor *s, void *context)
+{
+	int err = *(const int *)context;
+	supervisor_log(s, HAREWIRE_LOG_WARNING, "no telemetry: %s",
+		       err == HW_ERR_BUSY ? "another engine of this process has it" : hw_error_sentence(err));
+}
+
 static bool open_telemetry(struct supervisor *s)
 {
 	const struct telemetry_source source = {.list = telemetry_list, .describe = telemetry_describe, .context = s};
 	int err = dpdk_telemetry_open(&source);
 	if (err)
-		supervisor_log(s, HAREWIRE_LOG_WARNING, "no telemetry: %s",
-			       err == HW_ERR_BUSY ? "another engine of this process has it" : hw_error_sentence(err));
+		supervisor_ask(s, say_no_telemetry, &err);
 	return !err;
 }
 
@@ -400,11 +407,11 @@ int supervisor_removed(struct supervisor *s, struct charge *c)
 	return removed;
 }
 
-void supervisor_wait_removed(struct supervisor *s, struct charge *c)
+void supervisor_wait_removed(struct supervisor *s, struct charge *c, uint32_t most_ns)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += 10000000;
+	until.tv_nsec += most_ns;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&s->lock);

@@ -56,8 +56,8 @@ uint32_t charge_worker(const struct charge *charge);
 /* Asks for the connection to be dropped; once supervisor_removed says so nobody else touches it. */
 void supervisor_remove(struct supervisor *s, struct charge *charge);
 int supervisor_removed(struct supervisor *s, struct charge *charge);
-/* Waits up to 10 ms for supervisor_removed. */
-void supervisor_wait_removed(struct supervisor *s, struct charge *charge);
+/* Waits up to most_ns (less than a second) for supervisor_removed. */
+void supervisor_wait_removed(struct supervisor *s, struct charge *charge, uint32_t most_ns);
 void charge_free(struct charge *charge);
 
 /* Any thread. */

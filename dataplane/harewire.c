@@ -15,7 +15,9 @@
 #include "dataplane/base/error.h"
 #include "dataplane/worker.h"
 
-#define DAY_NS (24ull * 3600 * 1000000000u)
+#define DAY_NS           (24ull * 3600 * 1000000000u)
+#define WAIT_INLINE_NS   100000u /* between turns while a publisher is taken back */
+#define WAIT_THREADED_NS 10000000u
 
 struct harewire {
 	struct clock_scale clock;
@@ -368,10 +370,11 @@ void harewire_publisher_destroy(struct harewire_publisher *p)
 	struct owner *owner = p->owner;
 	struct harewire *hw = owner->hw;
 	supervisor_remove(hw->supervisor, owner->charge);
+	bool is_inline = hw->mode == HAREWIRE_INLINE; /* then the worker's other publishers depend on this loop */
 	while (!supervisor_removed(hw->supervisor, owner->charge)) {
-		if (hw->mode == HAREWIRE_INLINE)
+		if (is_inline)
 			worker_turn(owner->worker);
-		supervisor_wait_removed(hw->supervisor, owner->charge);
+		supervisor_wait_removed(hw->supervisor, owner->charge, is_inline ? WAIT_INLINE_NS : WAIT_THREADED_NS);
 	}
 	charge_free(owner->charge);
 	connection_destroy(owner->connection);

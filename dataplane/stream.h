@@ -34,6 +34,7 @@ enum stream_state {
 };
 
 struct transport;
+struct driver;
 
 struct stream {
 	struct transport *transport;
@@ -96,6 +97,12 @@ struct transport_ops {
 	/* An ICMP error about it has come in elsewhere. NULL where the kernel sees to that. */
 	void (*take_error)(struct stream *s, const struct stream_error *error, uint64_t now_ns);
 	void (*info)(const struct stream *s, struct stream_info *info);
+
+	/*
+	 * Packets go through `driver` from now on, which wraps the transport's own and stays its owner's; NULL: through
+	 * the transport's own again. Between two calls of the others. NULL where there are no packets.
+	 */
+	void (*intercept)(struct transport *tp, struct driver *driver);
 
 	/* Control thread, when no worker uses the transport any more. */
 	void (*destroy)(struct transport *tp);

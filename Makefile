@@ -8,6 +8,7 @@
 
 CC       := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CLANG    ?= clang
+OBJCOPY  ?= objcopy
 BPFTOOL  ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 SANITIZE ?=
 comma    := ,
@@ -29,7 +30,7 @@ HW_LDFLAGS += -fsanitize=$(SANITIZE)
 endif
 
 # The rooms of the house (docs/architecture.md). Each is an archive, so that a test links only the rooms it is about.
-ROOMS := base net tcp amqp plane drivers af_xdp dpdk session netlink nic feed control
+ROOMS := base net tcp amqp plane drivers af_xdp dpdk session netlink nic feed control console
 SRC_base    := $(wildcard dataplane/base/*.c)
 SRC_net     := $(wildcard dataplane/net/*.c)
 SRC_tcp     := $(wildcard dataplane/tcp/*.c)
@@ -44,8 +45,9 @@ SRC_nic     := $(wildcard control/nic/*.c)
 SRC_feed    := $(wildcard control/feed/*.c)
 SRC_command := $(wildcard control/command/*.c)
 SRC_control := $(wildcard control/*.c)
+SRC_console := $(wildcard control/console/*.c)
 
-LIBS := -lrabbitmq -lxdp -lbpf -lmnl -lm
+LIBS := -lrabbitmq -lxdp -lbpf -lmnl -ljson-c -lm
 ifneq ($(DPDK),0)
 # As system headers: their warnings are not ours. Poll-mode drivers are plugins, loaded when the EAL starts.
 DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
@@ -56,7 +58,7 @@ COMMAND_LIBS := -lcyaml -lyaml -lpcap -lz -lrabbitmq -ljson-c -lm
 
 objs     = $(patsubst %.c,$(B)/obj/%.o,$(1))
 archives = $(patsubst %,$(B)/lib/%.a,$(1))
-LIB_OBJS := $(foreach r,base net tcp amqp plane drivers af_xdp dpdk session netlink nic control,$(call objs,$(SRC_$(r))))
+LIB_OBJS := $(foreach r,base net tcp amqp plane drivers af_xdp dpdk session netlink nic control console,$(call objs,$(SRC_$(r))))
 
 .PHONY: all lib help
 all: $(B)/harewire $(B)/libharewire.so $(B)/libharewire.a
@@ -69,11 +71,20 @@ $(B)/libharewire.so: $(LIB_OBJS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared -Wl,-soname,libharewire.so -Wl,-z,defs -o $@ $(LIB_OBJS) $(HW_LDFLAGS) $(LIBS)
 
+# One object in which nothing but the public names is left to link with: an application may well have a function that is
+# called publisher_create, too.
 $(B)/libharewire.a: $(LIB_OBJS)
+	@mkdir -p $(@D)
+	$(Q)$(LD) -r -o $(B)/libharewire.o $(LIB_OBJS)
+	$(Q)$(OBJCOPY) --localize-hidden $(B)/libharewire.o
+	$(Q)rm -f $@ && ar rcs $@ $(B)/libharewire.o && rm $(B)/libharewire.o
+
+# The command uses more of it than its public names.
+$(B)/lib/all.a: $(LIB_OBJS)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $(LIB_OBJS)
 
-$(B)/harewire: $(call objs,$(SRC_command) $(SRC_feed)) $(B)/libharewire.a
+$(B)/harewire: $(call objs,$(SRC_command) $(SRC_feed)) $(B)/lib/all.a
 	$(Q)$(CC) -o $@ $^ $(HW_LDFLAGS) $(LIBS) $(COMMAND_LIBS)
 
 $(B)/obj/%.o: %.c
@@ -103,6 +114,19 @@ endif
 
 include tests/tests.mk
 -include scripts/targets.mk
+
+##H make install         both, the header and harewire.pc, under PREFIX=/usr/local; DESTDIR=dir before that
+PREFIX ?= /usr/local
+VERSION := $(shell sed -n 's/^\#define HAREWIRE_VERSION "\(.*\)"/\1/p' dataplane/harewire.h)
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install $(B)/harewire $(DESTDIR)$(PREFIX)/bin/harewire
+	install -m 644 dataplane/harewire.h $(DESTDIR)$(PREFIX)/include/harewire.h
+	install -m 644 $(B)/libharewire.so $(B)/libharewire.a $(DESTDIR)$(PREFIX)/lib
+	printf '%s\n' 'Name: harewire' 'Description: kernel-bypass AMQP 0-9-1 publisher' 'Version: $(VERSION)' \
+		'Cflags: -I$(PREFIX)/include' 'Libs: -L$(PREFIX)/lib -lharewire' 'Libs.private: $(LIBS) -pthread' \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/harewire.pc
 
 ##H make clean           removes the build directory
 .PHONY: clean

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "control/supervisor_internal.h"
+#include "control/taps.h"
 #include "dataplane/base/error.h"
 
 #define ROUTE_MTU_MIN         576u        /* what every IPv4 host accepts; our TCP cuts no smaller segments */
@@ -33,6 +34,7 @@ static void use_transport(struct control_worker *w, const struct transport_choic
 	w->chosen = true;
 	pthread_mutex_unlock(&s->lock);
 	control_worker_send(w, &(struct command){.type = COMMAND_ATTACH_TRANSPORT, .transport = choice->transport});
+	taps_worker_chosen(s, w);
 	if (s->worker_count > 1)
 		snprintf(which, sizeof which, "worker %u: ", w->index);
 	if (s->worker_count > 1 && choice->driver)
@@ -141,11 +143,11 @@ void charge_path_neighbour(struct charge *c, uint64_t now_ns)
 void charge_path_check_next_hop(struct charge *c, uint64_t now_ns)
 {
 	struct publisher_figures figures;
-	publisher_get_figures(c->connection->publisher, &figures);
-	uint64_t timeouts = figures.rto_fired;
 	struct nic *nic = c->worker->choice.nic;
 	if (!c->worker->choice.packets || now_ns - c->next_hop_asked_ns < ASK_NEXT_HOP_AFTER_NS)
 		return;
+	publisher_get_figures(c->connection->publisher, &figures); /* the worker's cache lines: not each time */
+	uint64_t timeouts = figures.rto_fired;
 	if (c->phase == CHARGE_CONNECTING || timeouts - c->timeouts_seen >= TIMEOUTS_TO_ASK) {
 		/* The kernel sends nothing there that would make it notice. Its monitor tells us what comes of it. */
 		if (nic) {
@@ -264,7 +266,7 @@ void charge_path_connect(struct charge *c, uint64_t now_ns)
 		}
 		open.address.local_ip = c->flow.local_ip;
 		open.address.local_port = c->flow.local_port;
-		open.address.vlan = c->worker->choice.nic ? nic_vlan(c->worker->choice.nic) : 0;
+		open.address.vlan = c->worker->choice.driver->info.vlan;
 		memcpy(open.address.local_mac, c->worker->choice.driver->info.mac, 6);
 		memcpy(open.address.next_hop_mac, c->next_hop_mac, 6);
 	}

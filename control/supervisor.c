@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "control/supervisor_internal.h"
+#include "control/taps.h"
 #include "control/telemetry.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
@@ -58,6 +59,10 @@ static void take_events(struct supervisor *s, struct control_worker *w, uint64_t
 	while ((event = spsc_peek(&w->channel->events)) != NULL) {
 		struct worker_event copy = *event;
 		spsc_pop(&w->channel->events);
+		if (copy.type == EVENT_CAPTURE_STOPPED) {
+			taps_worker_stopped(w);
+			continue;
+		}
 		for (struct charge *c = s->charges; c; c = c->next)
 			if (c->connection == copy.connection)
 				charge_event(c, &copy, now_ns);
@@ -258,6 +263,7 @@ static int init_workers(struct supervisor *s, const struct supervisor_options *o
 			return err;
 		}
 		s->workers[i].supervisor = s;
+		s->workers[i].longest_gap_ns = options->longest_gaps_ns[i];
 	}
 	return 0;
 }
@@ -272,13 +278,20 @@ static void init_lock(struct supervisor *s)
 	pthread_condattr_destroy(&monotonic);
 }
 
+/* Lines are the control thread's to say. */
+static void say_no_telemetry(struct supervisor *s, void *context)
+{
+	int err = *(const int *)context;
+	supervisor_log(s, HAREWIRE_LOG_WARNING, "no telemetry: %s",
+		       err == HW_ERR_BUSY ? "another engine of this process has it" : hw_error_sentence(err));
+}
+
 static bool open_telemetry(struct supervisor *s)
 {
 	const struct telemetry_source source = {.list = telemetry_list, .describe = telemetry_describe, .context = s};
 	int err = dpdk_telemetry_open(&source);
 	if (err)
-		supervisor_log(s, HAREWIRE_LOG_WARNING, "no telemetry: %s",
-			       err == HW_ERR_BUSY ? "another engine of this process has it" : hw_error_sentence(err));
+		supervisor_ask(s, say_no_telemetry, &err);
 	return !err;
 }
 
@@ -400,11 +413,11 @@ int supervisor_removed(struct supervisor *s, struct charge *c)
 	return removed;
 }
 
-void supervisor_wait_removed(struct supervisor *s, struct charge *c)
+void supervisor_wait_removed(struct supervisor *s, struct charge *c, uint32_t most_ns)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += 10000000;
+	until.tv_nsec += most_ns;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&s->lock);

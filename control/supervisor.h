@@ -20,8 +20,9 @@
 struct supervisor;
 
 struct supervisor_options {
-	const struct worker_plan *plan;                         /* copied, with its strings */
-	struct command_channel *channels[HAREWIRE_WORKERS_MAX]; /* of the plan's workers */
+	const struct worker_plan *plan;                                /* copied, with its strings */
+	struct command_channel *channels[HAREWIRE_WORKERS_MAX];        /* of the plan's workers */
+	const _Atomic uint64_t *longest_gaps_ns[HAREWIRE_WORKERS_MAX]; /* likewise, between two turns */
 	void (*log_line)(void *context, enum harewire_log_level level, const char *line);
 	void *log_context;
 };
@@ -56,8 +57,8 @@ uint32_t charge_worker(const struct charge *charge);
 /* Asks for the connection to be dropped; once supervisor_removed says so nobody else touches it. */
 void supervisor_remove(struct supervisor *s, struct charge *charge);
 int supervisor_removed(struct supervisor *s, struct charge *charge);
-/* Waits up to 10 ms for supervisor_removed. */
-void supervisor_wait_removed(struct supervisor *s, struct charge *charge);
+/* Waits up to most_ns (less than a second) for supervisor_removed. */
+void supervisor_wait_removed(struct supervisor *s, struct charge *charge, uint32_t most_ns);
 void charge_free(struct charge *charge);
 
 /* Any thread. */

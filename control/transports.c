@@ -3,6 +3,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "dataplane/base/error.h"
 #include "drivers/af_xdp/af_xdp.h"
@@ -26,7 +27,7 @@ bool transport_is_exclusive(const struct transport_request *request)
 
 /* ---- which of them share a device ---- */
 
-/* The name of a device without its arguments. The PCI domain may be left out. */
+/* The name of a device without its arguments. The PCI domain may be left out, and its digits may be capitals. */
 static size_t device_name(const char **device)
 {
 	if (!strncmp(*device, "0000:", 5))
@@ -50,7 +51,7 @@ bool transport_same_device(const struct transport_request *a, const struct trans
 		return a->device == b->device;
 	const char *x = a->device, *y = b->device;
 	size_t x_len = device_name(&x), y_len = device_name(&y);
-	return x_len == y_len && !memcmp(x, y, x_len);
+	return x_len == y_len && !strncasecmp(x, y, x_len);
 }
 
 /* ---- the choice ---- */

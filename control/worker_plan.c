@@ -160,6 +160,69 @@ static bool has_driver(const struct worker_plan *plan, const char *driver)
 	return false;
 }
 
+/* ---- what only DPDK heeds ----
+ * Said for another driver it is no detail to be passed over: whoever names a device believes that it is what sends.
+ */
+
+static const char *dpdk_word_of_worker(const struct harewire_worker_options *w)
+{
+	return given(w->device, NULL)    ? "a device"
+	       : given(w->address, NULL) ? "an address"
+	       : given(w->gateway, NULL) ? "a gateway"
+	       : w->vlan                 ? "a VLAN"
+	       : w->mtu                  ? "an MTU"
+					 : NULL;
+}
+
+static const char *dpdk_word_of_options(const struct harewire_options *o)
+{
+	const struct harewire_worker_options w = {
+		.device = o->device, .address = o->address, .gateway = o->gateway, .vlan = o->vlan, .mtu = o->mtu};
+	const char *word = dpdk_word_of_worker(&w);
+	return word                                     ? word
+	       : given(o->eal, NULL)                    ? "EAL arguments"
+	       : o->checksum_offload == HAREWIRE_USE_ON ? "checksum offload"
+	       : o->tso == HAREWIRE_USE_ON              ? "TSO"
+	       : o->telemetry                           ? "telemetry"
+							: NULL;
+}
+
+/* What the options say is for all workers: it is enough that one of them is DPDK's. */
+static int check_words(const struct harewire_options *o, const struct worker_plan *plan, const struct why *why)
+{
+	const char *word = dpdk_word_of_options(o);
+	if (word && !has_driver(plan, "dpdk"))
+		return refuse(
+			why,
+			"the options name %s, which only the driver dpdk heeds, and %s is %s: choose dpdk, or leave "
+			"it out",
+			word, plan->count == 1 ? "the driver" : "the first worker's driver", plan->workers[0].driver);
+	for (uint32_t i = 0; o->workers && i < plan->count; i++) {
+		word = dpdk_word_of_worker(&o->workers[i]);
+		if (word && strcmp(plan->workers[i].driver, "dpdk") != 0)
+			return refuse(
+				why,
+				"worker %u names %s, which only the driver dpdk heeds, and its driver is %s: choose "
+				"dpdk, or leave it out",
+				i, word, plan->workers[i].driver);
+	}
+	return 0;
+}
+
+/* Without an address of its own a port is the kernel's interface: its routes and its VLANs count. */
+static int check_own_network(const struct worker_plan *plan, const struct why *why)
+{
+	for (uint32_t i = 0; i < plan->count; i++) {
+		const struct transport_request *r = &plan->workers[i];
+		if (!strcmp(r->driver, "dpdk") && !r->address && (r->gateway || r->vlan))
+			return refuse(why,
+				      "worker %u has a %s but no address: the kernel's address has the kernel's "
+				      "routes and VLANs. Give it an address such as 10.1.2.3/24, or leave the %s out",
+				      i, r->gateway ? "gateway" : "VLAN", r->gateway ? "gateway" : "VLAN");
+	}
+	return 0;
+}
+
 static void warn_of_shared_cpus(const struct harewire_options *o, struct worker_plan *plan)
 {
 	for (uint32_t i = 0; i < plan->count && o->mode == HAREWIRE_THREADED; i++)
@@ -191,8 +254,11 @@ int worker_plan_make(const struct harewire_options *options, struct worker_plan 
 				      plan->workers[i].driver);
 	}
 	plan->telemetry = options->telemetry;
-	if (plan->telemetry && !has_driver(plan, "dpdk"))
-		return refuse(&why, "telemetry goes over DPDK's socket: it needs a worker with the driver dpdk");
+	int err = check_words(options, plan, &why);
+	if (!err)
+		err = check_own_network(plan, &why);
+	if (err)
+		return err;
 	assign_queues(plan);
 	warn_of_shared_cpus(options, plan);
 	return check_together(plan, &why);

@@ -20,6 +20,7 @@
 #define COMMAND_RING 1024u
 
 struct connection;
+struct driver;
 
 enum command_type {
 	COMMAND_ATTACH_TRANSPORT, /* transport: the worker polls it from now on */
@@ -31,6 +32,8 @@ enum command_type {
 	COMMAND_ABORT,            /* drop the connection now; EVENT_CLOSED follows */
 	COMMAND_END,              /* end: settle everything, tell the application; the publisher is over */
 	COMMAND_REMOVE,           /* the worker forgets the connection; EVENT_REMOVED follows */
+	COMMAND_CAPTURE_START,    /* capture: packets go through it from now on; no connection */
+	COMMAND_CAPTURE_STOP,     /* and no longer; EVENT_CAPTURE_STOPPED follows; no connection */
 };
 
 /* What the handshake has settled. */
@@ -50,6 +53,7 @@ struct command {
 		struct command_hand_over hand_over;
 		uint8_t mac[6];
 		struct stream_error error;
+		struct driver *capture; /* wraps the transport's */
 		struct {
 			int code;         /* 0: closed as asked; else why the publisher failed */
 			const char *text; /* static or owned by the publisher */
@@ -62,6 +66,7 @@ enum worker_event_type {
 	EVENT_CLOSED,    /* the byte stream has ended: code; frames before it lie in bridge.to_control */
 	EVENT_ENDED,     /* COMMAND_END has been carried out */
 	EVENT_REMOVED,
+	EVENT_CAPTURE_STOPPED, /* the worker has let go of the capture; no connection */
 };
 
 struct worker_event {

@@ -102,7 +102,10 @@ struct harewire_options {
 	void (*log_line)(void *context, enum harewire_log_level level, const char *line); /* NULL: silent */
 	void *log_context;
 
-	/* Driver "dpdk" takes a port for itself, with an address of its own. NULL and 0: not given. */
+	/*
+	 * Driver "dpdk" takes a port for itself, with an address of its own. NULL and 0: not given. From here to
+	 * `telemetry` all is for that driver; without a worker of it harewire_create refuses what is given (or ON).
+	 */
 	const char *device;  /* PCI address "0000:3b:00.0" or virtual device "net_tap0,iface=hw0", with its arguments */
 	const char *address; /* IPv4 address and prefix length: "10.1.2.3/24" */
 	const char *gateway; /* for brokers outside of that network */
@@ -113,6 +116,11 @@ struct harewire_options {
 	enum harewire_use checksum_offload, tso;
 	/* Driver "dpdk": answer dpdk-telemetry.py about workers, connections and publishers. Off (0) by default. */
 	int telemetry;
+	/*
+	 * Path of a local socket to be made, of mode 0600, at which this engine answers `harewire stat` and `harewire
+	 * capture` (docs/command.md). A socket there that nobody answers is replaced. NULL (default): none.
+	 */
+	const char *control_path;
 
 	const struct harewire_worker_options *workers; /* NULL: one worker, made of the fields above */
 	uint32_t worker_count;                         /* 1..HAREWIRE_WORKERS_MAX */

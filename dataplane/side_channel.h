@@ -1,7 +1,7 @@
 /*
  * Frames for none of a worker's connections, between it and the control thread: on a port that is ours alone nobody
  * else answers ARP and ping, or refuses what nobody waits for. Two single-producer single-consumer rings of copies; a
- * full ring drops, as a wire would.
+ * full ring drops, as a wire would; ARP finds room when IPv4 does not any more.
  *
  *     worker ── from_wire: ARP, and IPv4 to our link address ──▶ control
  *     worker ◀── to_wire: whole frames to be sent ────────────── control
@@ -15,6 +15,8 @@
 
 #define SIDE_FRAME_BYTES 1534u /* longer frames are not for us: nobody pings with jumbo frames for an answer */
 #define SIDE_RING        64u
+/* Of from_wire, kept for ARP: whoever floods us with what nobody waits for shall not make us deaf to neighbours. */
+#define SIDE_RING_FOR_ARP 16u
 
 struct side_frame {
 	uint16_t len;

@@ -34,6 +34,7 @@ enum stream_state {
 };
 
 struct transport;
+struct driver;
 
 struct stream {
 	struct transport *transport;
@@ -64,9 +65,11 @@ struct stream_error {
 };
 
 struct stream_info {
-	uint64_t srtt_ns, rto_ns;
-	uint32_t cwnd, peer_window, in_flight, mss;
+	uint64_t srtt_ns, rttvar_ns, rto_ns;
+	uint32_t cwnd, ssthresh, peer_window, receive_window, in_flight, mss; /* octets */
 	uint64_t retransmits, rto_fired, segments_sent, segments_received, octets_sent;
+	/* Retransmits by cause: the peer's word (SACK, ACKs), and a timeout. Both 0 where the kernel does not tell. */
+	uint64_t retransmits_fast, retransmits_rto;
 	char state[16];
 };
 
@@ -96,6 +99,12 @@ struct transport_ops {
 	/* An ICMP error about it has come in elsewhere. NULL where the kernel sees to that. */
 	void (*take_error)(struct stream *s, const struct stream_error *error, uint64_t now_ns);
 	void (*info)(const struct stream *s, struct stream_info *info);
+
+	/*
+	 * Packets go through `driver` from now on, which wraps the transport's own and stays its owner's; NULL: through
+	 * the transport's own again. Between two calls of the others. NULL where there are no packets.
+	 */
+	void (*intercept)(struct transport *tp, struct driver *driver);
 
 	/* Control thread, when no worker uses the transport any more. */
 	void (*destroy)(struct transport *tp);

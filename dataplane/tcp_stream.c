@@ -26,7 +26,7 @@ struct tcp_stream {
 
 struct tcp_transport {
 	struct transport transport;
-	struct driver *driver;
+	struct driver *driver;        /* that packets go through: ours, or what wraps it */
 	const struct driver_ops *ops; /* the driver's: one load less per burst */
 	struct side_channel *side;    /* or NULL */
 	struct tcp_config config;
@@ -38,6 +38,7 @@ struct tcp_transport {
 	struct tcp_stream *streams;
 	uint8_t *tcp_memory;
 	size_t tcp_bytes;
+	struct driver *own; /* destroyed with the transport */
 };
 
 static inline struct tcp_transport *transport_of(const struct transport *tp)
@@ -152,6 +153,8 @@ static __attribute__((noinline)) void set_aside(struct tcp_transport *tt, const 
 		return;
 	bool to_us = frame.type == ETHERTYPE_IPV4 && memcmp(frame.destination, tt->driver->info.mac, 6) == 0;
 	if (!to_us && frame.type != ETHERTYPE_ARP)
+		return;
+	if (to_us && spsc_held(&tt->side->from_wire) >= SIDE_RING - SIDE_RING_FOR_ARP)
 		return;
 	copy.len = (uint16_t)packet->len;
 	memcpy(copy.octets, packet->data, packet->len);
@@ -448,11 +451,16 @@ static void info(const struct stream *s, struct stream_info *out)
 	tcp_info_get(stream_of(s)->tcp, &i);
 	memset(out, 0, sizeof *out);
 	out->srtt_ns = i.srtt_ns;
+	out->rttvar_ns = i.rttvar_ns;
 	out->rto_ns = i.rto_ns;
 	out->cwnd = i.cwnd;
+	out->ssthresh = i.ssthresh;
+	out->receive_window = i.receive_window;
 	out->peer_window = i.peer_window;
 	out->in_flight = i.in_flight;
 	out->mss = i.mss;
+	out->retransmits_fast = i.counters.retransmits_fast;
+	out->retransmits_rto = i.counters.retransmits_rto;
 	out->retransmits = i.counters.retransmits_fast + i.counters.retransmits_rto;
 	out->rto_fired = i.counters.rto_fired;
 	out->segments_sent = i.counters.segments_sent;
@@ -461,11 +469,18 @@ static void info(const struct stream *s, struct stream_info *out)
 	strncpy(out->state, tcp_state_name(i.state), sizeof out->state - 1);
 }
 
+static void intercept(struct transport *tp, struct driver *driver)
+{
+	struct tcp_transport *tt = transport_of(tp);
+	tt->driver = driver ? driver : tt->own;
+	tt->ops = tt->driver->ops;
+}
+
 static void destroy(struct transport *tp)
 {
 	struct tcp_transport *tt = transport_of(tp);
-	if (tt->driver)
-		tt->ops->destroy(tt->driver);
+	if (tt->own)
+		tt->own->ops->destroy(tt->own);
 	deadlines_fini(&tt->deadlines);
 	free(tt->streams);
 	free(tt->tcp_memory);
@@ -477,7 +492,7 @@ static void destroy(struct transport *tp)
 		.receive = (receive_op), .timers = timers, .open = open_stream, .may_push = may_push,                  \
 		.transmit = (transmit_op), .readable = readable, .consume = consume, .close = close_stream,            \
 		.abort = abort_stream, .sent = sent, .next_hop = next_hop, .take_error = take_error, .info = info,     \
-		.destroy = destroy,                                                                                    \
+		.intercept = intercept, .destroy = destroy,                                                            \
 	}
 
 /* By: is there a side channel, does the device sum. */
@@ -507,8 +522,8 @@ int tcp_transport_create(struct driver *driver, const struct tcp_transport_optio
 		destroy(&tt->transport);
 		return HW_ERR_NOMEM;
 	}
-	tt->driver = driver;
-	tt->ops = driver->ops;
+	tt->own = driver;
+	intercept(&tt->transport, NULL);
 	tt->side = options->side;
 	tt->transport.ops = &tcp_transport_ops[options->side != NULL][driver->info.tx_checksum];
 	tt->transport.next_deadline_ns = DEADLINE_NEVER;
@@ -524,7 +539,7 @@ int tcp_transport_create(struct driver *driver, const struct tcp_transport_optio
 
 const struct driver *tcp_transport_driver(const struct transport *tp)
 {
-	return transport_of(tp)->driver;
+	return transport_of(tp)->own;
 }
 
 uint64_t tcp_transport_strays(const struct transport *tp)

@@ -89,6 +89,15 @@ static void drop(struct worker *w, struct connection *c)
 
 /* ---- commands ---- */
 
+static void stop_capture(struct worker *w)
+{
+	const struct worker_event e = {.type = EVENT_CAPTURE_STOPPED};
+	w->transport->ops->intercept(w->transport, NULL);
+	bool pushed = spsc_push(&w->channel.events, &e);
+	assert(pushed);
+	(void)pushed;
+}
+
 static void open_connection(struct worker *w, const struct command *cmd, uint64_t now_ns)
 {
 	struct connection *c = cmd->connection;
@@ -139,6 +148,12 @@ static void run_command(struct worker *w, const struct command *cmd, uint64_t no
 	case COMMAND_REMOVE:
 		connection_abort(c, HW_ERR_CONN_ABORTED, now_ns);
 		drop(w, c);
+		break;
+	case COMMAND_CAPTURE_START:
+		w->transport->ops->intercept(w->transport, cmd->capture);
+		break;
+	case COMMAND_CAPTURE_STOP:
+		stop_capture(w);
 		break;
 	}
 }

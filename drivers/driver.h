@@ -56,6 +56,7 @@ struct driver_info {
 	uint32_t queue;       /* ours */
 	bool shared_address;  /* the kernel keeps the interface's address; neighbours and routes come from it */
 	char interface[16];   /* with shared_address: the kernel's interface that has it */
+	uint16_t vlan;        /* the tag of frames of the address's network; 0: they have none */
 	/* How packets of our connections come to our queue, for people: "one queue". As of the last flow operation. */
 	char steering[96];
 	bool tx_checksum;   /* PACKET_FILL_CHECKSUM may be asked for */

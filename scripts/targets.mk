@@ -48,8 +48,9 @@ coverage:
 	@scripts/run-tests $(COVERAGE_PROGRAMS) '$(B)-coverage/tests/sim/sim_tcp --seeds $(COVERAGE_SEEDS)'
 	@scripts/coverage --lines 95 --branches 88 $(COVERAGE_FLAGS) $(B)-coverage $(addprefix dataplane/,$(COVERED))
 
-check-scripts:
-	@scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py tests/scripts/acceptance_test.py
+check-scripts: all
+	@B=$(B) scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py tests/scripts/acceptance_test.py \
+		tests/scripts/install_test.py
 
 # What scripts/nic-acceptance asks a device with. A build without DPDK has none.
 $(B)/obj/scripts/nic-probe.o: HW_CFLAGS += $(DPDK_CFLAGS)
@@ -57,7 +58,7 @@ $(B)/nic-probe: $(B)/obj/scripts/nic-probe.o
 	$(Q)$(CC) -o $@ $< $(HW_LDFLAGS) $(DPDK_LIBS)
 NIC_PROBE := $(if $(filter 0,$(DPDK)),,$(B)/nic-probe)
 
-##H make nic-acceptance  what scripts/nic-acceptance needs: ten minutes on a NIC, and a report
+##H make nic-acceptance  builds what scripts/nic-acceptance needs (which then takes ten minutes on a NIC, and reports)
 .PHONY: nic-acceptance
 nic-acceptance: $(B)/harewire $(NIC_PROBE)
 

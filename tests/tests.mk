@@ -15,7 +15,8 @@ UNIT_LINK_feed    := feed base
 UNIT_LINK_session := session amqp base
 UNIT_LINK_netlink := netlink base
 UNIT_LINK_nic     := nic net base
-UNIT_LINK_control := control session netlink nic plane drivers af_xdp dpdk tcp net amqp base
+UNIT_LINK_console := console control session netlink nic plane drivers af_xdp dpdk tcp net amqp base
+UNIT_LINK_control := control console session netlink nic plane drivers af_xdp dpdk tcp net amqp base
 UNIT_LINK_command := command fake_harewire feed session amqp base
 UNIT_LIBS_amqp    := -lrabbitmq
 UNIT_LIBS_feed    := -lpcap -lz
@@ -25,6 +26,7 @@ UNIT_LIBS_dpdk_played := $(DPDK_LIBS)
 UNIT_LIBS_session := -lrabbitmq
 UNIT_LIBS_netlink := -lmnl
 UNIT_LIBS_control := $(LIBS)
+UNIT_LIBS_console := $(LIBS)
 UNIT_LIBS_command := $(COMMAND_LIBS)
 
 # The command is tested against a library that reaches no broker.
@@ -38,7 +40,7 @@ ifneq ($(DPDK),0)
 $(call objs,$(SRC_fake_ethdev) $(wildcard tests/unit/dpdk_played/*.c)): HW_CFLAGS += $(DPDK_CFLAGS)
 endif
 
-UNIT_ROOMS := base net tcp amqp plane drivers af_xdp $(if $(filter 0,$(DPDK)),dpdk_absent,dpdk dpdk_played) session netlink nic feed control command
+UNIT_ROOMS := base net tcp amqp plane drivers af_xdp $(if $(filter 0,$(DPDK)),dpdk_absent,dpdk dpdk_played) session netlink nic feed control console command
 UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard $(patsubst %,tests/unit/%/test_*.c,$(UNIT_ROOMS))))
 TESTLIB    := $(call objs,$(wildcard tests/lib/*.c))
 

@@ -1,7 +1,10 @@
 #include "control/command/engine.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "control/command/command.h"
+#include "control/command/engine_socket.h"
 #include "control/command/options.h"
 
 uint32_t engine_publishers(const struct settings *settings)
@@ -20,10 +23,49 @@ static void show_log_line(void *context, enum harewire_log_level level, const ch
 		fprintf(stderr, "harewire: %s\n", line);
 }
 
+/* A default for workers that no worker takes: hardly what was meant. */
+static void warn_of_overridden(const struct settings *s)
+{
+	const uint32_t all = s->worker_count;
+	uint32_t cpu = 0, driver = 0, interface = 0, device = 0, queue = 0, address = 0, gateway = 0, vlan = 0, mtu = 0;
+
+	for (const struct harewire_worker_options *w = s->workers; w && w < s->workers + all; w++) {
+		cpu += w->cpu >= 0;
+		driver += w->driver != NULL;
+		interface += w->interface != NULL;
+		device += w->device != NULL;
+		queue += w->queue >= 0;
+		address += w->address != NULL;
+		gateway += w->gateway != NULL;
+		vlan += w->vlan != 0;
+		mtu += w->mtu != 0;
+	}
+	const struct {
+		const char *option, *key;
+		bool unheeded;
+	} defaults[] = {
+		{"cpu", "core", s->cpu != SETTING_UNSET && cpu == all},
+		{"driver", "driver", s->driver != DRIVER_AUTO && driver == all},
+		{"interface", "interface", s->interface && interface == all},
+		{"device", "device", s->device && device == all},
+		{"nic-queue", "queue", s->nic_queue != SETTING_UNSET && queue == all},
+		{"address", "address", s->address && address == all},
+		{"gateway", "gateway", s->gateway && gateway == all},
+		{"vlan", "vlan", s->vlan && vlan == all},
+		{"mtu", "mtu", s->mtu && mtu == all},
+	};
+	for (size_t i = 0; all && i < sizeof defaults / sizeof defaults[0]; i++)
+		if (defaults[i].unheeded)
+			complain("warning: %s has no effect: every entry of workers says its own %s",
+				 defaults[i].option, defaults[i].key);
+}
+
 int engine_create(const struct settings *s, struct harewire **out, char *why, size_t why_bytes)
 {
 	struct harewire_options wanted;
+	char control[ENGINE_SOCKET_MAX];
 
+	warn_of_overridden(s);
 	harewire_options_init(&wanted);
 	wanted.driver = driver_name(s->driver);
 	wanted.interface = s->interface;
@@ -40,6 +82,10 @@ int engine_create(const struct settings *s, struct harewire **out, char *why, si
 	wanted.checksum_offload = s->checksum_offload;
 	wanted.tso = s->tso;
 	wanted.telemetry = s->telemetry;
+	if (!s->control)
+		wanted.control_path = engine_socket_own(control, sizeof control);
+	else if (strcmp(s->control, "none") != 0)
+		wanted.control_path = s->control;
 	wanted.workers = s->workers;
 	wanted.worker_count = s->worker_count;
 	wanted.log_line = show_log_line;

@@ -6,15 +6,22 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
 
+#define SLOTS_MIN 64u
+
 int schedule_init(struct schedule *schedule, const struct settings *settings, uint32_t publishers)
 {
-	uint64_t slots = 1;
+	uint64_t slots = SLOTS_MIN;
 
 	memset(schedule, 0, sizeof *schedule);
 	if (!(settings->rate > 0 || settings->speed > 0))
 		return 0;
-	while (slots < settings->max_messages) /* as the library rounds it: ids in flight never share a slot */
+	/*
+	 * Behind the library's index, which it rounds up, there is the message that waits for room in it, and before it
+	 * those that are confirmed but whose events have not been looked at (run.c): all have a due time still.
+	 */
+	while (slots < settings->max_messages)
 		slots *= 2;
+	slots *= 2;
 	schedule->due_ns = calloc(slots * publishers, sizeof *schedule->due_ns);
 	schedule->mask = slots - 1;
 	return schedule->due_ns ? 0 : HW_ERR_NOMEM;

@@ -36,6 +36,12 @@ void spsc_fini(struct spsc *r);
 
 /* Producer. Copies one record in; false when full. */
 bool spsc_push(struct spsc *r, const void *record);
+/* Producer. How many records lie in it, at most: the consumer may take some meanwhile. */
+static inline uint32_t spsc_held(const struct spsc *r)
+{
+	return atomic_load_explicit(&r->tail, memory_order_relaxed) -
+	       atomic_load_explicit(&r->head, memory_order_acquire);
+}
 
 /* Consumer. The oldest record, valid until spsc_pop, or NULL when empty. */
 const void *spsc_peek(struct spsc *r);

@@ -275,7 +275,7 @@ uint32_t tcp_segment_bytes(const struct tcp *t, size_t len)
 
 static inline bool cuts(const struct tcp *t)
 {
-	return t->config.tso_bytes > t->mss && t->mss >= TCP_CUT_MSS_MIN;
+	return t->config.tso_bytes > t->mss && t->mss >= TCP_CUT_MSS_MIN && t->mss <= TCP_CUT_MSS_MAX;
 }
 
 bool tcp_segments_due(const struct tcp *t)

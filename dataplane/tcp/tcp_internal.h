@@ -31,6 +31,7 @@
 #define TCP_MTU_MIN            576u
 #define TCP_SEGMENTS_MAX       64u           /* in a packet that the device cuts: net_tap takes no more */
 #define TCP_CUT_MSS_MIN        256u          /* i40e and its relatives cut nothing smaller */
+#define TCP_CUT_MSS_MAX        9216u         /* igb and igc cut nothing larger, whatever their MTU */
 #define TCP_WINDOW_SCALE_MAX   14u           /* RFC 7323, 2.3 */
 #define TCP_DUPLICATE_ACKS     3u            /* RFC 5681, 3.2 */
 #define TCP_RTO_INITIAL_NS     1000000000ull /* RFC 6298, 2.1 */

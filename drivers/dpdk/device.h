@@ -6,6 +6,7 @@
 #define HAREWIRE_DPDK_DEVICE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "drivers/why.h"
 
@@ -24,6 +25,7 @@ struct dpdk_device {
 
 	enum dpdk_share share;
 	char shared_interface[16]; /* has the address, if shared */
+	uint16_t vlan;             /* its frames' tag, if shared_interface is a VLAN; else 0 */
 	char rule_interface[16];   /* DPDK_SHARED_PARENT: takes the rules */
 	int vf;                    /* DPDK_SHARED_PARENT: the device's number among the virtual functions */
 };

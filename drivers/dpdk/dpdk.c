@@ -74,6 +74,7 @@ static void describe(struct dpdk *dpdk, const char *sysfs, int cpu)
 	info->queue = dpdk->queue;
 	info->shared_address = port->device.share != DPDK_EXCLUSIVE;
 	snprintf(info->interface, sizeof info->interface, "%s", port->device.shared_interface);
+	info->vlan = port->vlan;
 	steering_describe(&dpdk->port->steering, info->steering, sizeof info->steering);
 	int node = cpu >= 0 ? node_of_cpu(sysfs, cpu) : -1;
 	if (node >= 0 && port->node >= 0 && node != port->node)

@@ -11,6 +11,7 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_lcore.h>
 
 #include "dataplane/base/error.h"
 #include "drivers/dpdk/eal_log.h"
@@ -121,7 +122,8 @@ static int init_failed(const char *complaint, const struct why *why)
 {
 	char words[192];
 	int error = rte_errno;
-	if (error == EALREADY) { /* by the application: its configuration is its own business */
+	if (error == EALREADY) { /* by the application: its configuration, and its log, are its own business */
+		eal_log_give_back();
 		eal.state = EAL_RUNS;
 		return 0;
 	}
@@ -151,7 +153,8 @@ static int init_keeping_affinity(struct eal_arguments *a)
 static int first_start(const char *extra, const struct why *why)
 {
 	int err = eal_arguments_build(extra, &eal.arguments, why);
-	if (!err && eal.arguments.hugepages)
+	bool begun = rte_lcore_count() > 0; /* by the application, which has its memory already */
+	if (!err && !begun && eal.arguments.hugepages)
 		err = hugepages_check("/sys/kernel/mm/hugepages", why);
 	if (err)
 		return err;

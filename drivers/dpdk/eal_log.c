@@ -14,6 +14,7 @@
 static struct {
 	pthread_mutex_t lock;
 	bool print;
+	FILE *before; /* where DPDK's log went */
 	char first_error[192];
 } eal_log = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -34,10 +35,16 @@ static ssize_t take(void *cookie, const char *text, size_t len)
 int eal_log_open(bool print)
 {
 	eal_log.print = print;
+	eal_log.before = rte_log_get_stream();
 	FILE *stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = take});
 	if (!stream || rte_openlog_stream(stream) != 0)
 		return HW_ERR_NOMEM;
 	return 0;
+}
+
+void eal_log_give_back(void)
+{
+	rte_openlog_stream(eal_log.before);
 }
 
 void eal_log_mark(void)

@@ -9,6 +9,9 @@
 /* Before the EAL starts, once. `print`: to standard error as well. 0 or HW_ERR_NOMEM. */
 int eal_log_open(bool print);
 
+/* Nothing is kept any more: the log goes where it went before. */
+void eal_log_give_back(void);
+
 /* Forgets what was kept. */
 void eal_log_mark(void);
 

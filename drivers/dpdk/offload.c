@@ -28,10 +28,13 @@ static const struct {
 	{"net_hns3", ANY},
 	{"net_hns3_vf", ANY},
 	{"net_bnxt", ANY},
-	/* the vector functions do checksums */
+	{"net_fm10k", ANY},
+	/* those that do checksums take AVX-512, which the EAL does not allow unless told to */
+	{"net_iavf", ANY},
+	/* the vector functions, from AVX2 on, and the simple one do checksums */
 	{"net_ice", SEGMENT},
 	{"net_ice_dcf", SEGMENT},
-	{"net_iavf", SEGMENT},
+	{"net_enic", SEGMENT},
 	/* the driver cuts, not a device, and smaller than the MTU: see below */
 	{"net_tap", SEGMENT},
 };

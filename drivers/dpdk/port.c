@@ -1,6 +1,7 @@
 #include "drivers/dpdk/port.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 
 #include "dataplane/base/error.h"
 #include "drivers/dpdk/eal_log.h"
+#include "drivers/ethtool.h"
 
 #define DESCRIPTORS         1024u
 #define POOL_CACHE          256u
@@ -18,6 +20,7 @@
 #define DEVICE_HEADER_BYTES 64u /* what a device may put in front of a received frame (virtio: 12 octets) */
 #define MTU_MIN             576u
 #define MTU_MAX             9600u /* what NICs call jumbo, and a little */
+#define MTU_UNKNOWN         UINT16_MAX
 /* Many PMDs program receive buffers in steps of 1 KB and want at least two of them. */
 #define DATA_ROOM_MIN 2048u
 
@@ -36,10 +39,22 @@ static int fail(const struct dpdk_port *port, int code, int dpdk_errno, const ch
 
 /* ---- finding it ---- */
 
+/* A port has its device's name, but not always (mlx5 of a bond: "0000:3b:00.0_mlx5_bond_0"). */
+static bool find_port(const char *device, uint16_t *id)
+{
+	struct rte_eth_dev_info info;
+	if (rte_eth_dev_get_port_by_name(device, id) == 0)
+		return true;
+	RTE_ETH_FOREACH_DEV(*id)
+	if (rte_eth_dev_info_get(*id, &info) == 0 && strcmp(rte_dev_name(info.device), device) == 0)
+		return true;
+	return false;
+}
+
 static int attach(struct dpdk_port *port, const struct why *why)
 {
 	const char *name = port->device.name;
-	if (rte_eth_dev_get_port_by_name(name, &port->id) == 0)
+	if (find_port(name, &port->id))
 		return why_say(why, HW_ERR_BUSY,
 			       "%s is already in use by the application itself, through DPDK: give Harewire a "
 			       "device of its own",
@@ -50,11 +65,13 @@ static int attach(struct dpdk_port *port, const struct why *why)
 		return fail(port, HW_ERR_INVALID, rc, "find a driver for", why);
 	if (rc)
 		return fail(port, HW_ERR_SYSTEM, rc, "open", why);
-	if (rte_eth_dev_get_port_by_name(name, &port->id) != 0)
+	if (!find_port(name, &port->id)) {
+		rte_eal_hotplug_remove(port->device.pci ? "pci" : "vdev", name);
 		return why_say(why, HW_ERR_UNSUPPORTED,
 			       "DPDK has no driver for %s: is the package of its poll-mode driver installed "
 			       "(librte-meta-net)?",
 			       port->device.devargs);
+	}
 	port->attached = true;
 	return 0;
 }
@@ -92,13 +109,45 @@ static int make_pools(struct dpdk_port *port, uint16_t index, const struct queue
 		       port->device.name, port->node, 64u * port->queues, 128u * port->queues);
 }
 
-static int set_mtu(struct dpdk_port *port, const struct rte_eth_dev_info *info, uint16_t wanted, const struct why *why)
+/* Of a kernel's interface, in octets; MTU_UNKNOWN: it does not say, or there is none. */
+static uint32_t interface_mtu(const char *interface)
 {
-	uint16_t now = 0;
-	rte_eth_dev_get_mtu(port->id, &now);
-	if (wanted && wanted < now && port->device.share == DPDK_SHARED_ISOLATED) {
-		now = wanted; /* the device's own is the kernel's as well: left alone */
-	} else if (wanted && wanted != now) {
+	struct ifreq ifr = interface_request_for(interface);
+	return interface[0] && interface_request(SIOCGIFMTU, &ifr) == 0 ? (uint32_t)ifr.ifr_mtu : MTU_UNKNOWN;
+}
+
+/*
+ * The device's own, before it is configured: without one rte_eth_dev_configure gives it 1500, and mlx5 gives that to
+ * the kernel's interface at once. Drivers that work on an interface find its MTU out only by losing packets.
+ */
+static uint16_t own_mtu(const struct dpdk_port *port, const struct rte_eth_dev_info *info)
+{
+	uint16_t mtu = RTE_ETHER_MTU;
+	rte_eth_dev_get_mtu(port->id, &mtu);
+	uint32_t most = interface_mtu(port->device.interface);
+	if (port->device.share != DPDK_SHARED_ISOLATED)
+		most = RTE_MIN(most, MTU_MAX);
+	mtu = (uint16_t)RTE_MIN(mtu, most);
+	return info->max_mtu ? RTE_MIN(mtu, info->max_mtu) : mtu;
+}
+
+/* The interface keeps its MTU while the kernel has it: we may use less of it, not more. */
+static int set_shared_mtu(struct dpdk_port *port, uint16_t now, uint16_t wanted, const struct why *why)
+{
+	if (wanted > now)
+		return why_say(
+			why, HW_ERR_INVALID,
+			"%s has an MTU of %u in the kernel, which keeps its interface, not of %u: raise it there "
+			"('ip link set ... mtu %u') or ask for no more",
+			port->device.name, now, wanted, wanted);
+	port->mtu = wanted ? wanted : now;
+	return 0;
+}
+
+static int set_own_mtu(struct dpdk_port *port, const struct rte_eth_dev_info *info, uint16_t now, uint16_t wanted,
+		       const struct why *why)
+{
+	if (wanted && wanted != now) {
 		eal_log_mark();
 		int rc = wanted < MTU_MIN || wanted > MTU_MAX ? -ERANGE : rte_eth_dev_set_mtu(port->id, wanted);
 		if (rc)
@@ -107,8 +156,20 @@ static int set_mtu(struct dpdk_port *port, const struct rte_eth_dev_info *info, 
 				       RTE_MIN(info->max_mtu, MTU_MAX), strerror(-rc));
 		now = wanted;
 	}
-	port->mtu = RTE_MIN(now, (uint16_t)MTU_MAX);
+	port->mtu = now;
 	return 0;
+}
+
+/* What we send also leaves through what the address is on, be it a bond or a VLAN of the device's. */
+static int set_mtu(struct dpdk_port *port, const struct rte_eth_dev_info *info, uint16_t wanted, const struct why *why)
+{
+	uint16_t now = RTE_ETHER_MTU;
+	rte_eth_dev_get_mtu(port->id, &now);
+	int err = port->device.share == DPDK_SHARED_ISOLATED ? set_shared_mtu(port, now, wanted, why)
+							     : set_own_mtu(port, info, now, wanted, why);
+	uint32_t most = RTE_MIN(interface_mtu(port->device.shared_interface), MTU_MAX);
+	port->mtu = (uint16_t)RTE_MIN(port->mtu, most);
+	return err;
 }
 
 static int set_up_queue(struct dpdk_port *port, uint16_t index, const struct rte_eth_dev_info *info,
@@ -117,6 +178,10 @@ static int set_up_queue(struct dpdk_port *port, uint16_t index, const struct rte
 	struct rte_eth_rxconf rxconf = info->default_rxconf;
 	struct rte_eth_txconf txconf = info->default_txconf;
 	rxconf.offloads = port->offloads.rx;
+	/* Of several queues the one that nobody empties must not hold up the others' packets: igb, igc and ixgbe have
+	 * one buffer for all, and let it fill up unless told to drop. */
+	if (port->queues > 1)
+		rxconf.rx_drop_en = 1;
 	txconf.offloads = port->offloads.tx;
 	unsigned node = (unsigned)port->node; /* -1 is SOCKET_ID_ANY */
 	int rc = rte_eth_rx_queue_setup(port->id, index, sizes->rx, node, &rxconf, port->queue[index].rx_pool);
@@ -125,7 +190,9 @@ static int set_up_queue(struct dpdk_port *port, uint16_t index, const struct rte
 
 static int set_up_queues(struct dpdk_port *port, const struct rte_eth_dev_info *info, const struct why *why)
 {
-	uint32_t room = RTE_ALIGN(port->mtu + LINK_HEADER_BYTES + DEVICE_HEADER_BYTES, 64u);
+	uint16_t mtu = port->mtu; /* the device's may be larger, and then so must its buffers */
+	rte_eth_dev_get_mtu(port->id, &mtu);
+	uint32_t room = RTE_ALIGN(RTE_MAX(mtu, port->mtu) + LINK_HEADER_BYTES + DEVICE_HEADER_BYTES, 64u);
 	struct queue_sizes sizes = {.rx = DESCRIPTORS, .tx = DESCRIPTORS};
 	sizes.data_room = (uint16_t)(RTE_PKTMBUF_HEADROOM + (room < DATA_ROOM_MIN ? DATA_ROOM_MIN : room));
 	port->frame_bytes = sizes.data_room - RTE_PKTMBUF_HEADROOM;
@@ -188,7 +255,9 @@ static int configure(struct dpdk_port *port, const struct dpdk_options *options,
 	memcpy(port->mac, mac.addr_bytes, sizeof port->mac);
 	port->node = rte_eth_dev_socket_id(port->id);
 	snprintf(port->driver, sizeof port->driver, "%s", info.driver_name);
-	struct rte_eth_conf conf = {.rxmode.offloads = port->offloads.rx, .txmode.offloads = port->offloads.tx};
+	struct rte_eth_conf conf = {.rxmode.mtu = own_mtu(port, &info),
+				    .rxmode.offloads = port->offloads.rx,
+				    .txmode.offloads = port->offloads.tx};
 	rc = configure_queues(port, &info, &conf);
 	if (rc)
 		return fail(port, HW_ERR_SYSTEM, rc, "configure", why);
@@ -212,17 +281,17 @@ static int start(struct dpdk_port *port, const struct why *why)
  * Not only what saves us looking at the others' frames: virtio, and virtual functions of several NICs, let no tagged
  * frame in before they are asked to.
  */
-static int admit_vlan(struct dpdk_port *port, uint16_t vlan, const struct why *why)
+static int admit_vlan(struct dpdk_port *port, const struct why *why)
 {
 	struct rte_eth_dev_info info;
-	if (!vlan || rte_eth_dev_info_get(port->id, &info) != 0 ||
-	    !(info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER))
+	if (!port->vlan || port->device.share == DPDK_SHARED_ISOLATED || /* its rules let in what they match */
+	    rte_eth_dev_info_get(port->id, &info) != 0 || !(info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER))
 		return 0;
 	eal_log_mark();
 	int rc = rte_eth_dev_set_vlan_offload(port->id,
 					      rte_eth_dev_get_vlan_offload(port->id) | RTE_ETH_VLAN_FILTER_OFFLOAD);
 	if (!rc)
-		rc = rte_eth_dev_vlan_filter(port->id, vlan, 1);
+		rc = rte_eth_dev_vlan_filter(port->id, port->vlan, 1);
 	return rc ? fail(port, HW_ERR_SYSTEM, rc, "have frames of the VLAN let in by", why) : 0;
 }
 
@@ -234,6 +303,7 @@ int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, con
 	memset(port, 0, sizeof *port);
 	port->device = *device;
 	port->queues = options->queues;
+	port->vlan = device->share == DPDK_EXCLUSIVE ? options->vlan : device->vlan;
 	int err = attach(port, why);
 	if (!err)
 		err = steering_prepare(&port->steering, &port->device, port->id, why);
@@ -242,7 +312,7 @@ int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, con
 	if (!err)
 		err = start(port, why);
 	if (!err)
-		err = admit_vlan(port, options->vlan, why);
+		err = admit_vlan(port, why);
 	if (err)
 		dpdk_port_close(port);
 	return err;

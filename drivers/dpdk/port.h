@@ -31,7 +31,7 @@ struct dpdk_port {
 	int node; /* NUMA node of the device; -1: any */
 	char driver[32];
 	uint8_t mac[6];
-	uint16_t mtu;
+	uint16_t mtu, vlan;
 	uint32_t frame_bytes; /* room in a transmit buffer */
 	struct dpdk_offloads offloads;
 	uint16_t queues; /* pairs, numbered from 0 */
@@ -42,8 +42,8 @@ struct dpdk_port {
 
 /*
  * Opens the port that `device` names, with options->queues (1..DPDK_QUEUES_MAX) queue pairs and options->mtu (0: the
- * device's). A device that filters VLANs is told to let options->vlan in. 0, or HW_ERR_* and a sentence; then nothing
- * is left open.
+ * device's). A device that filters VLANs is told to let options->vlan in, or that of the kernel's interface. 0, or
+ * HW_ERR_* and a sentence; then nothing is left open.
  */
 int dpdk_port_open(struct dpdk_port *port, const struct dpdk_device *device, const struct dpdk_options *options,
 		   const struct why *why);

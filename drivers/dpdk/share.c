@@ -1,6 +1,11 @@
 /* How a device shares the address of an interface that the kernel has. */
+#include <linux/if_vlan.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "dataplane/base/error.h"
 #include "drivers/dpdk/device.h"
@@ -16,6 +21,18 @@ static int cannot_share(const struct dpdk_device *device, const struct why *why)
 		device->name);
 }
 
+/* The kernel tags what leaves through a VLAN's interface; what goes past it we have to tag ourselves. 0: it is none. */
+static uint16_t vlan_of(const char *interface)
+{
+	struct vlan_ioctl_args vlan = {.cmd = GET_VLAN_VID_CMD};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	snprintf(vlan.device1, sizeof vlan.device1, "%s", interface);
+	int rc = fd < 0 ? -1 : ioctl(fd, SIOCGIFVLAN, &vlan);
+	if (fd >= 0)
+		close(fd);
+	return rc ? 0 : (uint16_t)vlan.u.VID;
+}
+
 /* `interface` if the user names one: a bond or a VLAN of the device's own is none of its interfaces. */
 static int share_interface(struct dpdk_device *device, const char *own, const char *interface, const struct why *why)
 {
@@ -28,6 +45,7 @@ static int share_interface(struct dpdk_device *device, const char *own, const ch
 		return why_say(why, HW_ERR_INVALID, "%s: there is no interface '%s' here ('ip link' lists them)",
 			       device->name, interface);
 	snprintf(device->shared_interface, sizeof device->shared_interface, "%.15s", interface ? interface : own);
+	device->vlan = vlan_of(device->shared_interface);
 	return 0;
 }
 

@@ -14,7 +14,8 @@ static uint64_t load(const _Atomic uint64_t *counter)
 
 /*
  * What the device lost of ours. Some devices count it for each queue (the first RTE_ETHDEV_QUEUE_STAT_CNTRS), all count
- * it for the port, and then the queues' share is in it: what no other queue accounts for is told by queue 0.
+ * it for the port. The queues' share is mostly in that, and then what no other queue accounts for is told by queue 0;
+ * but ixgbe's port does not count what a queue was told to drop, and counts it for queue 0.
  */
 static uint64_t device_dropped(const struct dpdk *dpdk, const struct rte_eth_stats *port)
 {
@@ -24,7 +25,8 @@ static uint64_t device_dropped(const struct dpdk *dpdk, const struct rte_eth_sta
 	uint64_t total = port->imissed + port->rx_nombuf, others = 0;
 	for (uint16_t i = 1; i < counted; i++)
 		others += port->q_errors[i];
-	return total > others ? total - others : 0;
+	uint64_t rest = total > others ? total - others : 0;
+	return RTE_MAX(rest, port->q_errors[0]);
 }
 
 void dpdk_stats(const struct driver *d, struct driver_stats *out)

@@ -66,10 +66,28 @@ static bool find_rules(struct steering *s, uint16_t queues)
 	return false;
 }
 
+/* Rules may be switched off, or not name virtual functions (ice): only making one tells. */
+static int choose_parent(const struct steering *s, uint16_t queues, const struct why *why)
+{
+	const struct dpdk_device *device = s->device;
+	int64_t location = ntuple_add(device->rule_interface, &PROBE, device->vf, queues - 1u);
+	if (location >= 0) {
+		ntuple_remove(device->rule_interface, location);
+		return 0;
+	}
+	return why_say(
+		why, HW_ERR_UNSUPPORTED,
+		"%s refuses a rule that sends a connection to its virtual function %s: 'ethtool -K %s ntuple on' "
+		"where that is off; else %s needs an address of its own: --address 10.1.2.3/24",
+		device->rule_interface, device->name, device->rule_interface, device->name);
+}
+
 static int choose_shared(struct steering *s, uint16_t queues, const struct why *why)
 {
 	s->kind = STEERING_RULES;
-	if (s->device->share == DPDK_SHARED_PARENT || find_rules(s, queues))
+	if (s->device->share == DPDK_SHARED_PARENT)
+		return choose_parent(s, queues, why);
+	if (find_rules(s, queues))
 		return 0;
 	return why_say(why, HW_ERR_UNSUPPORTED,
 		       "%s takes no rules for single connections, so it needs an address of its own: --address "

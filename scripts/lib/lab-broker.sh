@@ -4,7 +4,7 @@
 # Not /usr/sbin/rabbitmq*: those switch to the package's user and cookie.
 RABBITMQ_BIN=/usr/lib/rabbitmq/bin
 NODE=harewire@localhost
-BROKER_START_LIMIT_S=${HAREWIRE_LAB_TIMEOUT:-60}
+BROKER_START_LIMIT_S=${HAREWIRE_LAB_TIMEOUT:-120}
 
 # Runs a command in the namespace with the broker's environment and none of the caller's.
 broker_env()

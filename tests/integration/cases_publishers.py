@@ -117,3 +117,12 @@ def verifying_nothing_is_a_failure_unless_nothing_was_asked_for(t):
     holds("nothing to verify" in result["error"]["text"], result["error"]["text"])
     equal(t.consumer(t.queue, "--verify", "--count", 0).wait().status, 0, "exit status with --count 0")
     equal(t.consumer(t.queue, "--idle-timeout", 0.5).wait().status, 0, "exit status without --verify")
+
+
+@case()
+def messages_without_numbers_are_not_called_a_broken_sequence(t):
+    t.driver = "kernel"
+    t.all_confirmed(t.publish("publish", "--queue", t.queue, "--body", "x", "--count", 3, "--slots", "none"), 3)
+    result = t.consumer(t.queue, "--verify", "--count", 3, "--idle-timeout", 20).wait()
+    equal((result.status, result["unsequenced"]), (1, 3), result.text() + "exit status, messages without a number")
+    holds("3 without a sequence slot" in result.err and "not whole" not in result.err, result.text())

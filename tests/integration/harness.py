@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 import uuid
 
 import amqp
@@ -170,6 +171,15 @@ class Bench:
         with self.amqp() as connection:
             connection.declare_queue(name)
         return name
+
+    def until_published(self, running, count):
+        """Returns when `count` messages of a `harewire` that runs are in the case's queue; it declares it as a bare one."""
+        with self.amqp() as connection:
+            deadline = time.monotonic() + LIMIT_S
+            while connection.declare_queue(self.queue) < count:
+                holds(running.process.poll() is None, "it ended before it was to")
+                holds(time.monotonic() < deadline, f"not {count} messages in {LIMIT_S} s")
+                time.sleep(0.02)
 
     def messages(self, count, queue=None):
         """Takes `count` messages from a queue and checks that these were all."""

@@ -7,7 +7,7 @@ import subprocess
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 CLONE_NEWNET = 0x40000000
-LIMIT_S = 150
+LIMIT_S = 200
 
 
 class LabError(Exception):

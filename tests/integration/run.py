@@ -17,6 +17,7 @@ sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
 import cases_acceptance  # noqa: E402,F401
+import cases_console  # noqa: E402,F401
 import cases_content  # noqa: E402,F401
 import cases_dpdk  # noqa: E402,F401
 import cases_failure  # noqa: E402,F401
@@ -41,15 +42,28 @@ class Labs:
     """The lab that is up: one at a time, the host is small."""
 
     def __init__(self):
-        self.kind, self.lab = None, None
+        self.kind, self.lab, self.hopeless = None, None, {}
 
     def get(self, kind):
         if kind != self.kind:
             self.down()
         if self.lab is None and LABS[kind] is not None:
+            if kind in self.hopeless:
+                raise LabError(self.hopeless[kind])
             self.kind, self.lab = kind, Lab("it-" + kind.rpartition("_")[2])
-            self.lab.up(**LABS[kind])
+            self.bring_up(kind)
         return self.lab
+
+    def bring_up(self, kind):
+        """Each attempt may take a minute: a lab that does not come up twice is not waited for by all of its cases."""
+        for attempt in range(2):
+            try:
+                return self.lab.up(**LABS[kind])
+            except (LabError, subprocess.TimeoutExpired) as e:
+                reason = str(e)
+                self.lab.down()
+        self.kind, self.lab, self.hopeless[kind] = None, None, reason
+        raise LabError(reason)
 
     def down(self):
         lab, self.kind, self.lab = self.lab, None, None

@@ -10,6 +10,7 @@ import harness
 from guest import GuestError
 
 POLL_S = 0.05
+CONNECT_LIMIT_S = 60
 job_numbers = itertools.count(1)
 
 
@@ -89,6 +90,8 @@ class GuestBench(harness.Bench):
             arguments = ("--config", path, *arguments)
         else:
             arguments = (*self.port.arguments(), *arguments)
+        # An emulated machine on a busy host takes its time.
+        arguments = ("--connect-timeout", CONNECT_LIMIT_S, *arguments)
         job = Job(self.guest, self.nic, ["harewire", subcommand, *map(str, arguments), "--json"],
                   {"AMQP_URL": self.lab.url, **environment})
         self.cleanup.callback(self._end, job)

@@ -26,7 +26,7 @@ from guest import Guest, GuestError  # noqa: E402
 from lab import Lab, LabError, ROOT  # noqa: E402
 from nics import NICS  # noqa: E402
 
-LIMIT_S, FULL_LIMIT_S = 600, 3600  # the guest ends by itself then
+LIMIT_S, FULL_LIMIT_S = 1800, 7200  # the guest ends by itself then
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HERE = os.path.dirname(os.path.abspath(__file__))
 

@@ -14,7 +14,7 @@ $(PD_RUNNER): $(PD_RUNNER_OBJS) $(PD_SO)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $(PD_RUNNER_OBJS) $(HW_LDFLAGS) -ldl
 
-##H make packetdrill      packetdrill's scripts against TCP, in virtual time; SCRIPTS='file...' picks some
+##H make packetdrill     packetdrill's scripts against TCP, in virtual time; SCRIPTS='file...' picks some
 .PHONY: packetdrill
 packetdrill: $(PD_RUNNER) $(PD_SO)
 	@$(PD_RUNNER) $(SCRIPTS)

@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(ROOT, "scripts", "lib", "acceptance"))
 
 import discretion  # noqa: E402
 import environment  # noqa: E402
+import phases  # noqa: E402
 import report  # noqa: E402
 from phases import value_of  # noqa: E402
 
@@ -52,7 +53,7 @@ class Mask(unittest.TestCase):
 def phase(**changes):
     result = {"accepted": 100, "confirmed": 100, "acceptance_rate": 50.0, "tcp": {"segments_sent": 100, "retransmits": 0},
               "driver": {"packets_dropped": 0}, **changes.pop("result", {})}
-    return {"phase": "p", "command": "harewire publish --rate 50", "exit": 0, "said": "harewire: words", "result": result,
+    return {"phase": "p", "rate": 50, "command": "harewire publish --rate 50", "exit": 0, "said": "harewire: words", "result": result,
             "counters": {"interface": {}, "interruptions": {}}, **changes}
 
 
@@ -76,6 +77,14 @@ class Verdicts(unittest.TestCase):
                 self.assertEqual(len(found), 1, found)
                 self.assertIn(words, found[0])
 
+    def test_as_fast_as_it_goes_has_no_rate_to_miss(self):
+        self.assertEqual(self.bad(phase(rate=None, result={"acceptance_rate": 1.0, "schedule_slip": {"count": 1}})), [])
+
+    def test_nothing_sent_is_no_praise(self):
+        nothing = list(report.verdicts([phase(exit=1, said="harewire: first\nharewire: last", result={"accepted": None, "tcp": {}})]))
+        self.assertEqual([good for good, _ in nothing], [False], nothing)
+        self.assertTrue(nothing[0][1].endswith("exit 1: harewire: last"), nothing)
+
     def test_a_phase_without_any_result(self):
         self.assertIn("harewire: words", self.bad(phase(exit=1, result={"accepted": None}))[0])
         self.assertEqual(len(self.bad({**phase(exit=2), "result": None})), 1)
@@ -84,6 +93,60 @@ class Verdicts(unittest.TestCase):
         refused = {"accepted": 0, "error": {"name": "UNSUPPORTED", "text": "no TSO"}}
         self.assertEqual(self.bad(phase(exit=1, command="harewire publish --tso on", result=refused)), [])
         self.assertEqual(len(self.bad(phase(exit=1, command="harewire publish --tso off", result=refused))), 1)
+
+
+class Played:
+    """A bench whose `harewire` is a script, which publishes 10,000 messages a second."""
+
+    def __init__(self, directory):
+        path = os.path.join(directory, "harewire")
+        with open(path, "w") as f:
+            f.write("""#!/bin/sh
+case "$1" in
+help) echo --tso --checksum-offload; exit ;;
+consume) exec sleep 600 ;;
+esac
+case "$*" in *refuse*) echo '{"accepted": 0}'; exit 1 ;; esac
+count=${*##*--count }
+count=${count%% *}
+echo "{\\"accepted\\": $count, \\"seconds\\": ${count}e-4}"
+""")
+        os.chmod(path, 0o755)
+        self.path = path
+
+    def run(self, seconds, *arguments, consumer=None):
+        bench = phases.Bench(self.path, ["--driver", "dpdk", *arguments], "", consumer)
+        return phases.run_all(bench, seconds, [100, 1000], lambda text: None)
+
+
+class Phases(unittest.TestCase):
+    def setUp(self):
+        self.played = Played(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def test_they_share_the_time_that_is_given(self):
+        counts = {}
+        for minutes in (1, 10):
+            for found in self.played.run(60 * minutes):
+                counts.setdefault(found["phase"], []).append(int(value_of(found["command"].split(), "--count")))
+        self.assertEqual(set(counts), {"100 a second", "1000 a second", "full speed", "checksum-offload on", "checksum-offload off",
+                                       "tso on", "tso off"})
+        self.assertEqual(counts["100 a second"][0], int(100 * 60 * (0.5 + 0.25) / 2))
+        for name, (short, long) in counts.items():
+            self.assertAlmostEqual(long / short, 10, delta=0.1, msg=name)
+
+    def test_each_has_its_rate_whatever_a_config_file_says(self):
+        for found in self.played.run(1, "--config", "paced.yaml"):
+            self.assertEqual(value_of(found["command"].split(), "--rate"), str(found["rate"] or "max"), found)
+        self.assertIn(None, [found["rate"] for found in self.played.run(1)])
+
+    def test_a_consumer_is_not_waited_for_when_nothing_was_published(self):
+        last = self.played.run(1, "--header", "refuse=1", consumer="")[-1]
+        self.assertEqual((last["phase"], last["consumer"]["exit"]), ("delivered, 1000 a second", -15))
+
+    def test_what_they_set_themselves_is_refused(self):
+        for given in ("--rate=5", "-r", "--count", "--size=7", "--queue", "-f"):
+            self.assertEqual(phases.refused(["--cpu", "3", given, "7"]), given)
+        self.assertIsNone(phases.refused(["--driver", "dpdk", "--cpu=3", "--tso=on", "--url", "amqp://b"]))
 
 
 class Pieces(unittest.TestCase):

@@ -10,7 +10,7 @@ $(SIM_TCP): $(SIM_TCP_OBJS) $(call archives,tcp net base)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $(SIM_TCP_OBJS) $(call archives,tcp net base) $(HW_LDFLAGS) -lm
 
-##H make sim              TCP against a hostile network, SEEDS=2000 of them FROM=1
+##H make sim             TCP against a hostile network, SEEDS=2000 of them FROM=1
 .PHONY: sim
 sim: $(SIM_TCP)
 	@$(SIM_TCP) --seeds $(SEEDS) --from $(FROM)

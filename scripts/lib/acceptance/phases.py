@@ -8,7 +8,15 @@ import environment
 
 GRACE_S = 60
 BODY_BYTES = 300
-FIRST_LOOK = 20000  # messages at full speed, from which it is known how many fill a share of the time
+FIRST_LOOK = 20000  # messages at full speed, from which it is known how many fill a share of the time; fewer for a few seconds
+# What every phase sets itself: an operator's own would make the figures mean something else than the report says.
+OWN = ("-r", "--rate", "-n", "--count", "-s", "--size", "-q", "--queue", "-k", "--routing-key", "-e", "--exchange", "-b", "--body", "-f",
+       "--file", "-l", "--lines", "--duration", "--quiet", "-h", "--help")
+
+
+def refused(arguments):
+    """The first of them that a phase sets itself, or None."""
+    return next((a for a in arguments if a.partition("=")[0] in OWN), None)
 
 
 def value_of(arguments, name):
@@ -45,13 +53,14 @@ class Bench:
         return {"interface": environment.interface_counters(self.interface, self.prefix) if self.interface else {},
                 "interruptions": environment.interruptions(self.cpu) if self.cpu is not None else {}}
 
-    def publish(self, name, timeout_s, *options):
+    def publish(self, name, timeout_s, *options, rate=None):
         """Nothing is routed anywhere: the broker confirms, and keeps nothing."""
-        return self.measure(name, timeout_s, "--routing-key", self.key, *options)
+        return self.measure(name, timeout_s, "--routing-key", self.key, *options, rate=rate)
 
-    def measure(self, name, timeout_s, *options):
-        command, before = self.command(*options), self.counters()
-        phase = {"phase": name, "command": shlex.join(command[len(self.prefix):])}
+    def measure(self, name, timeout_s, *options, rate=None):
+        """`rate`: messages a second, or None for as fast as it goes, whatever a config file says."""
+        command, before = self.command(*options, "--rate", rate or "max"), self.counters()
+        phase = {"phase": name, "rate": rate, "command": shlex.join(command[len(self.prefix):])}
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                   timeout=timeout_s + GRACE_S)
@@ -72,16 +81,17 @@ def last_json(text):
 
 def at_rate(bench, rate, seconds):
     count = max(1, int(rate * seconds))
-    return bench.publish(f"{rate} a second", seconds, "--rate", rate, "--count", count)
+    return bench.publish(f"{rate} a second", seconds, "--count", count, rate=rate)
 
 
 def full_speed(bench, seconds, name="full speed", *options):
     """A first look tells how many messages fill the time; the broker is what limits most."""
-    first = bench.publish(name, seconds, "--count", FIRST_LOOK, *options)
+    look = max(1000, min(FIRST_LOOK, int(seconds * FIRST_LOOK / 4)))
+    first = bench.publish(name, seconds, "--count", look, *options)
     took = (first["result"] or {}).get("seconds") or 0
     if first["exit"] != 0 or took <= 0 or took >= seconds:
         return first
-    return bench.publish(name, seconds, "--count", int(FIRST_LOOK * seconds / max(took, 0.05)), *options)
+    return bench.publish(name, seconds, "--count", int(look * seconds / max(took, 0.05)), *options)
 
 
 def offload_variants(bench, seconds):
@@ -101,8 +111,9 @@ def delivered(bench, rate, seconds):
                str(count), "--idle-timeout", "20", "--json"]
     consumer = subprocess.Popen(consume, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        phase = bench.measure(f"delivered, {rate} a second", seconds, "--queue", queue, "--auto-delete", "--rate", rate, "--count",
-                              count)
+        phase = bench.measure(f"delivered, {rate} a second", seconds, "--queue", queue, "--auto-delete", "--count", count, rate=rate)
+        if not (phase["result"] or {}).get("accepted"):
+            consumer.terminate()  # nothing will come
         out, err = consumer.communicate(timeout=seconds + GRACE_S)
         phase["consumer"] = {"exit": consumer.returncode, "said": err.strip(), "result": last_json(out)}
     except subprocess.TimeoutExpired:

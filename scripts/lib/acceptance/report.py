@@ -21,16 +21,15 @@ def verdicts(phases):
             yield True, f"{phase['phase']}: not to be had here: {figure(phase, 'error', 'text') or phase['said'] or 'no reason given'}"
         else:
             yield False, (f"{phase['phase']}: {confirmed} of {accepted} confirmed, exit {phase['exit']}: "
-                          f"{figure(phase, 'error', 'text') or phase['said'].splitlines()[-1:] or ''}")
-        offered, rate = figure(phase, "schedule_slip"), figure(phase, "acceptance_rate")
-        if offered and rate is not None:
-            wanted = float(phase["command"].split("--rate ")[1].split()[0])
+                          f"{figure(phase, 'error', 'text') or phase['said'].rpartition(chr(10))[2]}")
+        wanted, rate = phase["rate"], figure(phase, "acceptance_rate")
+        if wanted and accepted and rate is not None:
             yield abs(rate - wanted) < 0.02 * wanted, f"{phase['phase']}: {rate:.0f} a second were achieved"
         if figure(phase, "driver", "packets_dropped"):
             yield False, f"{phase['phase']}: the device dropped {figure(phase, 'driver', 'packets_dropped')} packets"
         if "consumer" in phase:
             yield from delivery_verdict(phase["consumer"], accepted)
-    yield loss_verdict(phases)
+    yield from loss_verdict(phases)
 
 
 def optional(phase):
@@ -48,7 +47,8 @@ def delivery_verdict(consumer, accepted):
 def loss_verdict(phases):
     sent = sum(figure(p, "tcp", "segments_sent") or 0 for p in phases)
     again = sum(figure(p, "tcp", "retransmits") or 0 for p in phases)
-    return again == 0, f"{again} of {sent} segments were retransmitted"
+    if sent:
+        yield again == 0, f"{again} of {sent} segments were retransmitted"
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------

@@ -38,19 +38,37 @@ int rte_dev_probe(const char *devargs)
 	if (nic.probe_error)
 		return fail(nic.probe_error);
 	snprintf(nic.devargs, sizeof nic.devargs, "%s", devargs);
+	nic.held = true;
 	nic.probed = !nic.probes_to_nothing;
 	return 0;
 }
 
 int rte_dev_remove(struct rte_device *device)
 {
-	nic.probed = false;
+	nic.held = nic.probed = false;
 	return 0;
+}
+
+int rte_eal_hotplug_remove(const char *bus, const char *name)
+{
+	return rte_dev_remove(NULL);
+}
+
+const char *rte_dev_name(const struct rte_device *device)
+{
+	static char name[sizeof nic.devargs];
+	snprintf(name, sizeof name, "%.*s", (int)strcspn(nic.devargs, ","), nic.devargs);
+	return name;
+}
+
+uint64_t rte_eth_find_next_owned_by(uint16_t port_id, const uint64_t owner)
+{
+	return nic.probed && port_id <= FAKE_PORT ? FAKE_PORT : RTE_MAX_ETHPORTS;
 }
 
 int rte_eth_dev_get_port_by_name(const char *name, uint16_t *port_id)
 {
-	if (!nic.probed)
+	if (!nic.probed || nic.port_name)
 		return -ENODEV;
 	*port_id = FAKE_PORT;
 	return 0;
@@ -60,7 +78,7 @@ int rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info)
 {
 	*info = (struct rte_eth_dev_info){.driver_name = nic.driver,
 					  .min_mtu = 68,
-					  .max_mtu = 9000,
+					  .max_mtu = 9978,
 					  .max_rx_queues = nic.queues_max,
 					  .max_tx_queues = nic.queues_max,
 					  .flow_type_rss_offloads = nic.rss_types,
@@ -90,7 +108,7 @@ int rte_eth_dev_get_mtu(uint16_t port_id, uint16_t *mtu)
 
 int rte_eth_dev_set_mtu(uint16_t port_id, uint16_t mtu)
 {
-	nic.mtu_set = mtu;
+	nic.mtu_set = nic.mtu = mtu;
 	return 0;
 }
 
@@ -101,6 +119,7 @@ int rte_eth_dev_configure(uint16_t port_id, uint16_t rx_queues, uint16_t tx_queu
 	if (rx_queues > nic.queues_max || rx_queues != tx_queues)
 		return -EINVAL;
 	nic.queues = rx_queues;
+	nic.mtu = conf->rxmode.mtu ? (uint16_t)conf->rxmode.mtu : 1500; /* as DPDK does; mlx5 tells the kernel */
 	nic.isolated_before_configure = nic.isolated;
 	return fake_rss_configure(conf);
 }
@@ -115,6 +134,9 @@ int rte_eth_rx_queue_setup(uint16_t port_id, uint16_t queue, uint16_t descriptor
 			   const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
 {
 	nic.rx_pool[queue] = pool;
+	nic.drops_when_full[queue] = conf->rx_drop_en;
+	if (rte_pktmbuf_data_room_size(pool) < RTE_PKTMBUF_HEADROOM + nic.mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN)
+		return -ENOMEM; /* mlx5: no scattering was asked for */
 	return queue < nic.queues ? 0 : -EINVAL;
 }
 

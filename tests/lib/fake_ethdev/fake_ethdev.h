@@ -29,7 +29,8 @@ struct fake_rule {
 struct fake_ethdev {
 	/* What it can do: set by the test, after fake_ethdev_reset. */
 	const char *driver;
-	uint16_t queues_max, mtu;
+	uint16_t queues_max;
+	uint16_t mtu; /* before it is configured; then the one in force */
 	int node;
 	uint64_t rss_types;
 	uint64_t rss_types_refused_alone; /* configure fails when asked for exactly these */
@@ -47,15 +48,18 @@ struct fake_ethdev {
 	int probe_error, configure_error, start_error; /* -errno */
 	const char *words;                             /* logged as an error with those */
 	bool probes_to_nothing;                        /* probing succeeds and there is no port */
+	bool port_name;                                /* the port has a name of its own, not its device's */
 	struct rte_eth_stats stats;
 
 	/* What was done to it. */
+	bool held; /* the device, by DPDK */
 	bool probed, started, closed, isolated, isolated_before_configure;
 	char devargs[256];
 	uint16_t queues, mtu_set;
 	uint64_t asked_types, types; /* of hash; in the last configure, in force */
 	uint32_t rules, rules_made;
 	struct rte_mempool *rx_pool[FAKE_QUEUES_MAX];
+	bool drops_when_full[FAKE_QUEUES_MAX]; /* instead of holding up what is for other queues */
 	uint64_t sent[FAKE_QUEUES_MAX];
 	uint8_t key_now[FAKE_KEY_MAX];
 	uint16_t reta_now[FAKE_RETA_MAX];

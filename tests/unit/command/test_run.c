@@ -560,6 +560,27 @@ static void a_capture_without_iex_and_options_it_does_not_heed_are_warned_of(voi
 	assert_string_equal(said, "");
 }
 
+static void a_default_that_every_worker_overrides_is_warned_of(void **state)
+{
+	char path[64] = "/tmp/harewire-test-XXXXXX";
+	static const char text[] = "workers: [{core: 0, queue: 1}, {core: 1, mtu: 1400}]\n";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+	close(fd);
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--config", path, "--cpu", "3", "--nic-queue", "2", "--mtu",
+		       "1500");
+	assert_says(said, "warning: cpu has no effect: every entry of workers says its own core\n");
+	assert_null(strstr(said, "nic-queue"));
+	assert_null(strstr(said, "mtu"));
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--config", path);
+	assert_null(strstr(said, "warning"));
+	unlink(path);
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--cpu", "3");
+	assert_null(strstr(said, "warning"));
+}
+
 static void inline_mode_runs_the_worker_while_it_waits(void **state)
 {
 	fake_harewire.window = 1;
@@ -613,6 +634,26 @@ static void the_schedule_is_one_over_all_publishers_and_every_message_counts_in_
 	assert_int_equal(number_of("schedule_slip", "count"), 200);
 	assert_int_equal(number_of("due_to_confirm", "count"), 200);
 	assert_true(number("accepted") == 200);
+}
+
+/* The index is full: number 65 waits with its due time, which is not to be taken for that of number 1. */
+static void a_message_that_waits_for_room_leaves_the_due_times_of_those_in_flight_alone(void **state)
+{
+	struct settings s;
+	struct schedule schedule;
+
+	settings_init(&s, COMMAND_PUBLISH);
+	s.rate = 1;
+	s.max_messages = 64;
+	assert_int_equal(schedule_init(&schedule, &s, 1), 0);
+	uint64_t now_ns = clock_monotonic_ns();
+	for (uint64_t id = 1; id <= 64; id++)
+		schedule_publish(&schedule, 0, id, now_ns - 3000000000u, now_ns);
+	schedule_publish(&schedule, 0, 65, now_ns, now_ns);
+	schedule_confirm(&schedule, 0, 1, 1);
+	assert_true(schedule.due_to_confirm.max >= 3000000000u);
+	schedule_fini(&schedule);
+	settings_fini(&s);
 }
 
 static void due_times_of_publishers_do_not_mix(void **state)
@@ -684,11 +725,13 @@ int main(void)
 		test(what_the_device_is_to_do_is_passed_on),
 		test(the_summary_has_a_line_for_each_worker_and_publisher),
 		test(a_capture_without_iex_and_options_it_does_not_heed_are_warned_of),
+		test(a_default_that_every_worker_overrides_is_warned_of),
 		test(inline_mode_runs_the_worker_while_it_waits),
 		test(options_that_clash_are_wrong_usage),
 		test(the_schedule_is_absolute_and_a_late_sender_does_not_move_it),
 		test(a_paced_run_reports_how_late_it_was),
 		test(the_schedule_is_one_over_all_publishers_and_every_message_counts_in_it),
+		test(a_message_that_waits_for_room_leaves_the_due_times_of_those_in_flight_alone),
 		test(due_times_of_publishers_do_not_mix),
 		test(an_interrupt_stops_publishing_and_closes_in_order),
 	};

@@ -67,8 +67,6 @@ static void without_workers_there_is_one_made_of_the_options(void **state)
 	g->options.workers = NULL;
 	g->options.interface = "eth7";
 	g->options.worker_cpu = 3;
-	g->options.mtu = 9000;
-	g->options.tso = HAREWIRE_USE_ON;
 	struct worker_plan plan = accepted(g);
 	assert_int_equal(plan.count, 1);
 	assert_string_equal(plan.workers[0].driver, "auto");
@@ -76,9 +74,13 @@ static void without_workers_there_is_one_made_of_the_options(void **state)
 	assert_int_equal(plan.workers[0].queue, 0);
 	assert_int_equal(plan.workers[0].queues, 1);
 	assert_int_equal(plan.workers[0].cpu, 3);
+	assert_null(plan.workers[0].device);
+	g->options.driver = "dpdk";
+	g->options.mtu = 9000;
+	g->options.tso = HAREWIRE_USE_ON;
+	plan = accepted(g);
 	assert_int_equal(plan.workers[0].mtu, 9000);
 	assert_int_equal(plan.workers[0].tso, HAREWIRE_USE_ON);
-	assert_null(plan.workers[0].device);
 }
 
 static void a_worker_takes_from_the_options_what_it_does_not_say_itself(void **state)
@@ -119,7 +121,7 @@ static void queues_that_nobody_names_are_given_out_in_order_on_each_device(void 
 	g->workers[1].queue = 0;
 	g->workers[2].driver = "af_xdp";
 	g->workers[3].driver = "kernel";
-	g->workers[4].device = "3b:00.0,txq_inline_max=128"; /* the same one */
+	g->workers[4].device = "3B:00.0,txq_inline_max=128"; /* the same one */
 	struct worker_plan plan = accepted(g);
 	assert_int_equal(plan.workers[0].queue, 1);
 	assert_int_equal(plan.workers[1].queue, 0);
@@ -200,8 +202,63 @@ static void telemetry_is_dpdks(void **state)
 	assert_true(accepted(g).telemetry && accepted(g).workers[1].telemetry);
 	g->workers[0].driver = "kernel";
 	assert_true(accepted(g).telemetry);
+	g = given(2);
+	g->options.telemetry = 1;
 	g->workers[1].driver = "af_xdp";
 	refused(g, "telemetry", "dpdk");
+}
+
+/* A device that is named but not taken would be believed to be what sends. */
+static void what_only_dpdk_heeds_is_refused_without_it(void **state)
+{
+	static const struct {
+		struct harewire_worker_options own;
+		const char *word;
+	} words[] = {{{.device = "0000:3b:00.0"}, "a device"},
+		     {{.address = "10.1.2.3/24"}, "an address"},
+		     {{.gateway = "10.1.2.1"}, "a gateway"},
+		     {{.vlan = 7}, "a VLAN"},
+		     {{.mtu = 9000}, "an MTU"}};
+	static const char *const drivers[] = {"auto", "af_xdp", "kernel"};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		const struct harewire_worker_options *own = &words[i].own;
+		struct given *g = given(1);
+		g->options.workers = NULL;
+		g->options.driver = drivers[i % 3];
+		g->options.device = own->device, g->options.address = own->address, g->options.gateway = own->gateway;
+		g->options.vlan = own->vlan, g->options.mtu = own->mtu;
+		refused(g, words[i].word, drivers[i % 3]);
+		g = on_one_port(2); /* for worker 0, and in order; for worker 1 its own is not */
+		g->workers[1] = *own;
+		g->workers[1].cpu = g->workers[1].queue = -1;
+		g->workers[1].driver = drivers[i % 3];
+		refused(g, "worker 1 names", words[i].word);
+	}
+	struct given *g = given(2);
+	g->options.eal = "--no-huge";
+	refused(g, "EAL arguments", "the first worker's driver is auto");
+	g = given(1);
+	g->options.checksum_offload = HAREWIRE_USE_ON;
+	refused(g, "checksum offload", "dpdk");
+	g->options.checksum_offload = HAREWIRE_USE_OFF;
+	g->options.tso = HAREWIRE_USE_ON;
+	refused(g, "TSO", "dpdk");
+	g->options.tso = HAREWIRE_USE_OFF; /* it is */
+	g->options.device = g->options.address = "";
+	assert_int_equal(accepted(g).count, 1);
+}
+
+static void the_kernels_address_has_the_kernels_network(void **state)
+{
+	struct given *g = on_one_port(1);
+	g->options.address = NULL;
+	g->options.vlan = 7;
+	refused(g, "worker 0 has a VLAN but no address", "10.1.2.3/24");
+	g->options.vlan = 0;
+	g->options.gateway = "10.1.2.1";
+	refused(g, "worker 0 has a gateway but no address", "kernel's routes");
+	g->options.address = "10.1.2.3/24";
+	assert_int_equal(accepted(g).count, 1);
 }
 
 static void two_threads_on_one_cpu_are_worth_a_warning(void **state)
@@ -266,6 +323,8 @@ int main(void)
 		cmocka_unit_test(two_ports_have_two_addresses),
 		cmocka_unit_test(how_many_there_can_be_and_which_drivers_is_said),
 		cmocka_unit_test(telemetry_is_dpdks),
+		cmocka_unit_test(what_only_dpdk_heeds_is_refused_without_it),
+		cmocka_unit_test(the_kernels_address_has_the_kernels_network),
 		cmocka_unit_test(two_threads_on_one_cpu_are_worth_a_warning),
 		cmocka_unit_test(a_cpu_is_missing_or_offline_or_somebody_elses),
 	};

@@ -44,13 +44,16 @@ struct fake {
 	struct frame rx[FRAMES], tx[DRIVER_BURST_MAX];
 	uint32_t rx_count;
 	uint32_t syns, data_segments, resets; /* sent by the worker */
+	uint16_t vlan;                        /* of the last segment */
 	uint16_t data_port;                   /* of the last data segment */
 	uint32_t data_seq;
+	uint32_t bursts; /* asked for: the worker's turns */
 };
 
 static struct {
 	/* how it behaves */
 	bool predicts, answers_arp, is_shared;
+	uint16_t vlan;      /* of the address, as the driver says */
 	int fails_on_queue; /* -1: none */
 	const char *reason;
 	/* what has happened */
@@ -62,7 +65,8 @@ static struct {
 } port;
 
 static char log_text[4096];
-static int telemetry_wanted; /* of the next engine */
+static int telemetry_wanted;  /* of the next engine */
+static bool logged_elsewhere; /* than by the control thread */
 
 static struct fake *fake_of(const struct driver *d)
 {
@@ -95,12 +99,13 @@ static void take_arp(const uint8_t *payload, size_t len)
 	arrive((uint32_t)atomic_load(&port.wanted_queues) - 1, ETHERTYPE_ARP, reply, sizeof reply); /* on any queue */
 }
 
-static void take_segment(struct fake *f, const uint8_t *payload, size_t len)
+static void take_segment(struct fake *f, const uint8_t *payload, size_t len, uint16_t vlan)
 {
 	struct wire_segment s;
 	uint8_t answer[200];
 	assert_true(wire_parse(payload, len, &s));
 	f->resets += !!(s.flags & WIRE_RST);
+	f->vlan = vlan;
 	if (s.len) {
 		f->data_segments++;
 		f->data_port = s.source_port;
@@ -125,6 +130,7 @@ static void take_segment(struct fake *f, const uint8_t *payload, size_t len)
 static uint32_t rx_burst(struct driver *d, struct packet *packets, uint32_t max)
 {
 	struct fake *f = fake_of(d);
+	f->bursts++;
 	uint32_t n = f->rx_count < max ? f->rx_count : max;
 	for (uint32_t i = 0; i < n; i++)
 		packets[i] = (struct packet){.data = f->rx[i].octets, .len = f->rx[i].len};
@@ -151,11 +157,11 @@ static void tx_submit(struct driver *d, const struct packet *packets, uint32_t n
 		struct ethernet_frame frame = {0};
 		assert_int_equal(ethernet_parse(packets[i].data, packets[i].len, &frame), 0);
 		if (packets[i].flags & PACKET_FILL_CHECKSUM)
-			wire_repair(packets[i].data + 14, packets[i].len - 14);
+			wire_repair((uint8_t *)frame.payload, packets[i].len - (frame.payload - packets[i].data));
 		if (frame.type == ETHERTYPE_ARP)
 			take_arp(frame.payload, frame.payload_len);
 		else
-			take_segment(fake_of(d), frame.payload, frame.payload_len);
+			take_segment(fake_of(d), frame.payload, frame.payload_len, frame.vlan);
 	}
 }
 
@@ -226,6 +232,7 @@ int dpdk_create(const struct dpdk_options *o, struct driver **out, char *why, si
 					     .queues = o->queues,
 					     .queue = o->queue,
 					     .shared_address = port.is_shared,
+					     .vlan = port.vlan,
 					     .steering = "by hand",
 					     .tx_checksum = true,
 					     .rx_checksum = true}};
@@ -261,7 +268,10 @@ static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void log_line(void *context, enum harewire_log_level level, const char *line)
 {
+	char thread[16] = "";
 	pthread_mutex_lock(&log_lock);
+	pthread_getname_np(pthread_self(), thread, sizeof thread);
+	logged_elsewhere |= strcmp(thread, "harewire-ctl") != 0;
 	size_t len = strlen(log_text);
 	snprintf(log_text + len, sizeof log_text - len, "%d %s\n", (int)level, line);
 	pthread_mutex_unlock(&log_lock);
@@ -274,6 +284,7 @@ static int setup(void **state)
 	port.answers_arp = true;
 	log_text[0] = '\0';
 	telemetry_wanted = 0;
+	logged_elsewhere = false;
 	return 0;
 }
 
@@ -390,6 +401,25 @@ static void each_inline_worker_can_be_turned_alone(void **state)
 	struct harewire *hw = engine(2);
 	assert_true(harewire_poll_worker(hw, 1) >= 0);
 	assert_int_equal(harewire_poll_worker(hw, 2), HAREWIRE_ERR_INVALID);
+	harewire_destroy(hw);
+}
+
+/* Control takes a publisher back in a millisecond or two; the worker's other connections live on meanwhile. */
+static void destroying_a_publisher_does_not_stop_its_inline_worker(void **state)
+{
+	struct harewire *hw = engine(1);
+	struct harewire_publisher *p[20];
+	uint32_t most = 0;
+	for (int i = 0; i < 20; i++)
+		p[i] = open_on(hw, 0);
+	TURN_UNTIL(hw, port.queues[0] && port.queues[0]->data_segments >= 20);
+	for (int i = 0; i < 20; i++) {
+		uint32_t before = port.queues[0]->bursts;
+		harewire_publisher_destroy(p[i]);
+		uint32_t turns = port.queues[0]->bursts - before;
+		most = turns > most ? turns : most;
+	}
+	assert_true(most > 4);
 	harewire_destroy(hw);
 }
 
@@ -539,6 +569,17 @@ static void an_icmp_error_reaches_the_connection_whatever_queue_it_comes_to(void
 
 /* ---- sharing the kernel's address ---- */
 
+static void segments_have_the_tag_that_the_driver_names(void **state)
+{
+	port.vlan = 300;
+	struct harewire *hw = engine(1);
+	struct harewire_publisher *p = open_on(hw, 0);
+	TURN_UNTIL(hw, port.queues[0] && port.queues[0]->data_segments);
+	assert_int_equal(port.queues[0]->vlan, 300);
+	harewire_publisher_destroy(p);
+	harewire_destroy(hw);
+}
+
 static void a_device_that_cannot_share_needs_an_address(void **state)
 {
 	struct harewire_options options;
@@ -605,6 +646,7 @@ static void telemetry_tells_of_workers_connections_and_publishers(void **state)
 	assert_int_equal(asked.list(asked.context, TELEMETRY_PUBLISHERS, ids, 8), 2);
 	second = engine(1); /* does without */
 	assert_non_null(strstr(log_text, "no telemetry: another engine"));
+	assert_false(logged_elsewhere);
 	harewire_destroy(second);
 	assert_non_null(asked.context);
 	harewire_publisher_destroy(p[0]);
@@ -649,12 +691,14 @@ int main(void)
 		cmocka_unit_test_setup(a_publisher_goes_to_the_worker_with_the_fewest, setup),
 		cmocka_unit_test_setup(a_worker_that_is_not_there_or_full_is_said, setup),
 		cmocka_unit_test_setup(each_inline_worker_can_be_turned_alone, setup),
+		cmocka_unit_test_setup(destroying_a_publisher_does_not_stop_its_inline_worker, setup),
 		cmocka_unit_test_setup(the_queues_of_a_port_come_up_together_and_go_together, setup),
 		cmocka_unit_test_setup(a_queue_that_cannot_be_had_takes_none_of_the_others, setup),
 		cmocka_unit_test_setup(what_a_driver_calls_slow_is_a_warning, setup),
 		cmocka_unit_test_setup(a_port_is_chosen_whose_packets_come_to_the_workers_queue, setup),
 		cmocka_unit_test_setup(without_prediction_ports_are_tried_until_one_comes_to_the_workers_queue, setup),
 		cmocka_unit_test_setup(an_icmp_error_reaches_the_connection_whatever_queue_it_comes_to, setup),
+		cmocka_unit_test_setup(segments_have_the_tag_that_the_driver_names, setup),
 		cmocka_unit_test_setup(a_device_that_cannot_share_needs_an_address, setup),
 		cmocka_unit_test_setup(telemetry_tells_of_workers_connections_and_publishers, setup),
 		cmocka_unit_test_setup(threads_start_and_stop_and_a_wrong_cpu_is_explained, setup),

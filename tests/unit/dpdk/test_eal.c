@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <rte_eal.h>
+#include <rte_log.h>
 
 #include "dataplane/base/error.h"
 #include "drivers/dpdk/eal.h"
@@ -77,6 +79,29 @@ static void a_wrong_option_is_named_and_nothing_is_printed(void **state)
 	}
 }
 
+static void start_after_the_application(const char *its_own, struct outcome *outcome)
+{
+	char *arguments[] = {"app", "--no-huge", "--no-shconf", "-m", "16", "--no-pci", "--no-telemetry", NULL};
+	FILE *log = fdopen(dup(STDOUT_FILENO), "w");
+	if (rte_eal_init(7, arguments) < 0 || rte_openlog_stream(its_own ? log : NULL) != 0)
+		return;
+	outcome->code = eal_start("", &(struct why){outcome->why, sizeof outcome->why});
+	rte_log(RTE_LOG_ERR, RTE_LOGTYPE_USER1, "the application's words\n");
+	fflush(log);
+}
+
+static void an_application_that_started_the_eal_keeps_its_log(void **state)
+{
+	static const char *const its_own[] = {NULL, "a stream"};
+	for (size_t i = 0; i < 2; i++) {
+		struct outcome outcome;
+		in_a_child(start_after_the_application, its_own[i], &outcome);
+		assert_string_equal(outcome.why, ""); /* not that hugepages are missing, either */
+		assert_int_equal(outcome.code, 0);
+		assert_non_null(strstr(outcome.printed, "the application's words\n"));
+	}
+}
+
 static void a_log_that_is_asked_for_is_printed(void **state)
 {
 	struct outcome outcome;
@@ -121,6 +146,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_wrong_option_is_named_and_nothing_is_printed),
+		cmocka_unit_test(an_application_that_started_the_eal_keeps_its_log),
 		cmocka_unit_test(a_log_that_is_asked_for_is_printed),
 		cmocka_unit_test(only_the_starting_thread_is_kept_quiet),
 	};

@@ -35,6 +35,8 @@ static const struct device VIRTIO = {"net_virtio", TX(UDP_CKSUM) | TX(TCP_CKSUM)
 static const struct device BARE_VIRTIO = {"net_virtio", TX(MULTI_SEGS) | TX(VLAN_INSERT), 0, UINT16_MAX, UINT16_MAX};
 static const struct device MLX5 = {"mlx5_pci", SUMS | CUTS | TX(MBUF_FAST_FREE), RX_SUMS, 40, 40};
 static const struct device ICE = {"net_ice", SUMS | CUTS | TX(MBUF_FAST_FREE), RX_SUMS, 0, 0};
+static const struct device IAVF = {"net_iavf", SUMS | CUTS | TX(MBUF_FAST_FREE), RX_SUMS, 0, 8};
+static const struct device ENIC = {"net_enic", SUMS | CUTS, RX_SUMS, 0, 0};
 static const struct device I40E = {"net_i40e", SUMS | CUTS | TX(MBUF_FAST_FREE), RX_SUMS, 255, 8};
 static const struct device IXGBE = {"net_ixgbe", SUMS | CUTS, RX_SUMS, 40, 40};
 static const struct device IGC = {"net_igc", SUMS | CUTS, RX_SUMS, 255, 8};
@@ -67,6 +69,8 @@ static void what_is_there_is_used_where_it_costs_no_fast_path(void **state)
 		{&BARE_VIRTIO, false, 0, 0, false},
 		{&MLX5, true, WHOLE, TX(TCP_CKSUM) | TX(IPV4_CKSUM) | CUTS, true},
 		{&ICE, true, 0, TX(TCP_CKSUM) | TX(MBUF_FAST_FREE), true},
+		{&IAVF, false, 0, TX(MBUF_FAST_FREE), true},
+		{&ENIC, true, 0, TX(TCP_CKSUM), true},
 		{&I40E, false, 0, TX(MBUF_FAST_FREE), true},
 		{&IXGBE, false, 0, 0, true},
 		{&IGC, true, WHOLE, TX(TCP_CKSUM) | TX(IPV4_CKSUM) | CUTS, true},

@@ -10,6 +10,7 @@ static void assert_fails(int code, const char *sentence)
 	assert_string_equal(why, sentence);
 	assert_null(d);
 	assert_false(nic.probed);
+	assert_false(nic.held); /* or a second attempt finds it in use */
 	assert_false(nic.started);
 }
 
@@ -77,6 +78,17 @@ static void a_port_the_application_has_is_not_taken_from_it(void **state)
 	assert_false(nic.closed);
 }
 
+static void a_port_that_is_not_named_like_its_device_is_found(void **state) /* mlx5, of a bond */
+{
+	struct driver *d = NULL, *again = NULL;
+	nic.port_name = true;
+	create_all(1, &d);
+	destroy_all(1, &d);
+	nic.probed = true;
+	assert_int_equal(create_queue(0, 1, &again), HW_ERR_BUSY);
+	assert_non_null(strstr(why, "by the application itself"));
+}
+
 static void a_link_that_is_down_is_told_and_does_not_keep_the_port_from_opening(void **state)
 {
 	struct driver *d = NULL;
@@ -103,6 +115,20 @@ static void buffers_are_of_the_devices_own_node_and_each_queues_own(void **state
 	struct driver *none = NULL;
 	assert_int_equal(create_queue(0, 2, &none), HW_ERR_NOMEM);
 	assert_non_null(strstr(why, "on NUMA node 5: set aside more hugepages ('sysctl vm.nr_hugepages=128'"));
+}
+
+/* One that is not polled yet, or not any more, or seldom. */
+static void a_full_queue_does_not_hold_up_the_others(void **state)
+{
+	struct driver *d[2];
+	nic.queues_max = 2;
+	nic.rss_types = RTE_ETH_RSS_NONFRAG_IPV4_TCP;
+	create_all(2, d);
+	assert_true(nic.drops_when_full[0] && nic.drops_when_full[1]);
+	destroy_all(2, d);
+	create_all(1, d); /* nobody to hold up: as the driver has it */
+	assert_false(nic.drops_when_full[0]);
+	destroy_all(1, d);
 }
 
 static void each_instance_sends_on_its_own_queue(void **state)
@@ -133,8 +159,10 @@ int main(void)
 		played(an_address_where_there_is_nothing_is_wrong),
 		played(a_queue_is_one_workers),
 		played(a_port_the_application_has_is_not_taken_from_it),
+		played(a_port_that_is_not_named_like_its_device_is_found),
 		played(a_link_that_is_down_is_told_and_does_not_keep_the_port_from_opening),
 		played(buffers_are_of_the_devices_own_node_and_each_queues_own),
+		played(a_full_queue_does_not_hold_up_the_others),
 		played(each_instance_sends_on_its_own_queue),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/if_vlan.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -16,6 +17,10 @@
 /* The physical function's kernel driver: it chooses the rules' places. */
 static struct {
 	bool no_rules;
+	bool off;        /* it has rules, and they are switched off */
+	bool no_virtual; /* it has rules, but not for its virtual functions: ice */
+	int mtu;         /* 0: of no interface */
+	int vlan;        /* 0: no interface is one */
 	char interface[IFNAMSIZ];
 	uint32_t used;
 	struct ethtool_rx_flow_spec rules[TABLE];
@@ -24,6 +29,10 @@ static struct {
 static int insert(struct ethtool_rxnfc *request)
 {
 	uint32_t place = 0;
+	if (parent.no_virtual && ethtool_get_flow_spec_ring_vf(request->fs.ring_cookie))
+		return EINVAL;
+	if (parent.off)
+		return EOPNOTSUPP;
 	while (place < TABLE && parent.used >> place & 1)
 		place++;
 	if (place == TABLE)
@@ -58,9 +67,17 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(arguments, request);
 	void *argument = va_arg(arguments, void *);
 	va_end(arguments);
+	if (request == SIOCGIFVLAN && parent.vlan) {
+		((struct vlan_ioctl_args *)argument)->u.VID = parent.vlan;
+		return 0;
+	}
+	struct ifreq *ifr = argument;
+	if (request == SIOCGIFMTU && parent.mtu) {
+		ifr->ifr_mtu = parent.mtu;
+		return 0;
+	}
 	if (request != SIOCETHTOOL)
 		return (int)syscall(SYS_ioctl, fd, request, argument);
-	const struct ifreq *ifr = argument;
 	memcpy(parent.interface, ifr->ifr_name, IFNAMSIZ);
 	errno = answer((struct ethtool_rxnfc *)ifr->ifr_data);
 	return errno ? -1 : 0;
@@ -166,6 +183,85 @@ static void the_kernels_mtu_is_left_alone(void **state)
 	destroy_all(1, &d);
 }
 
+/* Configuring without an MTU gives the device one of 1500, and mlx5's driver hands that on to the interface. */
+static void configuring_does_not_change_the_kernels_mtu(void **state)
+{
+	static const struct {
+		uint16_t kernels, wanted, used;
+	} cases[] = {{9000, 0, 9000}, {9000, 1500, 1500}, {1400, 0, 1400}, {9978, 0, 9600}, {1500, 1500, 1500}};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct driver *d = NULL;
+		fake_ethdev_reset();
+		if (i == 0)
+			be_bifurcated();
+		nic.takes_rule = any_exact_rule;
+		nic.isolates = true;
+		nic.mtu = cases[i].kernels;
+		if (create_with((struct dpdk_options){.device = "05:00.0", .shared = true, .mtu = cases[i].wanted},
+				&d) != 0)
+			fail_msg("%s", why);
+		assert_int_equal(nic.mtu, cases[i].kernels);
+		assert_int_equal(d->info.mtu, cases[i].used);
+		destroy_all(1, &d);
+	}
+}
+
+static void more_than_the_kernels_mtu_is_refused(void **state)
+{
+	struct driver *d = NULL;
+	be_bifurcated();
+	assert_int_equal(create_with((struct dpdk_options){.device = "05:00.0", .shared = true, .mtu = 9000}, &d),
+			 HW_ERR_INVALID);
+	assert_non_null(strstr(why, "0000:05:00.0 has an MTU of 1500 in the kernel"));
+	assert_int_equal(nic.mtu_set, 0);
+	assert_false(nic.probed);
+}
+
+static void packets_fit_what_the_address_is_on(void **state)
+{
+	struct driver *d = NULL;
+	be_bifurcated();
+	nic.mtu = 9000;
+	parent.mtu = 1450; /* a tunnel, say */
+	assert_int_equal(share("05:00.0", 0, 1, "lo", &d), 0);
+	assert_int_equal(d->info.mtu, 1450);
+	assert_int_equal(nic.mtu, 9000);
+	destroy_all(1, &d);
+}
+
+/* The kernel is not there to put the tag on, or to take it off. */
+static void frames_of_a_vlans_interface_are_tagged(void **state)
+{
+	struct driver *d = NULL;
+	be_bifurcated();
+	parent.vlan = 300;
+	assert_int_equal(share("05:00.0", 0, 1, "lo", &d), 0);
+	assert_int_equal(d->info.vlan, 300);
+	destroy_all(1, &d);
+	parent.vlan = 0;
+	assert_int_equal(share("05:00.0", 0, 1, "lo", &d), 0);
+	assert_int_equal(d->info.vlan, 0);
+	destroy_all(1, &d);
+	parent.vlan = 300; /* an interface that has nothing to do with it */
+	assert_int_equal(create_with((struct dpdk_options){.device = "05:00.0", .vlan = 5}, &d), 0);
+	assert_int_equal(d->info.vlan, 5);
+	destroy_all(1, &d);
+}
+
+static void a_device_on_an_interface_has_its_mtu(void **state) /* net_af_packet */
+{
+	struct driver *d = NULL;
+	parent.mtu = 1400;
+	assert_int_equal(create_with((struct dpdk_options){.device = "net_af_packet0,iface=lo"}, &d), 0);
+	assert_int_equal(d->info.mtu, 1400);
+	destroy_all(1, &d);
+	fake_ethdev_reset();
+	parent.mtu = 9000; /* its buffers are smaller, it has 1500 unless told otherwise */
+	assert_int_equal(create_with((struct dpdk_options){.device = "net_af_packet0,iface=lo"}, &d), 0);
+	assert_int_equal(d->info.mtu, 1500);
+	destroy_all(1, &d);
+}
+
 static void with_an_address_of_its_own_the_port_is_not_isolated(void **state)
 {
 	struct driver *d = NULL;
@@ -232,6 +328,7 @@ static void rules_of_the_physical_function_send_connections_to_the_virtual_one(v
 	assert_true(d->info.shared_address);
 	assert_string_equal(d->info.interface, "eth7");
 	assert_string_equal(d->info.steering, "a rule for each connection (ntuple of eth7, virtual function 2)");
+	assert_int_equal(parent.used, 0); /* what it was asked with is gone */
 	struct driver_flow flow = connect_from(d, 40000);
 	assert_string_equal(parent.interface, "eth7");
 	assert_int_equal(parent.used, 1);
@@ -272,6 +369,21 @@ static void says_how_to_switch_the_physical_functions_rules_on(void **state)
 	assert_non_null(strstr(why, "--address"));
 }
 
+static void a_parent_that_refuses_such_rules_is_found_out_at_once(void **state)
+{
+	struct driver *d = NULL;
+	be_virtual();
+	parent.no_virtual = true;
+	assert_int_equal(share(DEVICE, 0, 1, NULL, &d), HW_ERR_UNSUPPORTED);
+	assert_non_null(strstr(why, "eth7 refuses a rule that sends a connection to its virtual function " DEVICE));
+	assert_non_null(strstr(why, "--address"));
+	parent.no_virtual = false;
+	parent.off = true;
+	assert_int_equal(share(DEVICE, 0, 1, NULL, &d), HW_ERR_UNSUPPORTED);
+	assert_non_null(strstr(why, "ethtool -K eth7 ntuple on"));
+	assert_false(nic.probed);
+}
+
 static void a_virtual_function_whose_parent_is_not_the_kernels_needs_an_address(void **state)
 {
 	struct driver *d = NULL;
@@ -301,12 +413,18 @@ int main(void)
 		on_a_host(one_queue_needs_its_rules_as_well_when_shared),
 		on_a_host(a_shared_connection_without_room_for_its_rule_is_refused),
 		on_a_host(the_kernels_mtu_is_left_alone),
+		on_a_host(configuring_does_not_change_the_kernels_mtu),
+		on_a_host(more_than_the_kernels_mtu_is_refused),
+		on_a_host(packets_fit_what_the_address_is_on),
+		on_a_host(frames_of_a_vlans_interface_are_tagged),
+		on_a_host(a_device_on_an_interface_has_its_mtu),
 		on_a_host(with_an_address_of_its_own_the_port_is_not_isolated),
 		on_a_host(an_interface_on_top_of_the_devices_may_be_named),
 		on_a_host(says_why_a_device_cannot_be_shared),
 		on_a_host(rules_of_the_physical_function_send_connections_to_the_virtual_one),
 		on_a_host(a_full_table_of_the_physical_function_refuses_the_connection),
 		on_a_host(says_how_to_switch_the_physical_functions_rules_on),
+		on_a_host(a_parent_that_refuses_such_rules_is_found_out_at_once),
 		on_a_host(a_virtual_function_whose_parent_is_not_the_kernels_needs_an_address),
 		on_a_host(all_workers_of_a_port_share_or_none),
 	};

@@ -3,6 +3,7 @@
 
 #include "dataplane/net/ethernet.h"
 #include "dataplane/tcp_stream.h"
+#include "drivers/interceptors/capture.h"
 #include "drivers/interceptors/peer.h"
 #include "drivers/null/null.h"
 #include "tests/lib/nic.h"
@@ -454,6 +455,29 @@ static void a_full_side_channel_drops_and_the_worker_goes_on(void **state)
 	side = NULL;
 }
 
+static void a_flood_of_strays_leaves_room_for_arp(void **state)
+{
+	struct wired w;
+	struct side_channel channel;
+	make_side(&channel);
+	wired_init(&w);
+	for (uint32_t i = 0; i < 3 * SIDE_RING; i++) {
+		inject(ETHERTYPE_IPV4, 17, 98);
+		turns(&w, 1);
+	}
+	inject(ETHERTYPE_ARP, 0, 42);
+	turns(&w, 1);
+	uint32_t strays = 0, arp = 0;
+	const struct side_frame *f;
+	for (; (f = spsc_peek(&channel.from_wire)) != NULL; spsc_pop(&channel.from_wire))
+		f->len == 98 ? strays++ : arp++;
+	assert_int_equal(strays, SIDE_RING - SIDE_RING_FOR_ARP);
+	assert_int_equal(arp, 1);
+	wired_fini(&w);
+	side_channel_fini(&channel);
+	side = NULL;
+}
+
 static void controls_frames_go_out_as_they_are_when_there_is_a_buffer(void **state)
 {
 	struct wired w;
@@ -565,6 +589,82 @@ static void a_device_that_sums_is_asked_to_for_every_packet(void **state)
 	wired_fini(&w);
 }
 
+/* ---- a capture that comes and goes ---- */
+
+static struct driver *start_capture(struct wired *w)
+{
+	const struct capture_options options = {.clock = &w->p.clock, .ring_bytes = 1u << 20};
+	struct driver *capture;
+	assert_int_equal(capture_create(&options, w->peer, &capture), 0);
+	const struct command cmd = {.type = COMMAND_CAPTURE_START, .capture = capture};
+	assert_true(spsc_push(&w->p.worker.channel.commands, &cmd));
+	turns(w, 1);
+	return capture;
+}
+
+static void stop_capture(struct wired *w)
+{
+	const struct command cmd = {.type = COMMAND_CAPTURE_STOP};
+	assert_true(spsc_push(&w->p.worker.channel.commands, &cmd));
+	turns(w, 1);
+	const struct worker_event *e = spsc_peek(&w->p.worker.channel.events);
+	assert_non_null(e);
+	assert_int_equal(e->type, EVENT_CAPTURE_STOPPED);
+	spsc_pop(&w->p.worker.channel.events);
+}
+
+/* Publishes `n` messages, each confirmed. */
+static void publish_some(struct wired *w, uint32_t template_id, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		plane_publish(&w->p, template_id, "tick");
+		turns(w, 8);
+	}
+}
+
+static void a_capture_swapped_in_mid_stream_sees_what_passes_while_it_is_there_and_changes_nothing(void **state)
+{
+	struct wired w;
+	struct capture_packet packet;
+	uint32_t sent = 0, received = 0;
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0);
+	publish_some(&w, t, 3);
+	for (int round = 0; round < 2; round++) {
+		uint32_t sent_before = frames_sent;
+		struct driver *capture = start_capture(&w);
+		publish_some(&w, t, 5);
+		uint32_t sent_meanwhile = frames_sent - sent_before;
+		stop_capture(&w);
+		publish_some(&w, t, 3);
+		for (sent = received = 0; capture_peek(capture, &packet); capture_pop(capture)) {
+			assert_int_equal(packet.captured, packet.len);
+			if (packet.sent)
+				sent++;
+			else
+				received++;
+		}
+		assert_int_equal(sent, sent_meanwhile);
+		assert_true(sent >= 5 && received >= 5);
+		capture_destroy(capture);
+	}
+	struct peer_stats stats;
+	peer_stats_get(w.peer, &stats);
+	assert_int_equal(stats.messages, 3 + 2 * 8);
+	assert_int_equal(stats.bad_checksums, 0);
+	assert_int_equal(stats.out_of_order, 0);
+	wired_fini(&w);
+}
+
+static void a_transport_destroyed_under_a_capture_destroys_its_own_driver(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	struct driver *capture = start_capture(&w);
+	wired_fini(&w);
+	capture_destroy(capture); /* valgrind and the address sanitizer watch */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -579,11 +679,15 @@ int main(void)
 		cmocka_unit_test(a_segment_of_no_connection_of_ours_is_controls_and_ours_are_not),
 		cmocka_unit_test(an_icmp_error_that_control_passes_on_is_heeded),
 		cmocka_unit_test(a_full_side_channel_drops_and_the_worker_goes_on),
+		cmocka_unit_test(a_flood_of_strays_leaves_room_for_arp),
 		cmocka_unit_test(controls_frames_go_out_as_they_are_when_there_is_a_buffer),
 		cmocka_unit_test(a_message_larger_than_a_segment_leaves_in_one_packet),
 		cmocka_unit_test(no_packet_is_longer_than_the_device_takes),
 		cmocka_unit_test(without_a_large_buffer_segments_leave_one_by_one),
 		cmocka_unit_test(a_device_that_sums_is_asked_to_for_every_packet),
+		cmocka_unit_test(
+			a_capture_swapped_in_mid_stream_sees_what_passes_while_it_is_there_and_changes_nothing),
+		cmocka_unit_test(a_transport_destroyed_under_a_capture_destroys_its_own_driver),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -252,6 +252,8 @@ static void cut_packets_are_on_the_wire_what_single_segments_are(void **state)
 static struct fixture *offloaded_mss(uint32_t tso_bytes, bool timestamps, uint16_t peer_mss)
 {
 	struct fixture *f = make(0x1000);
+	if (peer_mss > 1460)
+		f->config.mtu = (uint16_t)(peer_mss + 40);
 	f->peer_mss = peer_mss;
 	f->peer_timestamps = timestamps;
 	offload(f, tso_bytes);
@@ -330,6 +332,21 @@ static void small_segments_are_not_left_to_the_device(void **state)
 	destroy(f);
 }
 
+/* Drivers refuse to have such a packet cut, and it would never leave. */
+static void segments_larger_than_devices_cut_are_not_left_to_them(void **state)
+{
+	struct fixture *f = offloaded_mss(65535, false, 9217);
+	push(f, 60000);
+	assert_false(tcp_segments_due(f->t));
+	assert_int_equal(next_payload(f, 65535), 9217);
+	destroy(f);
+	f = offloaded_mss(65535, false, 9216);
+	push(f, 60000);
+	assert_true(tcp_segments_due(f->t));
+	assert_int_equal(next_payload(f, 65535), 60000);
+	destroy(f);
+}
+
 static void the_end_of_what_was_pushed_ends_the_packet(void **state)
 {
 	struct fixture *f = offloaded(65535, false);
@@ -401,6 +418,7 @@ int main(void)
 		cmocka_unit_test(a_packet_is_as_large_as_device_buffer_and_ipv4_allow),
 		cmocka_unit_test(a_packet_has_no_more_segments_than_devices_take),
 		cmocka_unit_test(small_segments_are_not_left_to_the_device),
+		cmocka_unit_test(segments_larger_than_devices_cut_are_not_left_to_them),
 		cmocka_unit_test(the_end_of_what_was_pushed_ends_the_packet),
 		cmocka_unit_test(windows_are_filled_with_whole_segments),
 		cmocka_unit_test(the_first_segment_of_a_packet_is_timed),

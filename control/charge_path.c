@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "control/supervisor_internal.h"
+#include "control/taps.h"
 #include "dataplane/base/error.h"
 
 #define ROUTE_MTU_MIN         576u        /* what every IPv4 host accepts; our TCP cuts no smaller segments */
@@ -33,6 +34,7 @@ static void use_transport(struct control_worker *w, const struct transport_choic
 	w->chosen = true;
 	pthread_mutex_unlock(&s->lock);
 	control_worker_send(w, &(struct command){.type = COMMAND_ATTACH_TRANSPORT, .transport = choice->transport});
+	taps_worker_chosen(s, w);
 	if (s->worker_count > 1)
 		snprintf(which, sizeof which, "worker %u: ", w->index);
 	if (s->worker_count > 1 && choice->driver)

@@ -13,11 +13,13 @@
 #include "dataplane/command.h"
 
 struct supervisor;
+struct tap;
 
 struct control_worker {
 	struct supervisor *supervisor;
 	uint32_t index;
 	struct command_channel *channel;
+	const _Atomic uint64_t *longest_gap_ns; /* between two turns of the worker's */
 	struct transport_request request;
 	char *strings[TRANSPORT_REQUEST_STRINGS]; /* copies of the request's */
 
@@ -28,6 +30,8 @@ struct control_worker {
 	/* Commands that found their ring full; sent first, in order. */
 	struct command *overflow;
 	uint32_t overflow_count, overflow_capacity;
+
+	struct tap *tap; /* that its packets go through, or NULL */
 
 	_Atomic uint32_t publishers; /* any thread; changed under the supervisor's lock */
 };

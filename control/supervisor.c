@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "control/supervisor_internal.h"
+#include "control/taps.h"
 #include "control/telemetry.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
@@ -58,6 +59,10 @@ static void take_events(struct supervisor *s, struct control_worker *w, uint64_t
 	while ((event = spsc_peek(&w->channel->events)) != NULL) {
 		struct worker_event copy = *event;
 		spsc_pop(&w->channel->events);
+		if (copy.type == EVENT_CAPTURE_STOPPED) {
+			taps_worker_stopped(w);
+			continue;
+		}
 		for (struct charge *c = s->charges; c; c = c->next)
 			if (c->connection == copy.connection)
 				charge_event(c, &copy, now_ns);
@@ -258,6 +263,7 @@ static int init_workers(struct supervisor *s, const struct supervisor_options *o
 			return err;
 		}
 		s->workers[i].supervisor = s;
+		s->workers[i].longest_gap_ns = options->longest_gaps_ns[i];
 	}
 	return 0;
 }

@@ -20,8 +20,9 @@
 struct supervisor;
 
 struct supervisor_options {
-	const struct worker_plan *plan;                         /* copied, with its strings */
-	struct command_channel *channels[HAREWIRE_WORKERS_MAX]; /* of the plan's workers */
+	const struct worker_plan *plan;                                /* copied, with its strings */
+	struct command_channel *channels[HAREWIRE_WORKERS_MAX];        /* of the plan's workers */
+	const _Atomic uint64_t *longest_gaps_ns[HAREWIRE_WORKERS_MAX]; /* likewise, between two turns */
 	void (*log_line)(void *context, enum harewire_log_level level, const char *line);
 	void *log_context;
 };

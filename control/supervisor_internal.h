@@ -94,6 +94,7 @@ struct supervisor {
 	struct pool pool;
 	struct neighbours neighbours;
 	struct charge *charges;
+	struct taps *taps; /* of a capture that runs, or NULL */
 	uint64_t stale_events;
 };
 

@@ -67,12 +67,13 @@ static void describe_worker(struct question *q, struct control_worker *w)
 	number(q, "packets_received", info.packets_received);
 	number(q, "packets_dropped", info.packets_dropped);
 	number(q, "kicks", info.kicks);
+	number(q, "longest_gap_ns", atomic_load_explicit(w->longest_gap_ns, memory_order_relaxed));
 }
 
 static void describe_connection(struct question *q, const struct charge *c)
 {
-	struct harewire_publisher_stats s;
-	publisher_stats(c->connection->publisher, &s);
+	struct publisher_figures s;
+	publisher_get_figures(c->connection->publisher, &s);
 	number(q, "worker", c->worker->index);
 	text(q, "phase", charge_phase_name(c->phase));
 	text(q, "tcp_state", s.tcp_state);
@@ -80,10 +81,16 @@ static void describe_connection(struct question *q, const struct charge *c)
 	endpoint(q, "local", c->flow.local_ip, c->flow.local_port);
 	endpoint(q, "remote", c->remote_ip, c->target.port);
 	number(q, "srtt_ns", s.srtt_ns);
+	number(q, "rttvar_ns", s.rttvar_ns);
 	number(q, "cwnd", s.cwnd);
+	number(q, "ssthresh", s.ssthresh);
 	number(q, "peer_window", s.peer_window);
+	number(q, "receive_window", s.receive_window);
+	number(q, "in_flight", s.in_flight);
 	number(q, "mss", s.mss);
 	number(q, "retransmits", s.retransmits);
+	number(q, "retransmits_fast", s.retransmits_fast);
+	number(q, "retransmits_rto", s.retransmits_rto);
 	number(q, "rto_fired", s.rto_fired);
 	number(q, "octets_sent", s.octets_sent);
 	number(q, "segments_sent", s.segments_sent);
@@ -116,6 +123,7 @@ static void describe_publisher(struct question *q, const struct charge *c)
 	number(q, "log_used", s.log_used);
 	number(q, "log_capacity", s.log_capacity);
 	number(q, "blocked_count", s.blocked_count);
+	number(q, "blocked", publisher_is_blocked(c->connection->publisher));
 	latency(q, to_wire, &s.call_to_wire);
 	latency(q, to_confirm, &s.publish_to_confirm);
 }

@@ -99,13 +99,19 @@ static void update_figures(struct connection *c)
 	struct stream_info info;
 	c->ops->info(c->stream, &info);
 	struct publisher_figures f = {.srtt_ns = info.srtt_ns,
+				      .rttvar_ns = info.rttvar_ns,
 				      .retransmits = info.retransmits,
+				      .retransmits_fast = info.retransmits_fast,
+				      .retransmits_rto = info.retransmits_rto,
 				      .rto_fired = info.rto_fired,
 				      .octets_sent = info.octets_sent,
 				      .segments_sent = info.segments_sent,
 				      .segments_received = info.segments_received,
 				      .cwnd = info.cwnd,
+				      .ssthresh = info.ssthresh,
 				      .peer_window = info.peer_window,
+				      .receive_window = info.receive_window,
+				      .in_flight = info.in_flight,
 				      .mss = info.mss};
 	memcpy(f.tcp_state, info.state, sizeof f.tcp_state);
 	publisher_set_figures(c->publisher, &f);

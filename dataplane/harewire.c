@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "control/console/console.h"
 #include "control/cpu.h"
 #include "control/session/url.h"
 #include "control/supervisor.h"
@@ -26,6 +27,7 @@ struct harewire {
 	int cpus[HAREWIRE_WORKERS_MAX];               /* they are pinned to; -1: none */
 	uint32_t worker_count;
 	struct supervisor *supervisor;
+	struct console *console; /* or NULL */
 };
 
 /* What hangs on a publisher's `owner`. */
@@ -131,9 +133,24 @@ static int start_control(struct harewire *hw, const struct harewire_options *opt
 {
 	struct supervisor_options control = {
 		.plan = plan, .log_line = options->log_line, .log_context = options->log_context};
-	for (uint32_t i = 0; i < hw->worker_count; i++)
+	for (uint32_t i = 0; i < hw->worker_count; i++) {
 		control.channels[i] = &hw->workers[i]->channel;
+		control.longest_gaps_ns[i] = &hw->workers[i]->longest_gap_ns;
+	}
 	return supervisor_create(&control, &hw->supervisor);
+}
+
+/* The last thing to come up: nothing is there to be asked before. */
+static int start_console(struct harewire *hw, const char *path, char *why, size_t why_bytes)
+{
+	char reason[256] = "";
+	int err = console_create(hw->supervisor, path, &hw->console, reason, sizeof reason);
+	if (err) {
+		stop_workers(hw);
+		supervisor_destroy(hw->supervisor);
+		refuse(err, why, why_bytes, "%s", reason);
+	}
+	return err;
 }
 
 int harewire_create(const struct harewire_options *options, struct harewire **out, char *why, size_t why_bytes)
@@ -159,6 +176,8 @@ int harewire_create(const struct harewire_options *options, struct harewire **ou
 		if (err)
 			supervisor_destroy(hw->supervisor);
 	}
+	if (!err && options->control_path)
+		err = start_console(hw, options->control_path, why, why_bytes);
 	if (err) {
 		free_workers(hw);
 		free(hw);
@@ -173,6 +192,7 @@ void harewire_destroy(struct harewire *hw)
 	if (!hw)
 		return;
 	stop_workers(hw);
+	console_destroy(hw->console);
 	supervisor_destroy(hw->supervisor);
 	free_workers(hw);
 	free(hw);

@@ -116,6 +116,11 @@ struct harewire_options {
 	enum harewire_use checksum_offload, tso;
 	/* Driver "dpdk": answer dpdk-telemetry.py about workers, connections and publishers. Off (0) by default. */
 	int telemetry;
+	/*
+	 * Path of a local socket to be made, of mode 0600, at which this engine answers `harewire stat` and `harewire
+	 * capture` (docs/command.md). A socket there that nobody answers is replaced. NULL (default): none.
+	 */
+	const char *control_path;
 
 	const struct harewire_worker_options *workers; /* NULL: one worker, made of the fields above */
 	uint32_t worker_count;                         /* 1..HAREWIRE_WORKERS_MAX */

@@ -40,8 +40,9 @@ enum publisher_state {
 
 /* What the worker tells of the connection, for display. */
 struct publisher_figures {
-	uint64_t srtt_ns, retransmits, rto_fired, octets_sent, segments_sent, segments_received;
-	uint32_t cwnd, peer_window, mss, unused;
+	uint64_t srtt_ns, rttvar_ns, retransmits, retransmits_fast, retransmits_rto, rto_fired;
+	uint64_t octets_sent, segments_sent, segments_received;
+	uint32_t cwnd, ssthresh, peer_window, receive_window, in_flight, mss;
 	char tcp_state[16];
 };
 
@@ -124,6 +125,11 @@ int64_t publisher_commit(struct harewire_publisher *p, size_t len, unsigned flag
 void publisher_cancel(struct harewire_publisher *p);
 int publisher_close(struct harewire_publisher *p, uint64_t timeout_ns);
 int publisher_event_poll(struct harewire_publisher *p, struct harewire_event *event);
+/* Any thread. */
+static inline bool publisher_is_blocked(const struct harewire_publisher *p)
+{
+	return atomic_load_explicit(&p->state, memory_order_relaxed) == PUBLISHER_BLOCKED;
+}
 /* Any thread: each figure whole, but perhaps of two moments. */
 void publisher_get_figures(const struct harewire_publisher *p, struct publisher_figures *figures);
 void publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats);

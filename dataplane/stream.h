@@ -65,9 +65,11 @@ struct stream_error {
 };
 
 struct stream_info {
-	uint64_t srtt_ns, rto_ns;
-	uint32_t cwnd, peer_window, in_flight, mss;
+	uint64_t srtt_ns, rttvar_ns, rto_ns;
+	uint32_t cwnd, ssthresh, peer_window, receive_window, in_flight, mss; /* octets */
 	uint64_t retransmits, rto_fired, segments_sent, segments_received, octets_sent;
+	/* Retransmits by cause: the peer's word (SACK, ACKs), and a timeout. Both 0 where the kernel does not tell. */
+	uint64_t retransmits_fast, retransmits_rto;
 	char state[16];
 };
 

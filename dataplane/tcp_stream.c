@@ -451,11 +451,16 @@ static void info(const struct stream *s, struct stream_info *out)
 	tcp_info_get(stream_of(s)->tcp, &i);
 	memset(out, 0, sizeof *out);
 	out->srtt_ns = i.srtt_ns;
+	out->rttvar_ns = i.rttvar_ns;
 	out->rto_ns = i.rto_ns;
 	out->cwnd = i.cwnd;
+	out->ssthresh = i.ssthresh;
+	out->receive_window = i.receive_window;
 	out->peer_window = i.peer_window;
 	out->in_flight = i.in_flight;
 	out->mss = i.mss;
+	out->retransmits_fast = i.counters.retransmits_fast;
+	out->retransmits_rto = i.counters.retransmits_rto;
 	out->retransmits = i.counters.retransmits_fast + i.counters.retransmits_rto;
 	out->rto_fired = i.counters.rto_fired;
 	out->segments_sent = i.counters.segments_sent;

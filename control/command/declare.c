@@ -84,6 +84,9 @@ int declare_from_settings(struct settings *s, char *why, size_t why_bytes)
 		if (s->queue && (s->durable || s->auto_delete || s->queue_arguments.count))
 			return declare_queue(s, why, why_bytes);
 		return 0;
+	case COMMAND_STAT:
+	case COMMAND_CAPTURE:
+		return 0;
 	}
 	return 0;
 }

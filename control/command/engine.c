@@ -1,8 +1,10 @@
 #include "control/command/engine.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "control/command/command.h"
+#include "control/command/engine_socket.h"
 #include "control/command/options.h"
 
 uint32_t engine_publishers(const struct settings *settings)
@@ -61,6 +63,7 @@ static void warn_of_overridden(const struct settings *s)
 int engine_create(const struct settings *s, struct harewire **out, char *why, size_t why_bytes)
 {
 	struct harewire_options wanted;
+	char control[ENGINE_SOCKET_MAX];
 
 	warn_of_overridden(s);
 	harewire_options_init(&wanted);
@@ -79,6 +82,10 @@ int engine_create(const struct settings *s, struct harewire **out, char *why, si
 	wanted.checksum_offload = s->checksum_offload;
 	wanted.tso = s->tso;
 	wanted.telemetry = s->telemetry;
+	if (!s->control)
+		wanted.control_path = engine_socket_own(control, sizeof control);
+	else if (strcmp(s->control, "none") != 0)
+		wanted.control_path = s->control;
 	wanted.workers = s->workers;
 	wanted.worker_count = s->worker_count;
 	wanted.log_line = show_log_line;

@@ -25,6 +25,12 @@ static const struct {
 	 "Consume a queue over an ordinary socket, and check what arrives.",
 	 "It runs until --count, --duration, --idle-timeout or "
 	 "an interrupt ends it."},
+	{COMMAND_STAT, "harewire stat [SOCKET|PID] [options]",
+	 "Show what a running publish or feed does: its workers, connections and publishers.",
+	 "Without SOCKET or PID it asks the one that runs here; if there are several it lists them."},
+	{COMMAND_CAPTURE, "harewire capture start FILE|stop [SOCKET|PID] [options]",
+	 "Capture the packets of a running publish or feed, which bypass the kernel and tcpdump, into a pcapng file.",
+	 "start: FILE is written by the asked process, until stop or its end; an older file is replaced."},
 };
 
 #define TEXT_COUNT (sizeof texts / sizeof texts[0])
@@ -74,7 +80,7 @@ void help_print_subcommand(FILE *out, enum subcommand command)
 
 void help_print(FILE *out)
 {
-	fputs("usage: harewire publish|feed|consume|help|version [options]\n\n", out);
+	fputs("usage: harewire publish|feed|consume|stat|capture|help|version [options]\n\n", out);
 	for (size_t i = 0; i < TEXT_COUNT; i++)
 		fprintf(out, "  %s\n        %s\n", texts[i].usage, texts[i].summary);
 	fputs("  harewire help [SUBCOMMAND]\n        This text, or a subcommand's.\n"

@@ -3,6 +3,7 @@
 
 #define ALL          (COMMAND_PUBLISH | COMMAND_FEED | COMMAND_CONSUME)
 #define PUBLISHING   (COMMAND_PUBLISH | COMMAND_FEED)
+#define ASKING       (COMMAND_STAT | COMMAND_CAPTURE)
 #define AT(member)   offsetof(struct settings, member)
 #define YEAR_SECONDS 31536000u
 
@@ -59,6 +60,9 @@ const struct option options[] = {
 	 .help = "dpdk: let the device cut segments; auto (default): where that does not cost its fast transmit path", .choices = uses},
 	{"telemetry", 0, OPTION_FLAG, SECTION_DRIVER, PUBLISHING, 0, AT(telemetry), NULL,
 	 .help = "dpdk: answer dpdk-telemetry.py with the figures of workers, connections and publishers"},
+	{"control", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(control), "PATH|none",
+	 .help = "the local socket at which harewire stat and harewire capture are answered. Default: /run/harewire/PID.sock for root, "
+	 "$XDG_RUNTIME_DIR/harewire/PID.sock for others"},
 	{"nic-queue", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(nic_queue), "N",
 	 .help = "NIC queue to serve; default: the driver's choice", .min = 0, .max = 4095},
 	{"cpu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(cpu), "N", .help = "pin the worker's thread to CPU N; of several workers: those that name no core", .min = 0, .max = 4095},
@@ -159,7 +163,13 @@ const struct option options[] = {
 	 .help = "say every second how it goes, on standard error; default on a terminal"},
 	{"quiet", 0, OPTION_FLAG, SECTION_COMMAND, ALL, 0, AT(quiet), NULL, .help = "neither progress nor summary; errors only"},
 	{"verbose", 'v', OPTION_FLAG, SECTION_COMMAND, PUBLISHING, 0, AT(verbose), NULL, .help = "say what the library does, on standard error"},
-	{"help", 'h', OPTION_FLAG, SECTION_NONE, ALL, 0, AT(help), NULL, .help = "this text"},
+	/* asking a running engine */
+	{"interval", 0, OPTION_SECONDS, SECTION_NONE, COMMAND_STAT, 0, AT(interval_ns), "SECONDS", .help = "ask so often. Default 1", .min = 1, .max = YEAR_SECONDS},
+	{"once", '1', OPTION_FLAG, SECTION_NONE, COMMAND_STAT, 0, AT(once), NULL, .help = "ask once, and end"},
+	{"json", 'j', OPTION_FLAG, SECTION_NONE, ASKING, 0, AT(json), NULL, .help = "print each answer as a line of JSON"},
+	{"snaplen", 's', OPTION_NUMBER, SECTION_NONE, COMMAND_CAPTURE, 0, AT(snap_bytes), "OCTETS",
+	 .help = "start: capture at most so much of each packet; 0 (default): all of it", .min = 0, .max = 262144},
+	{"help", 'h', OPTION_FLAG, SECTION_NONE, ALL | ASKING, 0, AT(help), NULL, .help = "this text"},
 };
 /* clang-format on */
 

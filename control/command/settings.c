@@ -33,6 +33,7 @@ void settings_init(struct settings *s, enum subcommand command)
 		.symbols = SETTING_UNSET,
 		.seed = SETTING_UNSET,
 		.prefetch = 1000,
+		.interval_ns = NS_PER_S,
 	};
 }
 
@@ -45,6 +46,7 @@ void settings_fini(struct settings *s)
 	free(s->properties.items);
 	free(s->headers.items);
 	free(s->workers);
+	free(s->operands.items);
 	declarations_fini(&s->topology);
 }
 

@@ -14,6 +14,9 @@ enum subcommand {
 	COMMAND_PUBLISH = 1 << 0,
 	COMMAND_FEED = 1 << 1,
 	COMMAND_CONSUME = 1 << 2,
+	/* those that ask a running engine */
+	COMMAND_STAT = 1 << 3,
+	COMMAND_CAPTURE = 1 << 4,
 };
 
 enum driver_choice { DRIVER_AUTO, DRIVER_AF_XDP, DRIVER_DPDK, DRIVER_KERNEL };
@@ -70,6 +73,11 @@ struct settings {
 	bool auto_ack, verify, from_first;
 	const char *output;
 	uint32_t format;
+	/* asking a running engine */
+	const char *control; /* where ours is to answer: a path, or "none"; NULL: the usual place */
+	struct text_list operands;
+	uint64_t interval_ns, snap_bytes;
+	bool once;
 	/* the command itself */
 	const char *config;
 	bool json, quiet, progress, verbose, help;

@@ -18,6 +18,7 @@
 
 #define RECEIVE_BYTES     65536u
 #define IOV_MAX_USED      16
+#define SSTHRESH_NONE     (INT32_MAX / 65536)
 #define STATE_ESTABLISHED 1            /* TCP_ESTABLISHED of the kernel's tcp_states.h */
 #define UNSENT_MAX        (256 * 1024) /* octets handed over, or in the socket, that have not left yet */
 
@@ -328,9 +329,13 @@ static void info(const struct stream *s, struct stream_info *out)
 		return;
 	strcpy(out->state, ti.tcpi_state == STATE_ESTABLISHED ? "ESTABLISHED" : "CLOSING");
 	out->srtt_ns = ti.tcpi_rtt * 1000ull;
+	out->rttvar_ns = ti.tcpi_rttvar * 1000ull;
 	out->rto_ns = ti.tcpi_rto * 1000ull;
 	out->mss = ti.tcpi_snd_mss;
 	out->cwnd = ti.tcpi_snd_cwnd * ti.tcpi_snd_mss;
+	/* Linux's word for 'none' is no number of octets. */
+	out->ssthresh = ti.tcpi_snd_ssthresh < SSTHRESH_NONE ? ti.tcpi_snd_ssthresh * ti.tcpi_snd_mss : UINT32_MAX;
+	out->receive_window = ti.tcpi_rcv_space;
 	out->in_flight = ti.tcpi_unacked * ti.tcpi_snd_mss;
 	out->retransmits = ti.tcpi_total_retrans;
 	out->octets_sent = ti.tcpi_bytes_sent;

@@ -36,7 +36,8 @@ static void every_flag_has_its_help_and_its_row_in_the_documentation(void **stat
 
 	assert_non_null(f);
 	char *docs = read_stream(f);
-	char *helps[] = {help_of(COMMAND_PUBLISH), help_of(COMMAND_FEED), help_of(COMMAND_CONSUME)};
+	char *helps[] = {help_of(COMMAND_PUBLISH), help_of(COMMAND_FEED), help_of(COMMAND_CONSUME),
+			 help_of(COMMAND_STAT), help_of(COMMAND_CAPTURE)};
 	for (uint32_t i = 0; i < option_count; i++) {
 		const struct option *o = &options[i];
 		if (o->flags & OPTION_CONFIG_ONLY)
@@ -45,11 +46,11 @@ static void every_flag_has_its_help_and_its_row_in_the_documentation(void **stat
 		if (!strstr(docs, flag))
 			fail_msg("docs/command.md has no %s", flag);
 		snprintf(flag, sizeof flag, "--%s%s%s\n", o->name, o->value ? " " : "", o->value ? o->value : "");
-		for (unsigned c = 0; c < 3; c++)
+		for (unsigned c = 0; c < sizeof helps / sizeof helps[0]; c++)
 			assert_int_equal(strstr(helps[c], flag) != NULL,
 					 option_find(o->name, strlen(o->name), 1u << c) != NULL);
 	}
-	for (unsigned c = 0; c < 3; c++)
+	for (unsigned c = 0; c < sizeof helps / sizeof helps[0]; c++)
 		free(helps[c]);
 	free(docs);
 }
@@ -66,7 +67,7 @@ static void the_documentation_has_no_flag_that_does_not_exist(void **state)
 		bool known = false;
 		while (islower((unsigned char)p[3 + len]) || isdigit((unsigned char)p[3 + len]) || p[3 + len] == '-')
 			len++;
-		for (unsigned c = 1; c <= COMMAND_CONSUME; c <<= 1)
+		for (unsigned c = 1; c <= COMMAND_CAPTURE; c <<= 1)
 			known |= option_find(p + 3, len, c) != NULL;
 		if (!known)
 			fail_msg("docs/command.md calls --%.*s a flag", (int)len, p + 3);

@@ -1,0 +1,198 @@
+"""A running publisher looked into: its figures, its packets, who may ask."""
+import json
+import os
+import socket
+import stat
+import subprocess
+
+from cases_wire import capture as tcpdump
+from harness import DPDK, DRIVERS, case, equal, holds
+
+OURS = ("af_xdp",) + tuple(name for name in DPDK if "net_tap" in name)
+COUNT, RATE = 3000, 1000
+
+
+def control(t, *arguments, status=0, words=None):
+    """Runs `harewire stat` or `capture`, and returns what it prints."""
+    done = subprocess.run([t.harewire, *map(str, arguments)], env=t.environment(), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
+    equal(done.returncode, status, f"$ harewire {' '.join(map(str, arguments))}\n{done.stderr}exit status")
+    if words:
+        holds(words in done.stderr, f"{done.stderr!r} does not say {words!r}")
+    return done.stdout
+
+
+def figures(t, path):
+    return json.loads(control(t, "stat", path, "--once", "--json"))
+
+
+def wait_for(running, look, what):
+    """What look() returns, once it is true."""
+    while running.process.poll() is None:
+        found = look()
+        if found:
+            return found
+    raise AssertionError(f"{what}: the publisher ended before\n{running.wait().text()}")
+
+
+def publishing(t, path, least=1, count=COUNT):
+    """A paced publisher whose first messages are confirmed."""
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", count, "--rate", RATE, "--control", path)
+
+    def confirmed():
+        if not os.path.exists(path):
+            return None
+        found = figures(t, path)
+        return found if found["publishers"] and found["publishers"][0]["confirmed"] >= least else None
+    wait_for(running, confirmed, "the first confirms")
+    return running
+
+
+def tshark(path, *fields, only):
+    command = ["tshark", "-r", path, "-Y", only, "-T", "fields", *(x for f in fields for x in ("-e", f))]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=100)
+    equal(done.returncode, 0, f"$ {' '.join(command)}\n{done.stderr}exit status")
+    return done.stdout.splitlines()
+
+
+def stream(path, port):
+    """Sequence number, length and AMQP methods of every segment with data that we sent, without those sent twice."""
+    fields = ("tcp.seq_raw", "tcp.len", "amqp.method.method")
+    return sorted(set(tshark(path, *fields, only=f"tcp.srcport == {port} && tcp.len > 0")))
+
+
+@case(drivers=OURS)
+def a_capture_shows_what_the_broker_is_sent(t):
+    """The same segments and the same AMQP as tcpdump sees at the other end."""
+    path, file, other = t.path("control"), t.path("ours.pcapng"), t.path("theirs.pcap")
+    with tcpdump(t, other, *([t.port.broker_interface] if t.port else [])):
+        running = publishing(t, path)
+        control(t, "capture", "start", file, path)
+        mark = figures(t, path)
+        wait_for(running, lambda: figures(t, path)["publishers"][0]["confirmed"] >= COUNT // 2, "half of the confirms")
+        stopped = control(t, "capture", "stop", path)
+        t.all_confirmed(running.wait(), COUNT)
+    holds(" 0 packets dropped" in stopped, stopped)
+    port = mark["connections"][0]["local"].rpartition(":")[2]
+    ours, theirs = stream(file, port), stream(other, port)
+    holds(len(ours) > COUNT // 10, f"only {len(ours)} segments")
+    missing = [line for line in ours if line not in set(theirs)]
+    equal(missing, [], "segments that the broker did not get")
+    first, last = min(int(line.split("\t")[0]) for line in ours), max(int(line.split("\t")[0]) for line in ours)
+    between = [line for line in theirs if first <= int(line.split("\t")[0]) <= last]
+    equal(len(between), len(ours), "segments that both have")
+    equal(between, ours, "segments")
+    holds(any("40" in line.split("\t")[2].split(",") for line in ours), "no basic.publish was dissected")
+    t.messages(COUNT)
+
+
+@case(drivers=OURS)
+def every_message_published_under_a_capture_is_in_it_with_its_direction(t):
+    path, file = t.path("control"), t.path("ours.pcapng")
+    running = publishing(t, path)
+    control(t, "capture", "start", file, path)
+    before = figures(t, path)
+    made = before["publishers"][0]["accepted"]
+    after = wait_for(running, lambda: (n := figures(t, path)["publishers"][0]["confirmed"]) >= made + 500 and n, "500 more")
+    control(t, "capture", "stop", path)
+    t.all_confirmed(running.wait(), COUNT)
+    out = tshark(file, "frame.packet_flags_direction", "amqp.method.method", only="amqp.method.method == 40 && amqp.method.class == 60")
+    published = sum(line.split("\t")[1].split(",").count("40") for line in out)
+    holds(published >= after - made, f"{published} publishes captured, {after - made} made meanwhile")
+    equal({line.split("\t")[0] for line in out}, {"0x00000002"}, "direction of publishes")
+    acks = tshark(file, "frame.packet_flags_direction", only="amqp.method.method == 80 && amqp.method.class == 60")
+    equal(set(acks), {"0x00000001"}, "direction of confirms")
+    name = tshark(file, "frame.interface_name", only="frame.number == 1")[0]
+    equal(name, before["workers"][0]["device"], "interface")
+    t.messages(COUNT)
+
+
+@case(drivers=("af_xdp",))
+def a_capture_is_started_and_stopped_twice_and_cut_to_a_snap_length(t):
+    path = t.path("control")
+    running = publishing(t, path)
+    for i in range(2):
+        file = t.path(f"{i}.pcapng")
+        control(t, "capture", "start", file, path, "--snaplen", 60)
+        control(t, "capture", "start", t.path("other"), path, status=1, words="runs already")
+        seen = figures(t, path)["publishers"][0]["confirmed"]
+        wait_for(running, lambda: figures(t, path)["publishers"][0]["confirmed"] > seen + 100, "more confirms")
+        said = json.loads(control(t, "capture", "stop", path, "--json"))
+        control(t, "capture", "stop", path, status=1, words="no capture runs")
+        sizes = tshark(file, "frame.cap_len", "frame.len", only="frame")
+        equal(len(sizes), said["packets"], "packets in the file")
+        equal(max(int(line.split("\t")[0]) for line in sizes), 60, "longest capture")
+        holds(max(int(line.split("\t")[1]) for line in sizes) > 300, "the true lengths are lost")
+        equal(stat.S_IMODE(os.stat(file).st_mode), 0o600, "mode")
+    t.all_confirmed(running.wait(), COUNT)
+    t.messages(COUNT)
+
+
+@case(drivers=("af_xdp",))
+def a_capture_that_still_runs_at_the_end_is_whole(t):
+    path, file = t.path("control"), t.path("ours.pcapng")
+    running = publishing(t, path)
+    control(t, "capture", "start", file, path)
+    t.all_confirmed(running.wait(), COUNT)
+    closes = tshark(file, "amqp.method.method", only="amqp.method.class == 10 && amqp.method.method == 50")
+    equal(len(closes), 1, "connection.close in the capture")
+    holds(not os.path.exists(path), "the socket was left")
+    t.messages(COUNT)
+
+
+@case(drivers=DRIVERS)
+def stat_tells_what_the_summary_tells(t):
+    path = t.path("control")
+    running = publishing(t, path)
+    text = control(t, "stat", path, "--once")
+    for word in (t.driver, "ESTABLISHED", "harewire publish", str(running.process.pid)):
+        holds(word in text, f"{text}does not show {word}")
+    found = figures(t, path)
+    worker, connection, publisher = (found[name][0] for name in ("workers", "connections", "publishers"))
+    equal(worker["driver"], t.driver, "driver")
+    holds(worker["longest_gap_ns"] > 0, "no gap between turns")
+    equal(publisher["accepted"], publisher["confirmed"] + publisher["in_flight"], "outcomes")
+    holds(connection["srtt_ns"] > 0 and connection["cwnd"] >= connection["mss"] > 500, f"TCP's figures: {connection}")
+    holds(connection["rttvar_ns"] > 0, "no variation of the round-trip time")
+    later = wait_for(running, lambda: (f := figures(t, path)["publishers"][0])["confirmed"] > COUNT // 2 and f, "half of them")
+    t.all_confirmed(running.wait(), COUNT)
+    holds(publisher["confirmed"] < later["confirmed"] <= COUNT, "the figures did not move")
+    t.messages(COUNT)
+
+
+@case(drivers=("af_xdp",))
+def the_engine_is_found_by_its_process_id_and_other_users_are_not_answered(t):
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", COUNT, "--rate", RATE)
+    path = f"/run/harewire/{running.process.pid}.sock"
+    wait_for(running, lambda: os.path.exists(path), "the socket")
+    equal(stat.S_IMODE(os.stat(path).st_mode), 0o600, "mode")
+    equal(json.loads(control(t, "stat", running.process.pid, "--once", "--json"))["pid"], running.process.pid, "pid")
+    os.chmod(path, 0o666)  # the mode no longer keeps others out: the check of who asks does
+    ask = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'{\"request\":\"stat\"}\\n'); print(len(s.recv(10)))"
+    done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "python3", "-c", ask, path],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
+    holds(done.stdout.strip() in ("", "0"), f"another user was answered: {done.stdout}{done.stderr}")
+    t.all_confirmed(running.wait(), COUNT)
+    holds(not os.path.exists(path), "the socket was left")
+    t.messages(COUNT)
+
+
+@case(drivers=("af_xdp",))
+def hostile_clients_do_not_hold_up_the_publisher(t):
+    path = t.path("control")
+    running = publishing(t, path)
+    clients = []
+    for i in range(12):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(0.2)
+        s.connect(path)
+        clients.append(s)
+        try:
+            s.sendall((b"\xff\x00garbage\n" * 5000, b"x" * 100000, b'{"request":"stat"}\n' * 20000)[i % 3])
+        except (TimeoutError, OSError):
+            pass  # it does not listen to us any more
+    equal(figures(t, path)["ok"], True, "answer")
+    t.all_confirmed(running.wait(), COUNT)
+    for s in clients:
+        s.close()
+    t.messages(COUNT)

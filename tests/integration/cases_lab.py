@@ -173,3 +173,14 @@ def greet(lab):
     with socket.create_connection((lab.broker_ip, 5672), timeout=60) as s:
         s.sendall(b"AMQP\0\0\x09\x01")
         holds(s.recv(4096), "no answer")
+
+
+@case(lab="none")
+def the_demo_of_the_readme_runs(t):
+    """It exits 0 only if every message arrived, once and in order, and the kernel had no connection."""
+    done = subprocess.run([repository("scripts/demo"), "--seconds", "2", "--rate", "1000"], env={**os.environ, "B": t.build},
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+    equal(done.returncode, 0, done.stdout + "exit status")
+    for words in ("published            2,000 ", "broker's ss -tn      ESTAB", "no connection: the kernel knows nothing of it"):
+        holds(words in done.stdout, f"{done.stdout}{words!r} is not in it")
+    holds(not os.path.exists("/run/netns/harewire-broker-demo"), "its lab was left")

@@ -43,9 +43,10 @@ struct fake {
 	struct driver driver;
 	struct frame rx[FRAMES], tx[DRIVER_BURST_MAX];
 	uint32_t rx_count;
-	uint32_t syns, data_segments, resets; /* sent by the worker */
-	uint16_t vlan;                        /* of the last segment */
-	uint16_t data_port;                   /* of the last data segment */
+	uint32_t syns, resets;  /* sent by the worker */
+	uint32_t data_segments; /* the first of each connection: on a busy machine TCP repeats them */
+	uint16_t vlan;          /* of the last segment */
+	uint16_t data_port;     /* of the last data segment */
 	uint32_t data_seq;
 	uint32_t bursts; /* asked for: the worker's turns */
 };
@@ -62,6 +63,7 @@ static struct {
 	_Atomic uint32_t strayed;
 	_Atomic int wanted_queues;  /* of the last creation */
 	uint8_t wrong_queue[65536]; /* by local port: 1 more than flow_wrong_queue answers; control thread */
+	uint8_t has_sent[65536];    /* by local port: data, since its SYN; its worker */
 } port;
 
 static char log_text[4096];
@@ -107,13 +109,15 @@ static void take_segment(struct fake *f, const uint8_t *payload, size_t len, uin
 	f->resets += !!(s.flags & WIRE_RST);
 	f->vlan = vlan;
 	if (s.len) {
-		f->data_segments++;
+		f->data_segments += !port.has_sent[s.source_port];
+		port.has_sent[s.source_port] = 1;
 		f->data_port = s.source_port;
 		f->data_seq = s.seq;
 	}
 	if (!(s.flags & WIRE_SYN))
 		return;
 	f->syns++;
+	port.has_sent[s.source_port] = 0;
 	const struct wire_segment syn_ack = {.source_ip = s.destination_ip,
 					     .destination_ip = s.source_ip,
 					     .source_port = s.destination_port,

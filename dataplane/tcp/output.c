@@ -194,6 +194,8 @@ static size_t output_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 /*
  * RFC 8985, 7.3: new data if there is any, whatever the congestion window says; else the end of what was sent once
  * more, a whole segment of it: several small messages, or the data in front of a FIN, may have been lost together.
+ * Where the peer delays its ACKs for longer than we wait, the RFC's first choice is no probe: if only the last ACK was
+ * lost, one new segment is answered after that delay. What came before is answered at once (RFC 9293, 3.10.7.4).
  */
 static size_t output_tail_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
@@ -201,7 +203,8 @@ static size_t output_tail_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	t->tlp_due = false;
 	if (!wanted || !tcp_tlp_allowed(t)) /* an ACK may have come meanwhile */
 		return 0;
-	uint32_t fresh = new_data_fitting(t, pending_octets(t)), max = payload_max(t);
+	bool held_back = t->rtt.delay_ns > t->pto_ns;
+	uint32_t fresh = held_back ? 0 : new_data_fitting(t, pending_octets(t)), max = payload_max(t);
 	uint32_t last = tcp_flight(t) < max ? tcp_flight(t) : max;
 	size_t len = fresh ? send_new(t, packet, fresh, reaches_fin(t, fresh), now_ns)
 			   : resend(t, packet, t->snd_nxt - last, last, now_ns);

@@ -22,14 +22,13 @@ static inline uint64_t clamp_rto(const struct tcp *t, uint64_t rto_ns)
 
 /*
  * RFC 8985, 7.2. The peer may delay the ACK of a lone segment, for as long as it has been seen to, not for a worst case
- * of 200 ms. Where round trips vary by more than themselves, RTTVAR says so better than 2 * SRTT.
+ * of 200 ms. RTTVAR is left out: one late ACK would put the next probes off to where the timeout is.
  */
-static inline void set_pto(struct tcp *t, uint64_t varied_ns)
+static inline void set_pto(struct tcp *t)
 {
-	uint64_t twice_ns = 2 * t->rtt.srtt_ns + TCP_PTO_MIN_NS;
 	if (__builtin_expect(!t->sack_permitted, 0))
 		return;
-	t->pto_ns = twice_ns > varied_ns ? twice_ns : varied_ns;
+	t->pto_ns = 2 * t->rtt.srtt_ns + TCP_PTO_MIN_NS;
 	t->pto_lone_ns = t->pto_ns + t->rtt.delay_ns;
 }
 
@@ -48,7 +47,7 @@ static inline void sample(struct tcp *t, uint64_t rtt_ns)
 	}
 	uint64_t varied_ns = r->srtt_ns + 4 * r->rttvar_ns;
 	t->rto_base_ns = t->rto_ns = clamp_rto(t, varied_ns);
-	set_pto(t, varied_ns);
+	set_pto(t);
 }
 
 static __attribute__((noinline)) void set_extremes(struct tcp *t, uint64_t least_ns, uint64_t most_ns, uint64_t now_ns)

@@ -181,7 +181,11 @@ static void pop(struct tcp *t, uint32_t una, uint32_t ack)
 	}
 }
 
-/* RFC 6298, 3 (Karn): what was sent more than once is not timed; nor is what was SACKed, whose answer came earlier. */
+/*
+ * RFC 6298, 3 (Karn): what was sent more than once is not timed; nor is what was SACKed, whose answer came earlier. An
+ * ACK with a D-SACK repeats one that was lost: the echo in it is of what that one answered (RFC 7323, 4.3), and the
+ * time since then is no round trip.
+ */
 static void measure(struct tcp *t, uint32_t whole, const struct tcp_segment *s, uint64_t now_ns)
 {
 	const struct tcp_record *oldest = NULL, *newest = NULL;
@@ -192,7 +196,7 @@ static void measure(struct tcp *t, uint32_t whole, const struct tcp_segment *s, 
 		oldest = oldest ? oldest : r;
 		newest = r;
 	}
-	if (!oldest)
+	if (!oldest || tcp_scoreboard_is_dsack(t, s))
 		return;
 	if ((oldest->flags | newest->flags) & TCP_AGAIN)
 		tcp_rtt_on_echo(t, s, now_ns);

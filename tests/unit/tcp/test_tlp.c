@@ -3,8 +3,8 @@
 
 #define MSS 1460u
 
-/* After a handshake of 1 ms: SRTT 1 ms, RTTVAR 0.5 ms, so SRTT + 4 RTTVAR is what the probe waits for. */
-#define PTO (3 * MS)
+/* After a handshake of 1 ms: two SRTT and TCP_PTO_MIN_NS. */
+#define PTO (2 * MS + MS / 10)
 
 static void sack_one(struct fixture *f, uint32_t acked, uint32_t left, uint32_t right)
 {
@@ -131,23 +131,63 @@ static void a_probe_comes_before_the_first_timeout_however_short_that_is(void **
 	assert_int_equal(f->t->counters.tlp_probes, 1);
 }
 
-static void new_data_is_the_better_probe(void **state)
+/* Four segments to send and room for two; the peer has acknowledged `f` so far. */
+static uint32_t send_two_of_four(struct fixture *f)
 {
-	struct fixture *f = *state;
-	establish_with_sack(f);
+	uint32_t at = (uint32_t)tcp_acked(f->t);
 	f->t->congestion.cwnd = 2 * MSS;
 	tcp_update_permission(f->t);
 	push(f, 4 * MSS);
 	assert_int_equal(drain(f), 2);
-	pass_deadline(f, PTO);
-	expect_data(f, 2 * MSS, MSS);
+	f->now = tcp_deadline(f->t);
+	tcp_timer(f->t, f->now);
+	return at;
+}
+
+static void new_data_is_the_better_probe(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_prompt_peer(f);
+	uint32_t at = send_two_of_four(f);
+	expect_data(f, at + 2 * MSS, MSS);
 	expect_silence(f);
 	f->now += MS;
 	uint32_t cwnd = f->t->congestion.cwnd;
-	ack(f, 3 * MSS);
+	ack(f, at + 3 * MSS);
 	assert_true(f->t->congestion.cwnd >= cwnd);
 	assert_int_equal(f->t->counters.octets_retransmitted, 0);
 	assert_false(f->t->tlp.open);
+}
+
+/* Both may have arrived and their ACK be lost: new data would be answered after the delay, what came before is at once.
+ */
+static void what_came_before_is_the_better_probe_of_a_peer_that_delays_its_acks(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_sack(f);
+	assert_int_equal(f->t->rtt.delay_ns, 40 * MS);
+	uint32_t at = send_two_of_four(f);
+	expect_data(f, at + MSS, MSS);
+	f->now += MS;
+	sack_one(f, 2 * MSS, MSS, 2 * MSS);
+	assert_int_equal(f->t->counters.tlp_needless, 1);
+	assert_int_equal(drain(f), 2);
+	assert_int_equal(f->t->counters.rto_fired, 0);
+}
+
+/* A bulk transfer of 0.1 ms a round trip, and one ACK that the peer delayed. */
+static void one_delayed_ack_does_not_put_the_next_probes_off(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_prompt_peer(f);
+	uint32_t at = (uint32_t)tcp_acked(f->t);
+	send_segments(f, 2);
+	f->now += 40 * MS;
+	ack(f, at + 2 * MSS);
+	uint64_t srtt_ns = f->t->rtt.srtt_ns;
+	assert_in_range(srtt_ns, 5 * MS, 6 * MS);
+	send_segments(f, 2);
+	assert_in_range(tcp_deadline(f->t) - f->now, 2 * srtt_ns, 2 * srtt_ns + MS / 5);
 }
 
 static void a_probe_that_came_twice_reduces_nothing(void **state)
@@ -329,6 +369,8 @@ int main(void)
 		BOTH(until_the_peer_is_known_it_may_delay_like_linux),
 		BOTH(a_probe_comes_before_the_first_timeout_however_short_that_is),
 		BOTH(new_data_is_the_better_probe),
+		BOTH(what_came_before_is_the_better_probe_of_a_peer_that_delays_its_acks),
+		BOTH(one_delayed_ack_does_not_put_the_next_probes_off),
 		BOTH(a_probe_that_came_twice_reduces_nothing),
 		BOTH(one_probe_then_the_timeout),
 		BOTH(sending_on_puts_off_the_probe_until_the_timeout_is_due),

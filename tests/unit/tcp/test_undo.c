@@ -136,6 +136,35 @@ static void a_report_about_a_timeout_ends_the_back_off(void **state)
 	assert_int_equal(f->t->counters.undo, 1);
 }
 
+/*
+ * Both segments arrive, their ACK is lost, and so are two of three retransmissions or their ACKs. The peer's echo is
+ * then of what it took in order last, and says how long the answer was missing, not how long one takes.
+ */
+static void an_ack_that_repeats_a_lost_one_is_no_round_trip(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_sack = f->peer_timestamps = true;
+	establish(f);
+	uint32_t mss = f->t->mss;
+	push(f, 2 * mss);
+	assert_int_equal(drain(f), 2);
+	uint32_t echo = echo_now(f);
+	while (f->t->counters.rto_fired < 3) {
+		f->now = tcp_deadline(f->t);
+		tcp_timer(f->t, f->now);
+		drain(f);
+	}
+	uint64_t srtt_ns = f->t->rtt.srtt_ns, base_ns = f->t->rto_base_ns, floor_ns = f->t->rtt.floor_ns;
+	assert_true(f->t->rto_ns > base_ns);
+	f->now += TICK;
+	sack_one(f, 2 * mss, 0, mss, echo);
+	assert_int_equal(tcp_flight(f->t), 0);
+	assert_int_equal(f->t->rtt.srtt_ns, srtt_ns);
+	assert_int_equal(f->t->rto_base_ns, base_ns);
+	assert_int_equal(f->t->rtt.floor_ns, floor_ns);
+	assert_int_equal(f->t->rto_ns, base_ns);
+}
+
 /* Reordering by more than RACK allowed for. */
 static void a_recovery_that_reordering_began_is_taken_back(void **state)
 {
@@ -214,6 +243,7 @@ int main(void)
 		BOTH(a_second_timeout_keeps_what_the_first_one_found),
 		BOTH(a_retransmission_answered_late_takes_nothing_back),
 		BOTH(a_report_about_a_timeout_ends_the_back_off),
+		BOTH(an_ack_that_repeats_a_lost_one_is_no_round_trip),
 		BOTH(a_recovery_that_reordering_began_is_taken_back),
 		BOTH(reports_of_every_retransmission_take_it_back),
 		BOTH(reports_about_an_earlier_recovery_take_nothing_back),

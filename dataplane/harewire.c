@@ -242,7 +242,7 @@ void harewire_publisher_options_init(struct harewire_publisher_options *options)
 						       .max_messages = 65536,
 						       .max_templates = 131072,
 						       .connect_timeout_ns = 10000000000u,
-						       .rto_min_ns = 50000000u,
+						       .rto_min_ns = 5000000u,
 						       .user_timeout_ns = 10000000000u};
 }
 

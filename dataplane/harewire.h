@@ -223,7 +223,7 @@ struct harewire_publisher_options {
 	uint64_t max_messages;       /* message index, rounded up to a power of two. Default 65536 */
 	uint32_t max_templates;      /* default 131072 */
 	uint64_t connect_timeout_ns; /* TCP and AMQP handshake, all in; up to a day. Default 10 s */
-	uint64_t rto_min_ns;         /* user-space TCP; default 50 ms, above the 40 ms of Linux peers' delayed ACKs */
+	uint64_t rto_min_ns;         /* user-space TCP; default 5 ms, and never below the ACK delay seen of the peer */
 	uint64_t user_timeout_ns;    /* user-space TCP; default 10 s */
 	const struct harewire_exchange *exchanges;
 	uint32_t exchange_count;

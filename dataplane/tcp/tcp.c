@@ -11,8 +11,8 @@
 
 /*
  * For a broker on the same LAN.
- *   rto_min         above the 40 ms after which Linux sends a delayed ACK: below, every lone message would be sent
- * twice. delayed_ack     1 ms: an owner that publishes answers confirms with its next message, in the same turn or a
+ *   rto_min         5 ms: a peer that delays its ACKs longer raises it by itself (rtt.c).
+ *   delayed_ack     1 ms: an owner that publishes answers confirms with its next message, in the same turn or a
  * few later; an idle one still acknowledges long before any peer's timeout (Linux: 200 ms at least).
  */
 void tcp_config_init(struct tcp_config *config)
@@ -20,7 +20,7 @@ void tcp_config_init(struct tcp_config *config)
 	*config = (struct tcp_config){
 		.mtu = 1500,
 		.receive_bytes = 65536,
-		.rto_min_ns = 50 * MS,
+		.rto_min_ns = 5 * MS,
 		.rto_max_ns = 60000 * MS,
 		.connect_timeout_ns = 10000 * MS,
 		.user_timeout_ns = 30000 * MS,

@@ -54,6 +54,16 @@ def write(text):
     print(text, flush=True)
 
 
+def one(bench, sender, what, seed):
+    try:
+        result = bench.run(sender, what, seed)
+    except lab.Unfinished:
+        limit_ns = lab.LIMIT_S * 10**9
+        return {"sender": sender, "seed": seed, **what.described(), "unfinished": True, "completion_ns": limit_ns, "stall_ns": limit_ns}
+    check.must_hold(result)
+    return result
+
+
 def compare(options, bench):
     """Every load, every seed, every sender; each second seed in the opposite order."""
     results = []
@@ -61,8 +71,7 @@ def compare(options, bench):
         for i in range(options.runs):
             seed = options.seed + i
             for sender in options.senders if i % 2 == 0 else reversed(options.senders):
-                result = bench.run(sender, what, seed)
-                check.must_hold(result)
+                result = one(bench, sender, what, seed)
                 results.append(result)
                 if options.output:
                     with open(options.output, "a") as f:

@@ -37,22 +37,22 @@ def ping(t, size):
             return False
 
 
-def await_packets(t):
-    """Until the port has asked for the broker: it has its address then."""
+def start_and_await_packets(t, *arguments):
+    """Starts a publisher, and returns when its port has asked for the broker: it has its address then."""
+    neighbours = ("ip", "-n", t.lab.netns, "neigh")
+    subprocess.run([*neighbours, "flush", "to", t.port.address], stderr=subprocess.DEVNULL, check=True)  # an earlier run's
+    running = t.start_publisher(*arguments)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        listed = subprocess.run(["ip", "-n", t.lab.netns, "neigh", "show", t.port.address], stdout=subprocess.PIPE, text=True,
-                                check=True).stdout
-        if "lladdr" in listed:
-            return
+        if "lladdr" in subprocess.run([*neighbours, "show", t.port.address], stdout=subprocess.PIPE, text=True, check=True).stdout:
+            return running
         time.sleep(0.05)
     raise AssertionError("the broker's host has not learned the port's link address")
 
 
 @case(drivers=DPDK)
 def a_port_of_our_own_answers_ping(t):
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
-    await_packets(t)
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
     equal([size for size in (0, 56, 1472) if not ping(t, size)], [], "sizes of pings without an answer")
     t.all_confirmed(running.wait(), 3000)
     equal(len(t.messages(3000)), 3000, "messages")
@@ -77,8 +77,7 @@ def refused(t, kind):
 
 @case(drivers=DPDK)
 def a_port_of_our_own_refuses_what_nobody_waits_for(t):
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
-    await_packets(t)
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
     holds(refused(t, socket.SOCK_STREAM), "no RST for a connection attempt")
     holds(refused(t, socket.SOCK_DGRAM), "no ICMP port unreachable for a datagram")
     t.all_confirmed(running.wait(), 3000)
@@ -88,8 +87,7 @@ def a_port_of_our_own_refuses_what_nobody_waits_for(t):
 @case(drivers=TAP)
 def follows_its_gateway_to_another_link_address(t):
     subprocess.run(t.lab.inside("sysctl", "-qw", f"net.ipv4.conf.{t.port.broker_interface}.arp_notify=1"), check=True)
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", 5000, "--rate", 1000, "-v")
-    await_packets(t)
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--count", 5000, "--rate", 1000, "-v")
     time.sleep(1)
     t.port.set_broker_link("address", "02:00:00:00:00:77")
     result = running.wait()
@@ -100,8 +98,7 @@ def follows_its_gateway_to_another_link_address(t):
 
 @case(drivers=TAP)
 def survives_a_link_that_goes_down_and_up(t):
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", 6000, "--rate", 1000, "--timeout", 60)
-    await_packets(t)
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--count", 6000, "--rate", 1000, "--timeout", 60)
     time.sleep(1)
     t.port.set_broker_link("down")
     time.sleep(1)

@@ -1,4 +1,5 @@
 """Market data: what the feed command publishes is what an independent decoder finds in the capture."""
+import functools
 import os
 import struct
 
@@ -39,13 +40,18 @@ def a_synthetic_feed_is_the_same_twice(t):
     same_sequence(bodies[0], bodies[1], "bodies")
 
 
+@functools.cache
+def bodies_of(capture):
+    return list(iex.messages(capture))
+
+
 @case(drivers=("af_xdp", *DPDK))
 def publishes_a_whole_capture_at_full_speed(t):
     capture = REAL_CAPTURE
     if not os.path.exists(capture):
         capture = t.path("capture.pcap.gz")
         iex.write_capture(capture, 100000)
-    expected = list(iex.messages(capture))
+    expected = bodies_of(capture)
     t.make_queue()
     consumer = t.consumer(t.queue, "--verify", "--count", len(expected), "--idle-timeout", 60, "--output", t.path("out"),
                           "--format", "len32")

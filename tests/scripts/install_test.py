@@ -33,7 +33,7 @@ int main(void)
 	static const char tick[] = "tick";
 	size_t tick_len = sizeof tick;
 	LINES
-	printf("%d %s\\n", wait_for_one(publisher), harewire_error_text((int)id));
+	printf("%d %d\\n", wait_for_one(publisher), (int)id);
 	harewire_publisher_destroy(publisher);
 	harewire_destroy(hw);
 	return 0;
@@ -74,7 +74,7 @@ class Install(unittest.TestCase):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("nothing listens on that port", done.stderr)
-        self.assertEqual(done.stdout, "1 the publisher is not connected\n")
+        self.assertIn(done.stdout, ("1 -3\n", "1 -5\n"))  # published before it was ready, or after it had failed
 
     def test_the_readmes_program_with_the_shared_library(self):
         self.build_and_run(*self.pkg_config("--libs"))

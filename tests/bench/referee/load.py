@@ -4,7 +4,7 @@ import dataclasses
 BODY_OCTETS = 1024
 
 # Per cent lost in each direction, and messages: so many that each run loses some, so few that the worst ends in seconds.
-BULK = {0: 8000, 0.1: 8000, 1: 4000, 5: 1000, 20: 125}
+BULK = {0: 8000, 0.1: 8000, 1: 4000, 5: 1000, 20: 60}
 STEADY = (0, 1)
 STEADY_RATE, STEADY_COUNT = 2000, 5000
 

@@ -41,10 +41,27 @@ def groups(results):
 
 
 def against(runs, reference, value):
-    if runs is reference:
+    if runs == reference:
         return "1"
     by_seed = {r["seed"]: r for r in reference}
     return ratio([(value(r), value(by_seed[r["seed"]])) for r in runs if r["seed"] in by_seed])
+
+
+def finished(runs):
+    return [r for r in runs if not r.get("unfinished")]
+
+
+def number_of(runs):
+    missing = len(runs) - len(finished(runs))
+    return f"{len(runs)}, {missing} of them cut off" if missing else str(len(runs))
+
+
+def lost(runs):
+    return f"{sum(r['data_dropped'] for r in finished(runs))}/{sum(r['data_seen'] for r in finished(runs))}"
+
+
+def absence_ms(runs):
+    return short(statistics.median(r["published"]["driver"]["longest_gap_us"] for r in finished(runs)) / 1000) if finished(runs) else "-"
 
 
 def completion(r):
@@ -68,10 +85,9 @@ def bulk(found):
     for (level, rate), senders in found.items():
         reference = next(iter(senders.values()))
         for sender, runs in senders.items() if not rate else ():
-            rows.append([f"{level:g} %", sender, str(len(runs)), f"{sum(r['data_dropped'] for r in runs)}/{sum(r['data_seen'] for r in runs)}",
+            rows.append([f"{level:g} %", sender, number_of(runs), lost(runs),
                          spread([completion(r) for r in runs], 1e-6), against(runs, reference, completion),
-                         spread([stall(r) for r in runs], 1e-6), against(runs, reference, stall),
-                         f"{statistics.median(r['published']['driver']['longest_gap_us'] for r in runs) / 1000:.3g}"])
+                         spread([stall(r) for r in runs], 1e-6), against(runs, reference, stall), absence_ms(runs)])
     return table(["loss", "TCP", "runs", "data segments lost/seen", "completion, ms: median / p90 / worst", "ratio",
                   "longest stall, ms: median / p90 / worst", "ratio", "sender's longest absence, ms: median"], rows) if rows else ""
 
@@ -81,9 +97,9 @@ def steady(found):
     for (level, rate), senders in found.items():
         reference = next(iter(senders.values()))
         for sender, runs in senders.items() if rate else ():
-            times = [r["published"]["due_to_confirm"] for r in runs]
-            rows.append([f"{level:g} %", f"{rate}/s", sender, str(len(runs)),
-                         *(spread([t[p] for t in times]) for p in ("p50", "p90", "p99")), against(runs, reference, confirm_p99),
+            times = [r["published"]["due_to_confirm"] for r in finished(runs)]
+            rows.append([f"{level:g} %", f"{rate}/s", sender, number_of(runs),
+                         *(spread([t[p] for t in times]) for p in ("p50", "p90", "p99")), against(finished(runs), finished(reference), confirm_p99),
                          spread([t["max"] / 1000 for t in times])])
     return table(["loss", "rate", "TCP", "runs", "p50, us: median / p90 / worst of the runs", "p90, us", "p99, us", "ratio of p99",
                   "slowest message, ms"], rows) if rows else ""

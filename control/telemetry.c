@@ -91,6 +91,9 @@ static void describe_connection(struct question *q, const struct charge *c)
 	number(q, "retransmits", s.retransmits);
 	number(q, "retransmits_fast", s.retransmits_fast);
 	number(q, "retransmits_rto", s.retransmits_rto);
+	number(q, "tlp_probes", s.tlp_probes);
+	number(q, "rack_losses", s.rack_losses);
+	number(q, "spurious", s.spurious);
 	number(q, "rto_fired", s.rto_fired);
 	number(q, "octets_sent", s.octets_sent);
 	number(q, "segments_sent", s.segments_sent);

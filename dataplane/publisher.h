@@ -41,6 +41,7 @@ enum publisher_state {
 /* What the worker tells of the connection, for display. */
 struct publisher_figures {
 	uint64_t srtt_ns, rttvar_ns, retransmits, retransmits_fast, retransmits_rto, rto_fired;
+	uint64_t tlp_probes, rack_losses, spurious;
 	uint64_t octets_sent, segments_sent, segments_received;
 	uint32_t cwnd, ssthresh, peer_window, receive_window, in_flight, mss;
 	char tcp_state[16];

@@ -70,6 +70,7 @@ struct stream_info {
 	uint64_t retransmits, rto_fired, segments_sent, segments_received, octets_sent;
 	/* Retransmits by cause: the peer's word (SACK, ACKs), and a timeout. Both 0 where the kernel does not tell. */
 	uint64_t retransmits_fast, retransmits_rto;
+	uint64_t tlp_probes, rack_losses, spurious; /* of our own TCP: RFC 8985; recoveries taken back */
 	char state[16];
 };
 

@@ -461,6 +461,9 @@ static void info(const struct stream *s, struct stream_info *out)
 	out->mss = i.mss;
 	out->retransmits_fast = i.counters.retransmits_fast;
 	out->retransmits_rto = i.counters.retransmits_rto;
+	out->tlp_probes = i.counters.tlp_probes;
+	out->rack_losses = i.counters.rack_losses;
+	out->spurious = i.counters.undo;
 	out->retransmits = i.counters.retransmits_fast + i.counters.retransmits_rto;
 	out->rto_fired = i.counters.rto_fired;
 	out->segments_sent = i.counters.segments_sent;

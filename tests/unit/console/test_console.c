@@ -288,6 +288,21 @@ static void a_client_that_takes_no_answers_holds_up_nobody(void **state)
 	harewire_destroy(hw);
 }
 
+static void a_client_that_listens_late_gets_every_answer_whole(void **state)
+{
+	enum { REQUESTS = 600 }; /* their answers are more than the socket holds */
+	struct harewire *hw = engine("kernel");
+	int late = client(), other = client();
+	for (int i = 0; i < REQUESTS; i++)
+		say(late, STAT);
+	stat_is_answered(other);
+	for (int i = 0; i < REQUESTS; i++)
+		hear_good(late);
+	close(late);
+	close(other);
+	harewire_destroy(hw);
+}
+
 static void start_capture(int fd, const char *path)
 {
 	char line[256];
@@ -366,6 +381,7 @@ int main(void)
 		CASE(a_line_without_end_is_refused_and_its_client_let_go),
 		CASE(of_too_many_clients_the_one_silent_longest_goes),
 		CASE(a_client_that_takes_no_answers_holds_up_nobody),
+		CASE(a_client_that_listens_late_gets_every_answer_whole),
 		CASE(a_capture_needs_packets),
 		CASE(a_capture_starts_and_stops_again_and_again),
 		CASE(a_capture_goes_into_a_regular_file_only),

@@ -69,6 +69,13 @@ static void what_is_wrong_is_refused_with_a_sentence(void **state)
 	}
 }
 
+/* json-c takes a 0 octet for the end. */
+static void what_follows_a_zero_octet_is_not_overlooked(void **state)
+{
+	static const char line[] = "{\"request\":\"stat\"}\0 and more";
+	assert_int_equal(request_parse(line, sizeof line - 1, &request, why, sizeof why), HW_ERR_INVALID);
+}
+
 static void the_longest_path_fits_and_a_longer_one_does_not(void **state)
 {
 	char line[REQUEST_LINE_MAX], path[PATH_MAX + 1];
@@ -89,6 +96,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_request_is_understood),
 		cmocka_unit_test(what_is_wrong_is_refused_with_a_sentence),
+		cmocka_unit_test(what_follows_a_zero_octet_is_not_overlooked),
 		cmocka_unit_test(the_longest_path_fits_and_a_longer_one_does_not),
 	};
 	return cmocka_run_group_tests_name("request", tests, NULL, NULL);

@@ -4,6 +4,7 @@
 # Programs of other folders that are quick and need no root add themselves to it: they are part of `make check`.
 CHECK_PROGRAMS :=
 
+include tests/fuzz/fuzz.mk
 include tests/sim/sim.mk
 include tests/integration/integration.mk
 include tests/bench/bench.mk

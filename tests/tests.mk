@@ -76,4 +76,3 @@ $(B)/tests/integration/test_session: $(B)/obj/tests/integration/test_session.o $
 integration-session: $(B)/tests/integration/test_session
 	$<
 
-include tests/fuzz/fuzz.mk

@@ -2,9 +2,6 @@
  * Any octets as a captured frame: whatever comes out of the parsers lies within the frame, and every message has a
  * routing key that fits. The first octet picks the link type, the second where the capture was cut.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "control/feed/iex_message.h"
@@ -12,12 +9,7 @@
 #include "control/feed/key_table.h"
 #include "control/feed/pattern.h"
 #include "control/feed/udp.h"
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void read_messages(const struct udp_payload *payload)
 {
@@ -34,25 +26,23 @@ static void read_messages(const struct udp_payload *payload)
 	if (iextp_parse(payload->bytes, payload->len, payload->whole_len, &header, &messages))
 		return;
 	iextp_track(&tracker, &header, &missed);
-	require(pattern_init(&pattern, "x.{feed}.{type}.{symbol}.{channel}", why, sizeof why) == 0);
-	require(key_table_init(&table, 1) == 0);
+	REQUIRE(pattern_init(&pattern, "x.{feed}.{type}.{symbol}.{channel}", why, sizeof why) == 0);
+	REQUIRE(key_table_init(&table, 1) == 0);
 	while (iextp_next_message(&messages, &bytes, &len)) {
 		struct feed_message m = {.kind = FEED_TOPS, .channel = header.channel};
-		require(bytes >= payload->bytes && len <= (size_t)(payload->bytes + payload->len - bytes));
+		REQUIRE(bytes >= payload->bytes && len <= (size_t)(payload->bytes + payload->len - bytes));
 		iex_message_read(bytes, len, &m);
-		require(m.symbol_len <= FEED_SYMBOL_MAX);
-		require(pattern_write(&pattern, &m, key) == strlen(key) && strlen(key) <= ROUTING_KEY_MAX);
+		REQUIRE(m.symbol_len <= FEED_SYMBOL_MAX);
+		REQUIRE(pattern_write(&pattern, &m, key) == strlen(key) && strlen(key) <= ROUTING_KEY_MAX);
 		struct pattern_key k = pattern_key(&pattern, &m);
 		if (!key_table_find(&table, &k))
-			require(key_table_insert(&table, &k, count) == 0);
-		require(key_table_find(&table, &k) != NULL);
+			REQUIRE(key_table_insert(&table, &k, count) == 0);
+		REQUIRE(key_table_find(&table, &k) != NULL);
 		count++;
 	}
-	require(count <= header.message_count);
+	REQUIRE(count <= header.message_count);
 	key_table_fini(&table);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -66,8 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[1] < len)
 		len -= data[1];
 	if (udp_find_payload(links[data[0] % 5], frame, len, &payload) == UDP_PAYLOAD) {
-		require(payload.bytes >= frame && payload.len <= (size_t)(frame + len - payload.bytes));
-		require(payload.len <= payload.whole_len);
+		REQUIRE(payload.bytes >= frame && payload.len <= (size_t)(frame + len - payload.bytes));
+		REQUIRE(payload.len <= payload.whole_len);
 		read_messages(&payload);
 	}
 	payload = (struct udp_payload){.bytes = frame, .len = len, .whole_len = len + data[1]};

@@ -5,11 +5,11 @@
  * once in pieces: both readings must give the same frames and the same end. Each piece is a block of its own, so that
  * the address sanitizer sees any step beyond it.
  */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/amqp/method.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/lib/prng.h"
 
 static struct frame_reader reader;
@@ -52,10 +52,10 @@ static void parse(struct outcome *o, const struct frame *f)
 	}
 }
 
-static void take(struct outcome *o, const struct frame *f)
+static void take_frame(struct outcome *o, const struct frame *f)
 {
-	assert((f->type == FRAME_BODY) == (f->payload == NULL));
-	assert(f->payload_len <= reader.frame_max - 8);
+	REQUIRE((f->type == FRAME_BODY) == (f->payload == NULL));
+	REQUIRE(f->payload_len <= reader.frame_max - 8);
 	mix(o, &f->type, sizeof f->type);
 	mix(o, &f->channel, sizeof f->channel);
 	mix(o, &f->payload_len, sizeof f->payload_len);
@@ -75,14 +75,14 @@ static void feed(struct outcome *o, const uint8_t *bytes, uint32_t len)
 		struct frame frame;
 		uint32_t used;
 		result = frame_reader_next(&reader, piece + at, len - at, &used, &frame);
-		assert(used <= len - at);
+		REQUIRE(used <= len - at);
 		at += used;
 		if (result == 0) {
-			assert(at == len);
+			REQUIRE(at == len);
 			break;
 		}
 		if (result == 1)
-			take(o, &frame);
+			take_frame(o, &frame);
 		else
 			o->error = result;
 	}
@@ -101,11 +101,9 @@ static struct outcome read_stream(const uint8_t *data, size_t size, uint32_t fra
 		data += n;
 		size -= n;
 	}
-	assert(o.frames == reader.frames);
+	REQUIRE(o.frames == reader.frames);
 	return o;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -115,6 +113,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t limit = frame_max[data[0] & 3];
 	struct outcome whole = read_stream(data + 1, size - 1, limit, 0);
 	struct outcome pieces = read_stream(data + 1, size - 1, limit, 1 + (data[0] >> 2));
-	assert(whole.error == pieces.error && whole.frames == pieces.frames && whole.digest == pieces.digest);
+	REQUIRE(whole.error == pieces.error && whole.frames == pieces.frames && whole.digest == pieces.digest);
 	return 0;
 }

@@ -3,16 +3,14 @@
  * whole frame to one host, a RST is never answered, and a flood is not either. Each frame is preceded by its length and
  * a flag octet that says what of it is made right first, or checksums would keep the fuzzer out.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "control/nic/nic.h"
 #include "control/nic/strays.h"
 #include "dataplane/net/ethernet.h"
 #include "dataplane/net/ipv4.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/repair.h"
 
 #define OUR_IP 0x0a010205u
 #define S      1000000000ull
@@ -22,24 +20,18 @@ enum { TO_US = 1, IP_SUM = 2, L4_SUM = 4 };
 static const uint8_t our_mac[6] = {2, 0, 0, 0, 0, 1};
 static uint32_t strays;
 
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
-
 static void on_neighbour(void *context, uint32_t ip, const uint8_t mac[6])
 {
 }
 
 static void on_warning(void *context, const char *line)
 {
-	require(strlen(line) < 256);
+	REQUIRE(strlen(line) < 256);
 }
 
 static bool on_stray(void *context, const struct driver_flow *flow, uint32_t queue)
 {
-	require(flow->local_ip == OUR_IP && flow->remote_ip != OUR_IP);
+	REQUIRE(flow->local_ip == OUR_IP && flow->remote_ip != OUR_IP);
 	strays++;
 	return false;
 }
@@ -51,38 +43,17 @@ static void on_icmp_error(void *context, const struct icmp_error *error)
 static const struct nic_events events = {
 	.neighbour = on_neighbour, .warning = on_warning, .stray = on_stray, .icmp_error = on_icmp_error};
 
-static void put_sum(uint8_t *field, uint64_t sum)
-{
-	uint16_t folded = checksum_finish(sum);
-	memcpy(field, &folded, 2);
-}
-
 static void make_right(struct side_frame *f, uint8_t flags)
 {
 	uint8_t *ip = f->octets + ETHERNET_HEADER_BYTES;
-	size_t len = f->len > ETHERNET_HEADER_BYTES ? f->len - ETHERNET_HEADER_BYTES : 0;
-	if (len < IPV4_HEADER_BYTES || get_be16(f->octets + 12) != ETHERTYPE_IPV4)
+	if (f->len < ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES || get_be16(f->octets + 12) != ETHERTYPE_IPV4)
 		return;
 	if (flags & TO_US) {
 		memcpy(f->octets, our_mac, 6);
 		put_be32(ip + 16, OUR_IP);
 	}
-	size_t header = (ip[0] & 0x0fu) * 4u, total = get_be16(ip + 2);
-	if (header < IPV4_HEADER_BYTES || header > len || total > len || total < header)
-		return;
-	uint8_t *l4 = ip + header;
-	size_t l4_len = total - header, at = ip[9] == IPV4_PROTOCOL_ICMP ? 2 : ip[9] == IPV4_PROTOCOL_TCP ? 16 : 6;
-	if (flags & IP_SUM) {
-		memset(ip + 10, 0, 2);
-		put_sum(ip + 10, checksum_partial(ip, header));
-	}
-	if (!(flags & L4_SUM) || l4_len < at + 2)
-		return;
-	uint64_t pseudo = ip[9] == IPV4_PROTOCOL_ICMP ? 0
-						      : checksum_pseudo(get_be32(ip + 12), get_be32(ip + 16), ip[9]) +
-								checksum_be16((uint16_t)l4_len);
-	memset(l4 + at, 0, 2);
-	put_sum(l4 + at, pseudo + checksum_partial(l4, l4_len));
+	repair_ipv4(ip, f->len - ETHERNET_HEADER_BYTES,
+		    (flags & IP_SUM ? REPAIR_IP_SUM : 0) | (flags & L4_SUM ? REPAIR_L4_SUM : 0));
 }
 
 /* What goes out is ours, whole, and to one host unless it is ARP. */
@@ -93,18 +64,16 @@ static uint32_t check_answers(struct side_channel *side)
 	for (; (f = spsc_peek(&side->to_wire)) != NULL; spsc_pop(&side->to_wire)) {
 		struct ethernet_frame frame;
 		struct ipv4_packet ip;
-		require(f->len >= 60 && f->len <= SIDE_FRAME_BYTES);
-		require(ethernet_parse(f->octets, f->len, &frame) == 0 && !memcmp(frame.source, our_mac, 6));
+		REQUIRE(f->len >= 60 && f->len <= SIDE_FRAME_BYTES);
+		REQUIRE(ethernet_parse(f->octets, f->len, &frame) == 0 && !memcmp(frame.source, our_mac, 6));
 		if (frame.type == ETHERTYPE_ARP)
 			continue;
-		require(frame.type == ETHERTYPE_IPV4 && ipv4_parse(frame.payload, frame.payload_len, &ip) == 0);
-		require(ip.source == OUR_IP && ip.destination != OUR_IP && ipv4_is_one_host(ip.destination));
+		REQUIRE(frame.type == ETHERTYPE_IPV4 && ipv4_parse(frame.payload, frame.payload_len, &ip) == 0);
+		REQUIRE(ip.source == OUR_IP && ip.destination != OUR_IP && ipv4_is_one_host(ip.destination));
 		refusals += ip.protocol == IPV4_PROTOCOL_TCP;
 	}
 	return refusals;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -113,9 +82,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct nic_address address = {.ip = OUR_IP, .gateway = OUR_IP + 1, .prefix = 24};
 	static struct side_frame frame;
 	struct nic *nic;
-	require(nic_create(&address, &driver, &nic) == 0);
+	REQUIRE(nic_create(&address, &driver, &nic) == 0);
 	struct side_channel *side = nic_add_worker(nic, 0);
-	require(side != NULL);
+	REQUIRE(side != NULL);
 	uint64_t now_ns = S;
 	strays = 0;
 	uint32_t refused = 0;
@@ -129,13 +98,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += frame.len;
 		size -= frame.len;
 		make_right(&frame, flags);
-		require(spsc_push(&side->from_wire, &frame));
+		REQUIRE(spsc_push(&side->from_wire, &frame));
 		nic_resolve(nic, OUR_IP + 1 + (flags >> 4), now_ns);
 		nic_step(nic, now_ns, &events);
 		refused += check_answers(side);
 		now_ns += (uint64_t)flags * 1000000;
 	}
-	require(refused <= strays && refused <= STRAYS_AT_ONCE + (now_ns - S) / STRAYS_PERIOD_NS);
+	REQUIRE(refused <= strays && refused <= STRAYS_AT_ONCE + (now_ns - S) / STRAYS_PERIOD_NS);
 	nic_destroy(nic);
 	return 0;
 }

@@ -2,12 +2,11 @@
  * libFuzzer: requests of the control socket. The line is a block of its own, so that the address sanitizer sees any
  * step beyond it. What is accepted keeps what request.h promises, and what is refused says why.
  */
-#include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "control/console/request.h"
 #include "dataplane/base/error.h"
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -20,11 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(line, data, size);
 	int err = request_parse(line, size, &request, why, sizeof why);
 	if (err) {
-		assert(err == HW_ERR_INVALID && why[0]);
+		REQUIRE(err == HW_ERR_INVALID && why[0]);
 	} else {
-		assert(memchr(request.file, '\0', sizeof request.file));
-		assert((request.type == REQUEST_CAPTURE_START) == (request.file[0] == '/'));
-		assert(request.snap_bytes <= REQUEST_SNAP_MAX);
+		REQUIRE(memchr(request.file, '\0', sizeof request.file));
+		REQUIRE((request.type == REQUEST_CAPTURE_START) == (request.file[0] == '/'));
+		REQUIRE(request.snap_bytes <= REQUEST_SNAP_MAX);
 	}
 	free(line);
 	return 0;

@@ -2,20 +2,14 @@
  * A connection driven by a script of octets: hostile segments near (or far from) what is expected, ICMP, time, pushes,
  * reads, close, abort and re-open, in any order and state. After every step the cursors have to agree with each other.
  */
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/tcp/tcp_internal.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/lib/tcp_peer.h"
 
 #define STREAM_BYTES 65536u
 #define SEGMENTS_MAX 4096u /* that one call sequence of tcp_output may yield: else it does not end */
-
-struct script {
-	const uint8_t *p;
-	size_t left;
-};
 
 struct world {
 	struct tcp *t;
@@ -27,25 +21,6 @@ struct world {
 
 static uint8_t stream[STREAM_BYTES];
 static _Alignas(64) uint8_t memory[1 << 17];
-
-static uint32_t take(struct script *s, uint32_t octets)
-{
-	uint32_t v = 0;
-	for (; octets; octets--) {
-		v = v << 8 | (s->left ? *s->p : 0);
-		if (s->left) {
-			s->p++;
-			s->left--;
-		}
-	}
-	return v;
-}
-
-#define REQUIRE(condition)                                                                                             \
-	do {                                                                                                           \
-		if (!(condition))                                                                                      \
-			abort();                                                                                       \
-	} while (0)
 
 static void check_scoreboard(const struct tcp *t)
 {
@@ -148,19 +123,6 @@ static void open_connection(struct world *w, struct script *s)
 	tcp_input(w->t, &syn, w->now_ns);
 }
 
-/* A sequence number: at `base` plus a small signed step, or anywhere. */
-static uint32_t near(struct script *s, uint32_t base, uint32_t other)
-{
-	uint32_t how = take(s, 1);
-	if (how < 96)
-		return base;
-	if (how < 128)
-		return other;
-	if (how < 192)
-		return base + (uint32_t)(int32_t)(int8_t)take(s, 1);
-	return how < 252 ? base + (uint32_t)(int32_t)(int16_t)take(s, 2) : take(s, 4);
-}
-
 static void segment(struct world *w, struct script *s)
 {
 	static const uint8_t usual[] = {TCP_ACK, TCP_ACK, TCP_ACK | TCP_PSH, TCP_ACK | TCP_FIN, TCP_RST, TCP_SYN};
@@ -168,25 +130,25 @@ static void segment(struct world *w, struct script *s)
 	struct tcp_segment in = {.tuple = t->tuple};
 	uint32_t shape = take(s, 1);
 	in.flags = (shape & 7) < 6 ? usual[shape & 7] : (uint8_t)take(s, 1);
-	in.seq = near(s, t->rcv_nxt, t->receive.edge);
-	in.ack = near(s, t->snd_una, t->snd_nxt);
+	in.seq = take_near(s, t->rcv_nxt, t->receive.edge);
+	in.ack = take_near(s, t->snd_una, t->snd_nxt);
 	in.window = shape & 8 ? 65535 : (uint16_t)take(s, 2);
 	in.ecn_ce = shape & 64;
 	in.has_timestamps = t->timestamps != ((shape & 0xc0) == 0xc0);
-	in.ts_value = near(s, t->ts_recent, 0);
+	in.ts_value = take_near(s, t->ts_recent, 0);
 	in.ts_echo = tcp_timestamp(w->now_ns);
 	in.sack_count = shape & 16 ? take(s, 1) % 5 : 0;
 	for (uint32_t i = 0; i < in.sack_count; i++) {
-		in.sack[i].left = near(s, t->snd_una, t->snd_nxt);
-		in.sack[i].right = near(s, in.sack[i].left + t->mss, t->snd_nxt);
+		in.sack[i].left = take_near(s, t->snd_una, t->snd_nxt);
+		in.sack[i].right = take_near(s, in.sack[i].left + t->mss, t->snd_nxt);
 	}
 	if (in.flags & TCP_SYN) {
 		in.mss = (uint16_t)take(s, 2);
 		in.sack_permitted = in.mss & 1;
 	}
 	in.payload_len = shape & 32 ? take(s, 2) % 3000 : 0;
-	uint8_t *payload = malloc(in.payload_len + 1); /* of its own, so that reads beyond it are seen */
-	memset(payload, 0x5a, in.payload_len + 1);
+	uint8_t *payload = malloc(in.payload_len ? in.payload_len : 1); /* of its own: reads beyond it are seen */
+	memset(payload, 0x5a, in.payload_len);
 	in.payload = payload;
 	tcp_input(t, &in, w->now_ns);
 	free(payload);
@@ -237,8 +199,8 @@ static void step(struct world *w, struct script *s)
 		consume(w, op >> 4);
 		break;
 	case 5:
-		tcp_icmp(w->t, 3, (uint8_t)take(s, 1) & 15, near(s, w->t->snd_una, w->t->snd_nxt), (uint16_t)take(s, 2),
-			 w->now_ns);
+		tcp_icmp(w->t, 3, (uint8_t)take(s, 1) & 15, take_near(s, w->t->snd_una, w->t->snd_nxt),
+			 (uint16_t)take(s, 2), w->now_ns);
 		break;
 	case 6:
 		if (op >> 4 == 0)

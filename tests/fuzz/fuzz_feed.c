@@ -30,7 +30,8 @@ static void read_messages(const struct udp_payload *payload)
 	REQUIRE(key_table_init(&table, 1) == 0);
 	while (iextp_next_message(&messages, &bytes, &len)) {
 		struct feed_message m = {.kind = FEED_TOPS, .channel = header.channel};
-		REQUIRE(bytes >= payload->bytes && len <= (size_t)(payload->bytes + payload->len - bytes));
+		REQUIRE(bytes >= payload->bytes && bytes <= payload->bytes + payload->len);
+		REQUIRE(len <= (size_t)(payload->bytes + payload->len - bytes));
 		iex_message_read(bytes, len, &m);
 		REQUIRE(m.symbol_len <= FEED_SYMBOL_MAX);
 		REQUIRE(pattern_write(&pattern, &m, key) == strlen(key) && strlen(key) <= ROUTING_KEY_MAX);
@@ -51,10 +52,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2)
 		return 0;
-	const uint8_t *frame = data + 2;
 	uint32_t len = (uint32_t)size - 2;
 	if (data[1] < len)
 		len -= data[1];
+	uint8_t *frame = malloc(len ? len : 1); /* of its own, so that the sanitizer sees any step beyond the cut */
+	memcpy(frame, data + 2, len);
 	if (udp_find_payload(links[data[0] % 5], frame, len, &payload) == UDP_PAYLOAD) {
 		REQUIRE(payload.bytes >= frame && payload.len <= (size_t)(frame + len - payload.bytes));
 		REQUIRE(payload.len <= payload.whole_len);
@@ -62,5 +64,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	payload = (struct udp_payload){.bytes = frame, .len = len, .whole_len = len + data[1]};
 	read_messages(&payload);
+	free(frame);
 	return 0;
 }

@@ -83,13 +83,14 @@ FUZZ_FILES_connection := 28
 FUZZ_FILES_tcp_stream := 30
 FUZZ_FILES_tcp        := 20
 FUZZ_FILES_capture    := 16
-FUZZ_FILES_url        := 10
-FUZZ_FILES_pattern    := 10
+FUZZ_FILES_url        := 9
+FUZZ_FILES_pattern    := 9
+FUZZ_FILES_request    := 9
 
 ##H make fuzz-corpus     picks tests/fuzz/corpus anew from itself and from what make fuzz has found
 .PHONY: fuzz-corpus
 fuzz-corpus: $(patsubst %,$(B)/fuzz/%,$(FUZZERS))
-	@$(foreach f,$(FUZZERS),tests/fuzz/pick_corpus.py --files $(or $(FUZZ_FILES_$(f)),14) $(B)/fuzz/$(f) tests/fuzz/corpus/$(f) \
+	@$(foreach f,$(FUZZERS),tests/fuzz/pick_corpus.py --files $(or $(FUZZ_FILES_$(f)),13) $(B)/fuzz/$(f) tests/fuzz/corpus/$(f) \
 		tests/fuzz/corpus/$(f) $(B)/fuzz/corpus/$(f) &&) true
 
 # In the build directory of `make coverage`, whose objects it shares.

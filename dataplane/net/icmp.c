@@ -74,8 +74,8 @@ size_t icmp_build_echo_reply(uint8_t *reply, const uint8_t *packet, size_t len, 
 {
 	struct ipv4_packet ip;
 	if (ipv4_parse(packet, len, &ip) || ip.protocol != IPV4_PROTOCOL_ICMP || ip.destination != our_ip ||
-	    !ipv4_is_one_host(ip.source) || ip.payload_len < ICMP_HEADER_BYTES || ip.payload[0] != ICMP_ECHO_REQUEST ||
-	    checksum_finish(checksum_partial(ip.payload, ip.payload_len)) != 0)
+	    ip.source == our_ip || !ipv4_is_one_host(ip.source) || ip.payload_len < ICMP_HEADER_BYTES ||
+	    ip.payload[0] != ICMP_ECHO_REQUEST || checksum_finish(checksum_partial(ip.payload, ip.payload_len)) != 0)
 		return 0;
 	uint8_t *icmp = reply + IPV4_HEADER_BYTES;
 	memset(reply, 0, IPV4_HEADER_BYTES);

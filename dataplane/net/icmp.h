@@ -37,8 +37,8 @@ struct icmp_error {
 int icmp_error_parse(const uint8_t *packet, size_t len, struct icmp_error *error);
 
 /*
- * If the IPv4 packet of `len` octets is an echo request from one host to `our_ip` (RFC 1122, 3.2.2.6), writes the
- * reply, an IPv4 packet of at most `len` octets, and returns its length; else 0.
+ * If the IPv4 packet of `len` octets is an echo request from one host, not ourselves, to `our_ip` (RFC 1122, 3.2.2.6),
+ * writes the reply, an IPv4 packet of at most `len` octets, and returns its length; else 0.
  */
 size_t icmp_build_echo_reply(uint8_t *reply, const uint8_t *packet, size_t len, uint32_t our_ip);
 

@@ -126,7 +126,7 @@ def connects_although_the_kernel_remembers_an_old_link_address(t):
 def every_segment_has_good_checksums(t):
     with capture(t, t.path("wire.pcap")):
         t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 2000, "--size", 301), 2000)
-    done = subprocess.run(["tcpdump", "-n", "-vv", "-r", t.path("wire.pcap")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    done = subprocess.run(["tcpdump", "-Z", "root", "-n", "-vv", "-r", t.path("wire.pcap")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True)
     equal(done.returncode, 0, f"{done.stderr}tcpdump's exit status")
     text = done.stdout

@@ -245,5 +245,6 @@ int main(int argc, char **argv)
 	if (p.port < RTE_MAX_ETHPORTS)
 		rte_eth_dev_close(p.port);
 	rte_eal_cleanup();
+	rmdir(rte_eal_get_runtime_dir()); /* empty by now */
 	return rc;
 }

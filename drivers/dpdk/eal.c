@@ -115,6 +115,7 @@ static struct {
 	struct eal_arguments arguments; /* it keeps pointers into them */
 	char *extra;                    /* what it was started with */
 	char failure[320];
+	bool ours; /* started here, not by the application */
 } eal = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* An option that getopt does not know is not in the EAL's log, but was complained of on standard error. */
@@ -150,6 +151,13 @@ static int init_keeping_affinity(struct eal_arguments *a)
 	return rc;
 }
 
+/* With telemetry its socket lies in there, until DPDK removes it when the process ends: before this. */
+static __attribute__((destructor)) void remove_runtime_directory(void)
+{
+	if (eal.ours)
+		rmdir(rte_eal_get_runtime_dir());
+}
+
 static int first_start(const char *extra, const struct why *why)
 {
 	int err = eal_arguments_build(extra, &eal.arguments, why);
@@ -171,6 +179,7 @@ static int first_start(const char *extra, const struct why *why)
 		return init_failed(complaint, why);
 	/* Where nothing is shared it stays empty; removed now, because we may be killed later. */
 	rmdir(rte_eal_get_runtime_dir());
+	eal.ours = true;
 	eal.state = EAL_RUNS;
 	return 0;
 }

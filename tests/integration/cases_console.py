@@ -71,6 +71,8 @@ def sequence(line, origin):
 def a_capture_shows_what_the_broker_is_sent(t):
     """The same segments and the same AMQP as tcpdump sees at the other end."""
     path, file, other = t.path("control"), t.path("ours.pcapng"), t.path("theirs.pcap")
+    if t.port:
+        t.port.set_broker_link("up")  # net_tap takes its interface down when it ends
     with tcpdump(t, other, *([t.port.broker_interface] if t.port else [])):
         running = publishing(t, path)
         control(t, "capture", "start", file, path)

@@ -70,12 +70,14 @@ def frame_types(payload):
 
 @case(drivers=("af_xdp",))
 def a_paced_message_is_one_segment(t):
+    """No segment holds a part of a message; one holds several only where a busy machine kept the worker away."""
     with capture(t, t.path("wire.pcap")):
         t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 300, "--size", 256, "--rate", 200), 300)
-    payloads = [tcp_payload(frame) for frame in iex.packets(t.path("wire.pcap"))]
-    published = [p for p in payloads if p[7:11] == BASIC_PUBLISH]
-    equal(len(published), 300, "segments that begin with basic.publish")
-    equal([frame_types(p) for p in published], [[1, 2, 3]] * 300, "frames of each segment")
+    payloads = {tcp_payload(frame) for frame in iex.packets(t.path("wire.pcap"))}  # once each, if TCP repeated it
+    published = [frame_types(p) for p in payloads if p[7:11] == BASIC_PUBLISH]
+    equal([types for types in published if not types or types != [1, 2, 3] * (len(types) // 3)], [], "segments with parts of messages")
+    holds(sum(types == [1, 2, 3] for types in published) >= 200, f"few of {len(published)} segments hold one message")
+    holds(sum(len(types) // 3 for types in published) >= 300, "messages are missing on the wire")
 
 
 @case(drivers=("af_xdp",))
@@ -124,8 +126,10 @@ def connects_although_the_kernel_remembers_an_old_link_address(t):
 def every_segment_has_good_checksums(t):
     with capture(t, t.path("wire.pcap")):
         t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 2000, "--size", 301), 2000)
-    text = subprocess.run(["tcpdump", "-n", "-vv", "-r", t.path("wire.pcap")], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    done = subprocess.run(["tcpdump", "-Z", "root", "-n", "-vv", "-r", t.path("wire.pcap")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True)
+    equal(done.returncode, 0, f"{done.stderr}tcpdump's exit status")
+    text = done.stdout
     holds(text.count("(correct)") > 100, "tcpdump checked no checksum")
     equal(text.count("incorrect"), 0, "incorrect checksums")
     equal(text.count("bad cksum"), 0, "incorrect IP header checksums")

@@ -20,10 +20,11 @@ def must_hold(result):
     if result["oversize"]:
         raise Broken(f"{said}: {result['oversize']} packets of several segments: offloads are on")
     for direction, name in ((pattern.DATA, "data"), (pattern.ACKS, "acks")):
-        seen, dropped = result[name + "_seen"], result[name + "_dropped"]
+        seen, dropped = result[name + "_seen"], (result[name + "_dropped"], result[name + "_dropped_numbers"])
         expected = pattern.lost_of(result["seed"], direction, seen, per_million)
         if dropped != expected:
-            raise Broken(f"{said}: of {seen} {name} packets the pattern loses {expected}, and {dropped} were lost")
+            raise Broken(f"{said}: of {seen} {name} packets the pattern loses {expected[0]}, whose numbers add up to {expected[1]}; "
+                         f"lost were {dropped[0]}, whose numbers add up to {dropped[1]}")
     octets = result["count"] * result["size"]
     if result["data_seen"] * 1500 < octets:
         raise Broken(f"{said}: {result['data_seen']} packets cannot have carried {octets} octets")

@@ -36,12 +36,15 @@ static bool is_lost(__u32 direction, __u64 n)
 static int judge(struct __sk_buff *skb, __u32 direction)
 {
 	struct drop_direction *d = &counts.directions[direction & 1];
+	__u64 n;
 
 	if (skb->gso_segs > 1)
 		__sync_fetch_and_add(&counts.oversize, 1);
-	if (!is_lost(direction, __sync_fetch_and_add(&d->seen, 1)))
+	n = __sync_fetch_and_add(&d->seen, 1);
+	if (!is_lost(direction, n))
 		return TC_ACT_OK;
 	__sync_fetch_and_add(&d->dropped, 1);
+	__sync_fetch_and_add(&d->dropped_numbers, n);
 	return TC_ACT_SHOT;
 }
 

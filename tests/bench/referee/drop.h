@@ -8,6 +8,7 @@ enum { DROP_DATA, DROP_ACKS, DROP_DIRECTIONS };
 
 struct drop_direction {
 	__u64 seen, dropped;
+	__u64 dropped_numbers; /* the sum of the dropped packets' numbers: which ones, not only how many */
 };
 
 struct drop_counts {

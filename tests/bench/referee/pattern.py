@@ -13,5 +13,6 @@ def is_lost(seed, direction, n, per_million):
 
 
 def lost_of(seed, direction, seen, per_million):
-    """How many of the first `seen` packets are lost."""
-    return sum(is_lost(seed, direction, n, per_million) for n in range(seen)) if per_million else 0
+    """Of the first `seen` packets: how many are lost, and the sum of their numbers."""
+    lost = [n for n in range(seen) if is_lost(seed, direction, n, per_million)] if per_million else []
+    return len(lost), sum(lost)

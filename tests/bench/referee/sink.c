@@ -117,16 +117,20 @@ static void save(const char *path, const uint8_t *stream, uint64_t len)
 	sink_must(f && fwrite(stream, 1, len, f) == len && fclose(f) == 0, "writing the file after -o");
 }
 
+static void report_direction(const char *name, const struct drop_direction *d)
+{
+	printf(", \"%s_seen\": %llu, \"%s_dropped\": %llu, \"%s_dropped_numbers\": %llu", name, d->seen, name,
+	       d->dropped, name, d->dropped_numbers);
+}
+
 static void report(const struct sink_result *r, const struct drop_counts *c)
 {
 	printf("{\"received\": %" PRIu64 ", \"completion_ns\": %" PRIu64 ", \"stall_ns\": %" PRIu64
 	       ", \"stall_at\": %" PRIu64 ", \"reads\": %" PRIu64,
 	       r->received, r->completion_ns, r->stall_ns, r->stall_at, r->reads);
-	printf(", \"data_seen\": %llu, \"data_dropped\": %llu, \"acks_seen\": %llu, \"acks_dropped\": %llu, "
-	       "\"oversize\": "
-	       "%llu, \"silence_ns\": %llu}\n",
-	       c->directions[DROP_DATA].seen, c->directions[DROP_DATA].dropped, c->directions[DROP_ACKS].seen,
-	       c->directions[DROP_ACKS].dropped, c->oversize, c->silence_ns);
+	report_direction("data", &c->directions[DROP_DATA]);
+	report_direction("acks", &c->directions[DROP_ACKS]);
+	printf(", \"oversize\": %llu, \"silence_ns\": %llu}\n", c->oversize, c->silence_ns);
 }
 
 static void parse(int argc, char **argv, struct sink_options *o)

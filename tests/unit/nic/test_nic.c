@@ -327,7 +327,8 @@ static void answers_no_ping_that_is_not_for_it_alone(void **state)
 	arrive(p.worker, our_mac, 0, ETHERTYPE_IPV4, ping, build_ping(ping, PEER, 0x0a0102ffu, 20));
 	arrive(p.worker, our_mac, 0, ETHERTYPE_IPV4, ping, build_ping(ping, 0xe0000001u, OUR_IP, 20)); /* reflection */
 	arrive(p.worker, our_mac, 0, ETHERTYPE_IPV4, ping, build_ping(ping, 0xffffffffu, OUR_IP, 20));
-	arrive(p.worker, our_mac, 0, ETHERTYPE_IPV4, ping, build_ping(ping, OUR_IP, OUR_IP, 20)); /* nobody else is us */
+	arrive(p.worker, our_mac, 0, ETHERTYPE_IPV4, ping,
+	       build_ping(ping, OUR_IP, OUR_IP, 20)); /* nobody else is us */
 	for (size_t n = 0; n < len; n++)
 		arrive(p.worker, our_mac, 0, ETHERTYPE_IPV4, ping, n), nic_step(p.nic, 4 * S, &events);
 	nic_step(p.nic, 4 * S, &events);

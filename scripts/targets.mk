@@ -32,7 +32,7 @@ check: $(UNIT_TESTS) $(CHECK_PROGRAMS)
 VALGRIND_ROOMS ?= base net tcp amqp plane feed
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect --fair-sched=yes
 check-valgrind: $(foreach r,$(VALGRIND_ROOMS),$(filter $(B)/tests/unit/$(r)/%,$(UNIT_TESTS)))
-	@scripts/run-tests --wrap '$(VALGRIND)' $^
+	@scripts/run-tests --jobs $$(nproc) --wrap '$(VALGRIND)' $^
 
 # What the unit tests and a short simulation reach of the code that is all arithmetic on memory.
 COVERED := net tcp amqp

@@ -85,6 +85,7 @@ static void start_after_the_application(const char *its_own, struct outcome *out
 	FILE *log = fdopen(dup(STDOUT_FILENO), "w");
 	if (rte_eal_init(7, arguments) < 0 || rte_openlog_stream(its_own ? log : NULL) != 0)
 		return;
+	rmdir(rte_eal_get_runtime_dir()); /* empty: nothing is shared */
 	outcome->code = eal_start("", &(struct why){outcome->why, sizeof outcome->why});
 	rte_log(RTE_LOG_ERR, RTE_LOGTYPE_USER1, "the application's words\n");
 	fflush(log);

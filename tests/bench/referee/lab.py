@@ -50,10 +50,13 @@ AUTOGROUP = "/proc/self/autogroup"
 @contextlib.contextmanager
 def before_other_sessions():
     """Where the kernel shares CPUs out by session (autogroup), nice says nothing against another session; this does."""
+    was = None
     try:
         with open(AUTOGROUP) as f:
-            was = f.read().split()[-1]
-        set_autogroup("-20")
+            words = f.read().split()  # "/autogroup-N nice N", or nothing where this process is in no autogroup
+        if words:
+            was = words[-1]
+            set_autogroup("-20")
     except OSError:
         was = None
     try:

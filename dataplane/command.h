@@ -12,12 +12,15 @@
 #ifndef HAREWIRE_COMMAND_H
 #define HAREWIRE_COMMAND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/base/spsc.h"
 #include "dataplane/stream.h"
 
 #define COMMAND_RING 1024u
+
+#define PUBLISHER_HOST_MAX 264u
 
 struct connection;
 struct driver;
@@ -26,7 +29,7 @@ enum command_type {
 	COMMAND_ATTACH_TRANSPORT, /* transport: the worker polls it from now on */
 	COMMAND_ADD,              /* connection: the worker owns it from now on */
 	COMMAND_OPEN,             /* address: connect; starts generation `generation` */
-	COMMAND_HAND_OVER,        /* hand_over: the handshake is complete, publish */
+	COMMAND_HAND_OVER,        /* hand_over: the handshake is complete, or the channel open again: replay, publish */
 	COMMAND_NEXT_HOP,         /* mac */
 	COMMAND_ERROR,            /* error: an ICMP error about the connection that another worker has received */
 	COMMAND_ABORT,            /* drop the connection now; EVENT_CLOSED follows */
@@ -41,6 +44,7 @@ struct command_hand_over {
 	uint64_t heartbeat_ns; /* 0: none */
 	uint32_t frame_max;
 	uint16_t channel;
+	char host[PUBLISHER_HOST_MAX]; /* "name:port", for the application */
 };
 
 struct command {
@@ -64,7 +68,13 @@ struct command {
 enum worker_event_type {
 	EVENT_CONNECTED, /* the byte stream is open; the bridge works */
 	EVENT_CLOSED,    /* the byte stream has ended: code; frames before it lie in bridge.to_control */
-	EVENT_ENDED,     /* COMMAND_END has been carried out */
+	/*
+	 * The broker has closed the channel while we published: reply_code; its words lie in bridge.to_control;
+	 * close-ok is on its way. The connection is bridged to control again, as during the handshake, and waits for
+	 * COMMAND_HAND_OVER or COMMAND_ABORT.
+	 */
+	EVENT_CHANNEL_CLOSED,
+	EVENT_ENDED, /* COMMAND_END has been carried out */
 	EVENT_REMOVED,
 	EVENT_CAPTURE_STOPPED, /* the worker has let go of the capture; no connection */
 };
@@ -74,7 +84,11 @@ struct worker_event {
 	uint32_t generation;
 	struct connection *connection;
 	int code;            /* EVENT_CLOSED: HW_ERR_*, or 0: orderly, after our connection.close */
-	uint16_t reply_code; /* EVENT_CLOSED: of the broker's close, or 0 */
+	uint16_t reply_code; /* EVENT_CLOSED, EVENT_CHANNEL_CLOSED: of the broker's close, or 0 */
+	/* The same: which message was the oldest without an outcome, how many had one, and whether this connection or
+	 * channel had sent any of the oldest. */
+	uint64_t oldest_id, outcomes;
+	bool oldest_sent;
 };
 
 /*

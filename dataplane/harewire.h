@@ -30,9 +30,9 @@ extern "C" {
 
 /* Results of publish and claim first; see harewire_error_text for the sentences. */
 enum harewire_error {
-	HAREWIRE_ERR_LOG_FULL = -1, /* unconfirmed messages fill the log or the index: poll, retry later */
-	HAREWIRE_ERR_BLOCKED = -2,  /* reserved: while the broker has raised an alarm, messages are kept in the log */
-	HAREWIRE_ERR_DISCONNECTED = -3, /* not READY yet */
+	HAREWIRE_ERR_LOG_FULL = -1,     /* unconfirmed messages fill the log or the index: poll, retry later */
+	HAREWIRE_ERR_BLOCKED = -2,      /* HAREWIRE_REFUSE: the broker takes nothing at the moment */
+	HAREWIRE_ERR_DISCONNECTED = -3, /* not READY yet; or with HAREWIRE_REFUSE, the connection is lost */
 	HAREWIRE_ERR_TOO_LARGE = -4,    /* more than the log holds, or for claim more than one frame */
 	HAREWIRE_ERR_CLOSED = -5,       /* closing, closed or failed */
 	HAREWIRE_ERR_INVALID = -6,
@@ -76,6 +76,7 @@ enum harewire_use {
 };
 
 #define HAREWIRE_WORKERS_MAX 16u
+#define HAREWIRE_HOSTS_MAX   16u /* of one publisher, the URL's included */
 
 /*
  * One worker: a core, and the queue of a NIC that it serves. What is NULL, 0, or -1 is taken from harewire_options;
@@ -212,6 +213,26 @@ struct harewire_binding {
 
 struct harewire_publisher;
 
+/* What becomes of a message whose connection is lost before it has an outcome. */
+enum harewire_delivery {
+	HAREWIRE_AT_LEAST_ONCE, /* it is sent again on the next connection, with the duplicate flag if it had been sent
+				 */
+	HAREWIRE_AT_MOST_ONCE,  /* HAREWIRE_EVENT_LOST if any of it had been sent; else it is sent on the next one */
+};
+
+/* What publish and claim do while nothing flows: no connection (after the first), or any enum harewire_blockage. */
+enum harewire_policy {
+	HAREWIRE_BUFFER,      /* keep messages in the log until that is full, then HAREWIRE_ERR_LOG_FULL */
+	HAREWIRE_REFUSE,      /* refuse at once: HAREWIRE_ERR_DISCONNECTED or _BLOCKED */
+	HAREWIRE_DROP_NEWEST, /* keep messages until the log is full, then drop and count the new one: publish returns 0
+			       */
+};
+
+enum harewire_host_order {
+	HAREWIRE_HOSTS_ORDERED,  /* as listed */
+	HAREWIRE_HOSTS_SHUFFLED, /* in an order drawn when the publisher is opened: many publishers spread */
+};
+
 struct harewire_publisher_options {
 	const char *url; /* amqp://user:password@host:port/vhost; missing parts: guest, guest, localhost, 5672, "/" */
 	const char *user, *password, *vhost; /* override the URL's; NULL: the URL's */
@@ -225,6 +246,28 @@ struct harewire_publisher_options {
 	uint64_t connect_timeout_ns; /* TCP and AMQP handshake, all in; up to a day. Default 10 s */
 	uint64_t rto_min_ns;         /* user-space TCP; default 5 ms, and never below the ACK delay seen of the peer */
 	uint64_t user_timeout_ns;    /* user-space TCP; default 10 s */
+	/*
+	 * Hosts beside the URL's, "name" or "name:port" (the URL's port), with the same user, vhost and topology. A
+	 * connection that cannot be made or is lost is made again: at the same host, then at the next, and so on.
+	 */
+	const char *const *hosts;
+	uint32_t host_count; /* up to HAREWIRE_HOSTS_MAX - 1 */
+	enum harewire_host_order host_order;
+	/* Pauses between attempts, doubling from the first to the second, each shortened at random by up to a half. */
+	uint64_t reconnect_min_ns;     /* default 10 ms; 1 ms to reconnect_max_ns */
+	uint64_t reconnect_max_ns;     /* default 100 ms; up to an hour */
+	uint64_t reconnect_timeout_ns; /* without a connection for so long the publisher ends; 0 (default): never */
+	enum harewire_delivery delivery;
+	enum harewire_policy policy;
+	/* No outcome for so long although messages wait for one and the broker takes octets: reconnect. 0: never.
+	 * Default 30 s. */
+	uint64_t confirm_timeout_ns;
+	uint64_t blocked_timeout_ns; /* a blockage this long: reconnect, at the next host. 0 (default): never */
+	/*
+	 * File with the password in its first line, read anew for every connection; nobody but its owner may have
+	 * access to it (0600 or less). Instead of `password`. NULL (default): none.
+	 */
+	const char *password_file;
 	const struct harewire_exchange *exchanges;
 	uint32_t exchange_count;
 	const struct harewire_queue *queues;
@@ -298,16 +341,17 @@ HAREWIRE_API int harewire_template_release(struct harewire_publisher *p, uint32_
 #define HAREWIRE_MORE 1u /* inline mode: another message follows at once; leave sending to it or to harewire_poll */
 
 /*
- * Publishes `len` octets. Returns the message's id (1, 2, 3, ...) or a negative code, and then nothing happened. Bodies
- * over frame_max - 8 octets are split in frames. Threaded mode: no system call. Either mode: no allocation, no lock, no
- * wait.
+ * Publishes `len` octets. Returns the message's id (1, 2, 3, ...) or a negative code, and then nothing happened; or
+ * with HAREWIRE_DROP_NEWEST 0: there was no room, and the message has been dropped and counted. Bodies over frame_max -
+ * 8 octets are split in frames. Threaded mode: no system call. Either mode: no allocation, no lock, no wait.
  */
 HAREWIRE_API int64_t harewire_publish(struct harewire_publisher *p, uint32_t template_id, const void *body, size_t len,
 				      unsigned flags);
 
 /*
  * Zero-copy form: the address at which the body is to be written, room for max_body octets (0..frame_max - 8), or NULL
- * with the reason in *error (may be NULL). One claim is open at a time; end it with commit or cancel.
+ * with the reason in *error (may be NULL; HAREWIRE_ERR_LOG_FULL with HAREWIRE_DROP_NEWEST too, and the drop is
+ * counted). One claim is open at a time; end it with commit or cancel.
  */
 HAREWIRE_API void *harewire_claim(struct harewire_publisher *p, uint32_t template_id, size_t max_body, int *error);
 
@@ -323,29 +367,41 @@ HAREWIRE_API void harewire_cancel(struct harewire_publisher *p);
 
 enum harewire_event_type {
 	HAREWIRE_EVENT_NONE,
-	HAREWIRE_EVENT_READY,       /* connected, declared: publish may begin */
-	HAREWIRE_EVENT_CONFIRMED,   /* ids first..last */
-	HAREWIRE_EVENT_NACKED,      /* id first: refused by the broker */
-	HAREWIRE_EVENT_RETURNED,    /* id first: mandatory and unroutable; code and text say why */
-	HAREWIRE_EVENT_UNCONFIRMED, /* ids first..last: the connection ended first; may or may not have arrived */
-	HAREWIRE_EVENT_BLOCKED,     /* the broker raised an alarm (text): sending has stopped */
-	HAREWIRE_EVENT_UNBLOCKED,
-	HAREWIRE_EVENT_CLOSED, /* after harewire_publisher_close: the last event */
-	HAREWIRE_EVENT_FAILED, /* the publisher has ended: code and text say why. The last event */
+	HAREWIRE_EVENT_READY, /* connected, declared: publish may begin; again after each DISCONNECTED. text: where */
+	HAREWIRE_EVENT_CONFIRMED,    /* ids first..last */
+	HAREWIRE_EVENT_NACKED,       /* id first: refused by the broker */
+	HAREWIRE_EVENT_RETURNED,     /* id first: mandatory and unroutable; code and text say why */
+	HAREWIRE_EVENT_UNCONFIRMED,  /* ids first..last: the publisher ended first; may or may not have arrived */
+	HAREWIRE_EVENT_BLOCKED,      /* code: enum harewire_blockage, which has begun; text: why, if the broker said */
+	HAREWIRE_EVENT_UNBLOCKED,    /* code: enum harewire_blockage, which has ended */
+	HAREWIRE_EVENT_CLOSED,       /* after harewire_publisher_close: the last event */
+	HAREWIRE_EVENT_FAILED,       /* the publisher has ended: code and text say why. The last event */
+	HAREWIRE_EVENT_LOST,         /* ids first..last, HAREWIRE_AT_MOST_ONCE: sent, and the connection ended first */
+	HAREWIRE_EVENT_DISCONNECTED, /* the connection is lost: code and text say why; another is being made */
+};
+
+/* What keeps messages from flowing although there is a connection. Each begins and ends on its own. */
+enum harewire_blockage {
+	HAREWIRE_BLOCKAGE_ALARM = 1,    /* connection.blocked: the broker is short of memory or disk; nothing is sent */
+	HAREWIRE_BLOCKAGE_WINDOW = 2,   /* the broker reads nothing (TCP's window is closed): its flow control */
+	HAREWIRE_BLOCKAGE_SILENCE = 3,  /* the broker takes messages and gives none of them an outcome */
+	HAREWIRE_BLOCKAGE_LOG_FULL = 4, /* publish has found the log or the index full */
 };
 
 struct harewire_event {
 	enum harewire_event_type type;
 	uint64_t first, last; /* message ids */
-	int code; /* FAILED: HAREWIRE_ERR_* or a negative code of harewire_error_text; RETURNED: AMQP reply code */
+	/* FAILED, DISCONNECTED: HAREWIRE_ERR_* or another code of harewire_error_text; RETURNED: AMQP reply code;
+	 * BLOCKED, UNBLOCKED: enum harewire_blockage */
+	int code;
 	uint64_t since_ns; /* states: CLOCK_MONOTONIC when they began */
 	const char *text;  /* a sentence, valid until the next harewire_event_poll of this publisher; or NULL */
 };
 
 /*
  * The next event: 1, or 0 when there is none. Every accepted message appears in exactly one of CONFIRMED, NACKED,
- * RETURNED, UNCONFIRMED; in id order. States are levels: a BLOCKED that ended before you looked is not reported. An
- * application that never polls may publish on as long as everything is confirmed.
+ * RETURNED, LOST, UNCONFIRMED; in id order. States are levels: a BLOCKED that ended before you looked is not reported.
+ * An application that never polls may publish on as long as everything is confirmed.
  */
 HAREWIRE_API int harewire_event_poll(struct harewire_publisher *p, struct harewire_event *event);
 
@@ -359,10 +415,15 @@ struct harewire_percentiles {
 
 struct harewire_publisher_stats {
 	uint64_t accepted; /* messages publish and commit returned an id for */
-	uint64_t confirmed, nacked, returned, unconfirmed;
+	uint64_t confirmed, nacked, returned, lost, unconfirmed;
+	uint64_t refused, dropped;       /* calls that published nothing: any HAREWIRE_ERR_* there is; DROP_NEWEST */
+	uint64_t replayed;               /* messages sent again on a later connection; one may be so several times */
+	uint64_t connections, channels;  /* made so far: handed over; re-opened on a connection that lived on */
 	uint64_t in_flight;              /* accepted without an outcome */
 	uint64_t log_used, log_capacity; /* octets */
-	uint64_t blocked_count;
+	uint64_t blocked_count;          /* alarms of the broker */
+	uint32_t blockages;              /* at the moment: bit n for the enum harewire_blockage n */
+	int connected;
 	/* the connection */
 	uint64_t srtt_ns, retransmits, rto_fired, octets_sent, segments_sent, segments_received;
 	uint32_t cwnd, peer_window, mss;

@@ -29,7 +29,8 @@
 enum publisher_state {
 	PUBLISHER_CONNECTING,
 	PUBLISHER_READY,
-	PUBLISHER_BLOCKED, /* still accepts into the log */
+	PUBLISHER_BLOCKED,      /* connected, and some blockage: the policy decides what publish does */
+	PUBLISHER_RECONNECTING, /* has been READY, has no connection: likewise */
 	PUBLISHER_CLOSED,
 	PUBLISHER_FAILED,
 };

@@ -116,6 +116,8 @@ static void take_event(struct run *run, struct run_publisher *p, const struct ha
 	case HAREWIRE_EVENT_NONE:
 	case HAREWIRE_EVENT_NACKED:
 	case HAREWIRE_EVENT_UNCONFIRMED:
+	case HAREWIRE_EVENT_LOST:
+	case HAREWIRE_EVENT_DISCONNECTED:
 		break;
 	case HAREWIRE_EVENT_READY:
 		p->ready = true;

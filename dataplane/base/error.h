@@ -11,7 +11,7 @@
 #define HW_ERRORS(X)                                                                                                   \
 	/* what publish and claim answer; none of these changes anything */                                            \
 	X(LOG_FULL, -1, "the log is full: unconfirmed messages fill its bytes or its message index")                   \
-	X(BLOCKED, -2, "the broker has blocked this connection (resource alarm)")                                      \
+	X(BLOCKED, -2, "the broker takes nothing at the moment")                                                       \
 	X(DISCONNECTED, -3, "the publisher is not connected")                                                          \
 	X(TOO_LARGE, -4, "the message is larger than the log or the broker accepts")                                   \
 	X(CLOSED, -5, "the publisher is closing or has ended")                                                         \
@@ -58,7 +58,10 @@
 	X(AMQP_HEARTBEAT, -69, "no octet from the broker for two heartbeat intervals")                                 \
 	X(AMQP_BRIDGE_FULL, -70, "the broker sent more control frames than fit their ring")                            \
 	X(AMQP_LOGIN_REFUSED, -71, "the broker refused the login")                                                     \
-	X(AMQP_SETUP, -72, "the broker refused a declaration")
+	X(AMQP_SETUP, -72, "the broker refused a declaration")                                                         \
+	X(AMQP_CONFIRM_TIMEOUT, -73, "the broker confirmed nothing for longer than the confirm timeout")               \
+	X(AMQP_BLOCKED_TIMEOUT, -74, "the broker took nothing for longer than the blocked timeout")                    \
+	X(AMQP_POISON, -75, "the same message ended the connection again and again")
 
 enum hw_error {
 #define X(name, value, sentence) HW_ERR_##name = (value),

@@ -10,6 +10,7 @@
 #ifndef HAREWIRE_SUPERVISOR_H
 #define HAREWIRE_SUPERVISOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "control/topology.h"
@@ -27,13 +28,23 @@ struct supervisor_options {
 	void *log_context;
 };
 
+struct target_host {
+	char name[256];
+	uint16_t port;
+};
+
 /* Everything a publisher's connection is made from. Strings and topology are copied. */
 struct target {
+	struct target_host hosts[HAREWIRE_HOSTS_MAX]; /* the URL's first */
+	uint32_t host_count;
+	bool shuffle; /* the order of hosts is drawn once */
 	char host[256];
 	uint16_t port;
 	char user[256], password[1024], vhost[256], connection_name[256];
 	uint32_t heartbeat_s, frame_max;
+	char password_file[4096]; /* read for every connection; "": `password` */
 	uint64_t connect_timeout_ns, user_timeout_ns, rto_min_ns;
+	uint64_t reconnect_min_ns, reconnect_max_ns, reconnect_timeout_ns;
 	struct topology topology;
 };
 

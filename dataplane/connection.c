@@ -15,13 +15,15 @@
 #define CONTROL_BYTES    65536u
 #define FIGURES_EVERY_NS 50000000u
 
-int connection_create(struct harewire_publisher *publisher, struct connection **out)
+int connection_create(struct harewire_publisher *publisher, const struct connection_options *options,
+		      struct connection **out)
 {
 	struct connection *c = aligned_alloc(CACHE_LINE, (sizeof *c + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1));
 	if (!c)
 		return HW_ERR_NOMEM;
 	memset(c, 0, sizeof *c);
 	c->publisher = publisher;
+	c->options = *options;
 	if (log_init(&c->control, CONTROL_BYTES) || byte_ring_init(&c->bridge.to_control, BRIDGE_BYTES) ||
 	    byte_ring_init(&c->bridge.to_wire, BRIDGE_BYTES)) {
 		connection_destroy(c);

@@ -39,8 +39,14 @@ struct wire_mark {
 	uint64_t offset, id;
 };
 
+struct connection_options {
+	bool at_most_once;                               /* else what had been sent is sent again */
+	uint64_t confirm_timeout_ns, blocked_timeout_ns; /* 0: never */
+};
+
 struct connection {
 	struct harewire_publisher *publisher;
+	struct connection_options options;
 	struct spsc *events; /* to control */
 	struct stream *stream;
 	const struct transport_ops *ops; /* of the stream's transport */
@@ -81,7 +87,8 @@ struct connection {
 };
 
 /* 0 or HW_ERR_NOMEM. Not the worker's: called before COMMAND_ADD, and after EVENT_REMOVED. */
-int connection_create(struct harewire_publisher *publisher, struct connection **out);
+int connection_create(struct harewire_publisher *publisher, const struct connection_options *options,
+		      struct connection **out);
 void connection_destroy(struct connection *c);
 
 /* Starts generation `generation` on an idle stream of the transport. Failures show as EVENT_CLOSED. */

@@ -243,6 +243,9 @@ void harewire_publisher_options_init(struct harewire_publisher_options *options)
 						       .max_templates = 131072,
 						       .connect_timeout_ns = 10000000000u,
 						       .rto_min_ns = 5000000u,
+						       .reconnect_min_ns = 10000000u,
+						       .reconnect_max_ns = 100000000u,
+						       .confirm_timeout_ns = 30000000000u,
 						       .user_timeout_ns = 10000000000u};
 }
 
@@ -340,7 +343,10 @@ static int create_parts(struct harewire *hw, const struct harewire_publisher_opt
 	if (err)
 		return err;
 	owner->hw = hw;
-	err = connection_create(p, &owner->connection);
+	const struct connection_options connection = {.at_most_once = o->delivery == HAREWIRE_AT_MOST_ONCE,
+						      .confirm_timeout_ns = o->confirm_timeout_ns,
+						      .blocked_timeout_ns = o->blocked_timeout_ns};
+	err = connection_create(p, &connection, &owner->connection);
 	if (err) {
 		publisher_destroy(p);
 		return err;

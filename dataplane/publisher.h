@@ -146,6 +146,17 @@ void publisher_set_state(struct harewire_publisher *p, enum publisher_state stat
 
 void publisher_set_figures(struct harewire_publisher *p, const struct publisher_figures *figures);
 
+/* A connection has been handed over (after a loss: again), to be named to the application as `host`. */
+void publisher_set_ready(struct harewire_publisher *p, const char *host);
+/* It is lost: RECONNECTING, without blockages. `text` of `len` octets is copied; NULL: the code's sentence. */
+void publisher_set_disconnected(struct harewire_publisher *p, int code, const char *text, size_t len);
+/* A blockage that the worker sees has begun or ended. `reason` of `len` octets is copied; NULL: none. */
+void publisher_set_blockage(struct harewire_publisher *p, enum harewire_blockage which, bool on, const char *reason,
+			    size_t len);
+/* Handed over: a new connection, or a new channel on the old one; and messages sent again. */
+void publisher_count_connection(struct harewire_publisher *p, bool channel_only);
+void publisher_count_replayed(struct harewire_publisher *p, uint64_t messages);
+
 /* BLOCKED, with the broker's reason (not terminated). */
 void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len);
 

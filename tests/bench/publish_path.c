@@ -139,7 +139,7 @@ static void make_publisher(struct bench *b)
 					      .slots = HAREWIRE_SLOT_SEQUENCE | HAREWIRE_SLOT_DUPLICATE};
 	must(publisher_create(&o, &b->publisher) == 0, "publisher");
 	must(publisher_prepare(b->publisher, &t, &b->template_id, NULL) == 0, "template");
-	must(connection_create(b->publisher, &b->connection) == 0, "connection");
+	must(connection_create(b->publisher, &(struct connection_options){0}, &b->connection) == 0, "connection");
 }
 
 static void connect_and_hand_over(struct bench *b, struct transport *tp)

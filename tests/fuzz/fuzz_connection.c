@@ -518,7 +518,7 @@ static void world_init(struct world *w, uint32_t how)
 	fake_transport_init(&w->net, 1);
 	REQUIRE(spsc_init(&w->events, 16, sizeof(struct worker_event)) == 0);
 	REQUIRE(publisher_create(&options, &w->publisher) == 0);
-	REQUIRE(connection_create(w->publisher, &w->connection) == 0);
+	REQUIRE(connection_create(w->publisher, &(struct connection_options){0}, &w->connection) == 0);
 	w->connection->events = &w->events;
 	prepare_templates(w);
 	open_connection(w);

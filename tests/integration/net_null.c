@@ -246,7 +246,7 @@ static void make_publisher(struct floor *f)
 					      .slots = HAREWIRE_SLOT_SEQUENCE | HAREWIRE_SLOT_DUPLICATE};
 	must(publisher_create(&o, &f->publisher) == 0, "publisher");
 	must(publisher_prepare(f->publisher, &t, &f->template_id, NULL) == 0, "template");
-	must(connection_create(f->publisher, &f->connection) == 0, "connection");
+	must(connection_create(f->publisher, &(struct connection_options){0}, &f->connection) == 0, "connection");
 }
 
 static void take_events(struct floor *f, bool *ready)

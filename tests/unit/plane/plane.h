@@ -52,7 +52,7 @@ static inline void plane_init(struct plane *p, uint64_t log_bytes, uint64_t max_
 				      .epoch = 7,
 				      .clock = &p->clock};
 	assert_int_equal(publisher_create(&o, &p->publisher), 0);
-	assert_int_equal(connection_create(p->publisher, &p->connection), 0);
+	assert_int_equal(connection_create(p->publisher, &(struct connection_options){0}, &p->connection), 0);
 	p->generation = 1;
 	plane_command(p, (struct command){.type = COMMAND_ATTACH_TRANSPORT, .transport = &p->net.transport});
 	plane_command(p, (struct command){.type = COMMAND_ADD});

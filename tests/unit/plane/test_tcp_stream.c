@@ -184,7 +184,7 @@ static void wired_init(struct wired *w)
 		.log_bytes = 65536, .max_messages = 64, .max_templates = 16, .epoch = 7, .clock = &p->clock};
 	assert_int_equal(worker_init(&p->worker, &options), 0);
 	assert_int_equal(publisher_create(&o, &p->publisher), 0);
-	assert_int_equal(connection_create(p->publisher, &p->connection), 0);
+	assert_int_equal(connection_create(p->publisher, &(struct connection_options){0}, &p->connection), 0);
 	p->generation = 1;
 	plane_command(p, (struct command){.type = COMMAND_ATTACH_TRANSPORT, .transport = w->tp});
 	plane_command(p, (struct command){.type = COMMAND_ADD});

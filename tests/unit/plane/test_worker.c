@@ -43,7 +43,8 @@ static void crowd_init(struct crowd *c)
 	for (uint32_t i = 0; i < MANY; i++) {
 		assert_int_equal(publisher_create(&o, &c->publishers[i]), 0);
 		assert_int_equal(publisher_prepare(c->publishers[i], &t, &c->templates[i], NULL), 0);
-		assert_int_equal(connection_create(c->publishers[i], &c->connections[i]), 0);
+		assert_int_equal(
+			connection_create(c->publishers[i], &(struct connection_options){0}, &c->connections[i]), 0);
 		crowd_command(c, i, (struct command){.type = COMMAND_ADD});
 		crowd_command(c, i, (struct command){.type = COMMAND_OPEN});
 		worker_turn(&c->worker); /* the command ring is smaller than the crowd */

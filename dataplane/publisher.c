@@ -226,7 +226,7 @@ static void count(_Atomic uint64_t *counter)
 }
 
 /* A call that publishes nothing. Returns what the application is told: `err`, or 0 for a message that is dropped. */
-static __attribute__((noinline, cold)) int refuse(struct harewire_publisher *p, int err)
+static __attribute__((noinline)) int refuse(struct harewire_publisher *p, int err)
 {
 	bool drop = err == HW_ERR_LOG_FULL && p->policy == HAREWIRE_DROP_NEWEST;
 	count(drop ? &p->dropped : &p->refused);

@@ -105,7 +105,7 @@ static void gain(struct tally *t, const struct harewire_event *event)
 	t->nacked += event->type == HAREWIRE_EVENT_NACKED;
 	t->returned += event->type == HAREWIRE_EVENT_RETURNED;
 	t->unconfirmed += event->type == HAREWIRE_EVENT_UNCONFIRMED ? ids : 0;
-	t->blocked += event->type == HAREWIRE_EVENT_BLOCKED;
+	t->blocked += event->type == HAREWIRE_EVENT_BLOCKED && event->code != HAREWIRE_BLOCKAGE_LOG_FULL;
 }
 
 static void take_event(struct run *run, struct run_publisher *p, const struct harewire_event *event)
@@ -132,10 +132,9 @@ static void take_event(struct run *run, struct run_publisher *p, const struct ha
 				 event->text ? event->text : "");
 		break;
 	case HAREWIRE_EVENT_BLOCKED:
-		set_blocked(run, p, true, event->text);
-		break;
 	case HAREWIRE_EVENT_UNBLOCKED:
-		set_blocked(run, p, false, NULL);
+		if (event->code != HAREWIRE_BLOCKAGE_LOG_FULL)
+			set_blocked(run, p, event->type == HAREWIRE_EVENT_BLOCKED, event->text);
 		break;
 	case HAREWIRE_EVENT_CLOSED:
 		p->ended = true;

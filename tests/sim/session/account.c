@@ -77,6 +77,11 @@ bool account_answered(struct producer *p, int64_t answer)
 	if ((uint64_t)answer != id)
 		fail(p->world, "ids are not given out one by one", id);
 	trace(p->world, "producer %u: message %llu of %u octets accepted", p->index, (unsigned long long)id, r->len);
+	uint32_t state = atomic_load(&p->publisher->state);
+	if (state == PUBLISHER_RECONNECTING)
+		hit(p->world, HIT_ACCEPTED_DISCONNECTED);
+	else if (state == PUBLISHER_BLOCKED)
+		hit(p->world, HIT_ACCEPTED_BLOCKED);
 	hit(p->world, r->len == 0 ? HIT_EMPTY_BODY : r->len > p->world->frame_max - 8 ? HIT_SPLIT : HIT_ACCEPTED);
 	return true;
 }

@@ -68,13 +68,16 @@ static uint32_t draw_len(struct producer *p, uint32_t template)
 static void refused(struct producer *p, int err)
 {
 	struct world *w = p->world;
+	uint32_t state = atomic_load(&p->publisher->state);
+	bool refuses = p->policy == HAREWIRE_REFUSE;
 	if (err == 0 && p->policy == HAREWIRE_DROP_NEWEST)
 		hit(w, HIT_DROPPED);
-	else if (err == HW_ERR_LOG_FULL)
+	else if (err == HW_ERR_LOG_FULL && state != PUBLISHER_CONNECTING)
 		hit(w, HIT_LOG_FULL);
-	else if (err == HW_ERR_DISCONNECTED)
+	else if (err == HW_ERR_DISCONNECTED &&
+		 (state == PUBLISHER_CONNECTING || (refuses && state == PUBLISHER_RECONNECTING)))
 		hit(w, HIT_DISCONNECTED);
-	else if (err == HW_ERR_BLOCKED)
+	else if (err == HW_ERR_BLOCKED && refuses && state == PUBLISHER_BLOCKED)
 		hit(w, HIT_REFUSED_BLOCKED);
 	else if (err == HW_ERR_CLOSED && (p->application.closing || p->control.told_end))
 		return;
@@ -161,20 +164,59 @@ static void act(struct producer *p)
 	a->at_ns = p->world->now_ns + (a->burst_left ? prng_below(r, 3) * 1000 : prng_below(r, 2 * a->gap_ns));
 }
 
+static void count_blockage(struct world *w, int which)
+{
+	hit(w, HIT_BLOCKED);
+	if (which == HAREWIRE_BLOCKAGE_ALARM)
+		hit(w, HIT_BLOCKED_ALARM);
+	else if (which == HAREWIRE_BLOCKAGE_WINDOW)
+		hit(w, HIT_BLOCKED_WINDOW);
+	else if (which == HAREWIRE_BLOCKAGE_SILENCE)
+		hit(w, HIT_BLOCKED_SILENCE);
+}
+
+/* Levels: each is told once when it begins and once when it ends. */
 static void state_reported(struct producer *p, const struct harewire_event *e)
 {
 	struct application *a = &p->application;
-	trace(p->world, "producer %u: event %d, ids %llu to %llu, code %d", p->index, e->type,
-	      (unsigned long long)e->first, (unsigned long long)e->last, e->code);
-	if (e->type == HAREWIRE_EVENT_BLOCKED)
-		hit(p->world, HIT_BLOCKED);
-	if (e->type != HAREWIRE_EVENT_CLOSED && e->type != HAREWIRE_EVENT_FAILED)
-		return;
-	a->ended = true;
-	a->end_code = e->code;
-	hit(p->world, e->type == HAREWIRE_EVENT_FAILED                           ? HIT_FAILED
-		      : p->world->now_ns > a->closed_at_ns + a->close_timeout_ns ? HIT_CLOSED_LATE
-										 : HIT_CLOSED);
+	struct world *w = p->world;
+	uint32_t bit = 1u << (unsigned)e->code % 32;
+	trace(w, "producer %u: event %d, ids %llu to %llu, code %d %s", p->index, e->type, (unsigned long long)e->first,
+	      (unsigned long long)e->last, e->code, e->text ? e->text : "");
+	switch (e->type) {
+	case HAREWIRE_EVENT_READY:
+		if (a->ready)
+			fail(w, "ready, and told so already", 0);
+		hit(w, a->was_ready ? HIT_READY_AGAIN : HIT_READY);
+		a->ready = a->was_ready = true;
+		break;
+	case HAREWIRE_EVENT_DISCONNECTED:
+		if (!a->ready || !e->text)
+			fail(w, "disconnected, and told so already, or without a reason", 0);
+		hit(w, HIT_TOLD_DISCONNECTED);
+		a->ready = false;
+		break;
+	case HAREWIRE_EVENT_BLOCKED:
+		if (a->blockages & bit)
+			fail(w, "blocked, and told so already", (uint64_t)e->code);
+		a->blockages |= bit;
+		count_blockage(w, e->code);
+		break;
+	case HAREWIRE_EVENT_UNBLOCKED:
+		if (!(a->blockages & bit))
+			fail(w, "unblocked, and was not blocked", (uint64_t)e->code);
+		a->blockages &= ~bit;
+		break;
+	case HAREWIRE_EVENT_FAILED:
+	case HAREWIRE_EVENT_CLOSED:
+		a->ended = true;
+		hit(w, e->type == HAREWIRE_EVENT_FAILED                    ? HIT_FAILED
+		       : w->now_ns > a->closed_at_ns + a->close_timeout_ns ? HIT_CLOSED_LATE
+									   : HIT_CLOSED);
+		break;
+	default:
+		break;
+	}
 }
 
 static void poll(struct producer *p)

@@ -37,8 +37,11 @@ static void open_connection(struct producer *p)
 	static const uint64_t heartbeats[] = {0, 1, 1, 2, 10};
 	c->generation++;
 	c->port++;
-	c->step = 0;
+	c->reopening = false;
+	uint32_t host = c->host;
 	c->host = prng_once_in(r, 3) ? (uint32_t)prng_below(r, HOSTS) : c->host;
+	if (c->host != host)
+		hit(w, HIT_OTHER_HOST);
 	/* A machine that is gone without a word while nothing is sent to it: only heartbeats notice. */
 	c->heartbeat_ns = heartbeats[w->crashes ? 1 + prng_below(r, 4) : prng_below(r, 5)] * SECOND;
 	c->state = CONTROL_CONNECTING;
@@ -106,9 +109,11 @@ static void on_handshake(struct producer *p, uint32_t method)
 		write_method(p, CHANNEL, CHANNEL_OPEN, 1);
 		break;
 	case CHANNEL_OPEN_OK:
-		write_method(p, CHANNEL, CONFIRM_SELECT, 1);
+		if (!p->control.reopening)
+			write_method(p, CHANNEL, CONFIRM_SELECT, 1);
 		break;
 	case CONFIRM_SELECT_OK:
+		p->control.reopening = false;
 		hand_over(p);
 		break;
 	default:
@@ -149,10 +154,110 @@ static void on_connected(struct producer *p)
 		fail(p->world, "no room for the handshake", 0);
 }
 
+/* What the worker says of the oldest message, which decides about poison, is what happened. */
+static void check_report(struct producer *p, const struct worker_event *e)
+{
+	struct world *w = p->world;
+	const struct record *r = &p->records[p->low_id];
+	bool sent = p->low_id < p->next_id && r->begun == p->tap.generation;
+	uint64_t outcomes = 0;
+	for (uint64_t id = 1; id < p->next_id; id++)
+		outcomes += p->records[id].outcome != OUTCOME_PENDING;
+	if (p->control.state != CONTROL_UP)
+		return;
+	if (e->outcomes > outcomes || (!p->options.at_most_once && e->outcomes != outcomes))
+		fail(w, "control is told a wrong number of outcomes", e->outcomes);
+	if (e->oldest_id > p->low_id || (!p->options.at_most_once && e->oldest_id != p->low_id))
+		fail(w, "control is told another message as the oldest", e->oldest_id);
+	if (!p->options.at_most_once && p->low_id < p->next_id && e->oldest_sent != sent &&
+	    (r->begun_surely || !r->begun))
+		fail(w, "control is told wrongly whether the oldest was sent", e->oldest_id);
+}
+
+/* Twice a close by the broker's word with the same oldest message, sent both times, and no outcome in between. */
+static bool is_poison(struct control *c, const struct worker_event *e)
+{
+	bool by_word = e->reply_code != 0 && e->reply_code != 320 && e->reply_code != 541 && e->oldest_sent;
+	bool again = by_word && c->closes && c->close_oldest == e->oldest_id && c->close_outcomes == e->outcomes;
+	c->closes = by_word;
+	c->close_oldest = e->oldest_id;
+	c->close_outcomes = e->outcomes;
+	return again;
+}
+
+static bool nothing_left(const struct producer *p)
+{
+	return p->application.closing && p->low_id == p->next_id;
+}
+
+static bool close_is_over(const struct producer *p)
+{
+	const struct application *a = &p->application;
+	return a->closing && p->world->now_ns >= a->closed_at_ns + a->close_timeout_ns;
+}
+
+static void count_end(struct producer *p, int code)
+{
+	static const struct {
+		int code;
+		enum hit hit;
+	} ends[] = {{HW_ERR_CONN_RESET, HIT_END_RESET},
+		    {HW_ERR_CONN_CLOSED_BY_PEER, HIT_END_FIN},
+		    {HW_ERR_CONN_LOST, HIT_END_USER_TIMEOUT},
+		    {HW_ERR_CONN_TIMEOUT, HIT_END_CONNECT_TIMEOUT},
+		    {HW_ERR_CONN_REFUSED, HIT_END_REFUSED},
+		    {HW_ERR_AMQP_HEARTBEAT, HIT_END_HEARTBEAT},
+		    {HW_ERR_AMQP_CONNECTION_CLOSED, HIT_END_CLOSE},
+		    {HW_ERR_CONN_ABORTED, HIT_END_ABORTED},
+		    {HW_ERR_AMQP_CONFIRM_TIMEOUT, HIT_END_CONFIRM_TIMEOUT},
+		    {HW_ERR_AMQP_BLOCKED_TIMEOUT, HIT_END_BLOCKED_TIMEOUT}};
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+		if (ends[i].code == code)
+			hit(p->world, ends[i].hit);
+}
+
 static void on_closed(struct producer *p, const struct worker_event *e)
 {
-	trace(p->world, "control %u: generation %u has ended: %s", p->index, e->generation, hw_error_name(e->code));
-	end_publisher(p, e->code);
+	struct control *c = &p->control;
+	struct world *w = p->world;
+	trace(w, "control %u: generation %u has ended: %s, reply %u, oldest %llu%s, outcomes %llu", p->index,
+	      e->generation, hw_error_name(e->code), e->reply_code, (unsigned long long)e->oldest_id,
+	      e->oldest_sent ? " (sent)" : "", (unsigned long long)e->outcomes);
+	count_end(p, e->code);
+	if (!RECONNECTS || e->code == 0 || nothing_left(p) || close_is_over(p)) {
+		end_publisher(p, RECONNECTS ? 0 : e->code);
+		return;
+	}
+	check_report(p, e);
+	if (is_poison(c, e)) {
+		hit(w, HIT_POISON_FOUND);
+		end_publisher(p, HW_ERR_AMQP_POISON);
+		return;
+	}
+	c->state = CONTROL_PAUSE;
+	c->deadline_ns = NEVER;
+	c->resume_at_ns = w->now_ns + (prng_once_in(&w->random, 3) ? 0 : prng_below(&w->random, 200 * MS));
+}
+
+/* The channel is opened again on the connection there is, or that is given up. */
+static void on_channel_closed(struct producer *p, const struct worker_event *e)
+{
+	struct control *c = &p->control;
+	struct world *w = p->world;
+	trace(w, "control %u: channel closed, reply %u, oldest %llu%s", p->index, e->reply_code,
+	      (unsigned long long)e->oldest_id, e->oldest_sent ? " (sent)" : "");
+	check_report(p, e);
+	c->state = CONTROL_HANDSHAKE;
+	c->deadline_ns = w->now_ns + HANDSHAKE_WITHIN;
+	if (is_poison(c, e) || prng_once_in(&w->random, 4)) {
+		c->closes = c->closes || prng_once_in(&w->random, 2);
+		command(p, (struct command){.type = COMMAND_ABORT});
+		return;
+	}
+	hit(w, HIT_CHANNEL_REOPENED);
+	c->reopening = true;
+	write_method(p, CHANNEL, CHANNEL_OPEN, 1);
+	write_method(p, CHANNEL, CONFIRM_SELECT, 1);
 }
 
 static void on_event(struct producer *p, const struct worker_event *e)
@@ -162,13 +267,16 @@ static void on_event(struct producer *p, const struct worker_event *e)
 		fail(p->world, "an event of another generation", e->generation);
 		return;
 	}
+	read_bridge(p);
 	switch ((enum worker_event_type)e->type) {
 	case EVENT_CONNECTED:
 		on_connected(p);
 		break;
 	case EVENT_CLOSED:
-		read_bridge(p);
 		on_closed(p, e);
+		break;
+	case EVENT_CHANNEL_CLOSED:
+		on_channel_closed(p, e);
 		break;
 	case EVENT_ENDED:
 		command(p, (struct command){.type = COMMAND_REMOVE});
@@ -177,7 +285,7 @@ static void on_event(struct producer *p, const struct worker_event *e)
 		c->state = CONTROL_GONE;
 		break;
 	default:
-		break;
+		fail(p->world, "an event that there is not", e->type);
 	}
 }
 
@@ -193,19 +301,43 @@ void control_events(struct world *w)
 	}
 }
 
+/* Commands that come too late, for a generation that is gone, are dropped. */
+static void send_stale(struct producer *p)
+{
+	struct control *c = &p->control;
+	static const enum command_type types[] = {COMMAND_HAND_OVER, COMMAND_ABORT, COMMAND_NEXT_HOP, COMMAND_ERROR};
+	if (c->state == CONTROL_GONE || c->told_end || c->generation < 2 || !prng_once_in(&p->world->random, 200))
+		return;
+	c->generation--;
+	command(p, (struct command){.type = types[prng_below(&p->world->random, 4)]});
+	c->generation++;
+	hit(p->world, HIT_STALE_COMMAND);
+}
+
+static void pause_ends(struct producer *p)
+{
+	if (nothing_left(p) || close_is_over(p)) {
+		hit(p->world, HIT_CLOSED_WITHOUT_CONNECTION);
+		end_publisher(p, 0);
+	} else if (p->control.resume_at_ns <= p->world->now_ns) {
+		open_connection(p);
+	}
+}
+
 void control_step(struct producer *p)
 {
 	struct control *c = &p->control;
 	uint64_t now = p->world->now_ns;
 	if (c->state != CONTROL_GONE)
 		read_bridge(p);
-	if (c->state == CONTROL_PAUSE && c->resume_at_ns <= now)
-		open_connection(p);
+	if (c->state == CONTROL_PAUSE)
+		pause_ends(p);
 	if (c->deadline_ns <= now) {
 		c->deadline_ns = NEVER;
 		hit(p->world, HIT_ABORTED);
 		command(p, (struct command){.type = COMMAND_ABORT});
 	}
+	send_stale(p);
 }
 
 uint64_t control_next(const struct producer *p)

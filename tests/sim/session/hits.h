@@ -36,6 +36,11 @@
 	X(CUT_OFF, "messages cut off by an end")                                                                       \
 	X(HEARTBEAT, "heartbeats of ours")                                                                             \
 	X(RETRANSMITTED, "retransmissions")                                                                            \
+	X(REPLAYED, "replayed")                                                                                        \
+	X(REPLAYED_FLAGGED, "replayed with the flag")                                                                  \
+	X(REPLAYED_UNSENT, "handed before, never sent")                                                                \
+	X(REPLAY_SKIPS, "replays around what has an outcome")                                                          \
+	X(REPLAY_CUT_OFF, "replays cut off by the next end")                                                           \
 	/* what the application saw and did */                                                                         \
 	X(CLAIMED, "claims")                                                                                           \
 	X(CANCELLED, "claims cancelled")                                                                               \
@@ -44,6 +49,14 @@
 	X(DISCONNECTED, "refused without a connection")                                                                \
 	X(REFUSED_BLOCKED, "refused while blocked")                                                                    \
 	X(BLOCKED_KNOWN, "alarms known to the worker")                                                                 \
+	X(READY, "ready")                                                                                              \
+	X(READY_AGAIN, "ready again")                                                                                  \
+	X(TOLD_DISCONNECTED, "told of a loss")                                                                         \
+	X(ACCEPTED_DISCONNECTED, "accepted without a connection")                                                      \
+	X(ACCEPTED_BLOCKED, "accepted while blocked")                                                                  \
+	X(BLOCKED_ALARM, "blocked by an alarm")                                                                        \
+	X(BLOCKED_WINDOW, "blocked by the window")                                                                     \
+	X(BLOCKED_SILENCE, "blocked by silence")                                                                       \
 	X(BLOCKED, "blocked")                                                                                          \
 	X(CONFIRMED, "confirmed")                                                                                      \
 	X(NACKED, "nacked")                                                                                            \
@@ -54,6 +67,21 @@
 	X(CLOSED_LATE, "closed at the deadline")                                                                       \
 	X(FAILED, "failed")                                                                                            \
 	/* what control saw and did */                                                                                 \
+	X(END_RESET, "ended by reset")                                                                                 \
+	X(END_FIN, "ended by FIN")                                                                                     \
+	X(END_USER_TIMEOUT, "ended by user timeout")                                                                   \
+	X(END_CONNECT_TIMEOUT, "no answer to SYN")                                                                     \
+	X(END_REFUSED, "ended by refusal")                                                                             \
+	X(END_HEARTBEAT, "ended by missed heartbeats")                                                                 \
+	X(END_CLOSE, "ended by connection.close")                                                                      \
+	X(END_ABORTED, "ended by control")                                                                             \
+	X(END_CONFIRM_TIMEOUT, "ended by confirm timeout")                                                             \
+	X(END_BLOCKED_TIMEOUT, "ended by blocked timeout")                                                             \
+	X(CHANNEL_REOPENED, "channels opened again")                                                                   \
+	X(POISON_FOUND, "poison found")                                                                                \
+	X(OTHER_HOST, "other host")                                                                                    \
+	X(STALE_COMMAND, "commands too late")                                                                          \
+	X(CLOSED_WITHOUT_CONNECTION, "closed without a connection")                                                    \
 	X(CONNECTED, "handed over")                                                                                    \
 	X(HANDSHAKE_LOST, "handshakes cut off")                                                                        \
 	X(ABORTED, "aborted by control")

@@ -83,6 +83,8 @@ struct tap {
 	uint32_t generation; /* of the channel, over all connections of the producer */
 	uint64_t last_id;    /* that left whole in this generation of the channel */
 	uint64_t partial_id; /* that has begun; 0: none */
+	/* for the counts: the newest that has left whole, and that was handed when this generation began */
+	uint64_t newest_id, handed_before;
 	struct intake reader;
 };
 
@@ -100,7 +102,8 @@ struct application {
 	size_t claim_max;
 	uint8_t *claim;
 	bool closing, ended;
-	int end_code;
+	bool ready, was_ready; /* as told */
+	uint32_t blockages;    /* as told: bit n for the enum harewire_blockage n */
 	uint64_t closed_at_ns, close_timeout_ns;
 };
 
@@ -118,13 +121,14 @@ enum control_state { CONTROL_PAUSE, CONTROL_CONNECTING, CONTROL_HANDSHAKE, CONTR
 
 struct control {
 	enum control_state state;
-	uint32_t generation, attempts;
+	uint32_t generation;
 	uint32_t host;
-	uint32_t step;
+	bool reopening; /* the channel, on the connection there is */
+	bool closes;    /* the connection before ended by the broker's word, with these: */
+	uint64_t close_oldest, close_outcomes;
 	uint64_t resume_at_ns, deadline_ns;
 	uint64_t heartbeat_ns;
 	uint16_t port;
-	bool has_been_up;
 	bool told_end; /* COMMAND_END is on its way */
 };
 

@@ -41,6 +41,23 @@ static void check_flag(struct producer *p, uint64_t id, const struct intake_mess
 		fail(p->world, "not flagged, and an octet of it had been sent before", id);
 }
 
+static void count_replay(struct producer *p, uint64_t id, const struct intake_message *m)
+{
+	struct tap *tap = &p->tap;
+	struct world *w = p->world;
+	if (p->records[id].prior) {
+		hit(w, HIT_REPLAYED);
+		if (m->flag)
+			hit(w, HIT_REPLAYED_FLAGGED);
+		if (tap->last_id && id > tap->last_id + 1)
+			hit(w, HIT_REPLAY_SKIPS);
+	} else if (id <= tap->handed_before) {
+		hit(w, HIT_REPLAYED_UNSENT);
+	}
+	if (id > tap->newest_id)
+		tap->newest_id = id;
+}
+
 static void on_message(void *context, uint16_t channel, const struct intake_message *m)
 {
 	struct producer *p = context;
@@ -58,6 +75,7 @@ static void on_message(void *context, uint16_t channel, const struct intake_mess
 	check_none_skipped(p, id);
 	begin(p, id, true);
 	check_flag(p, id, m);
+	count_replay(p, id, m);
 	tap->last_id = id;
 	tap->partial_id = 0;
 	trace(w, "producer %u: message %llu of %llu octets%s left", p->index, (unsigned long long)id,
@@ -68,6 +86,9 @@ static void on_method(void *context, uint16_t channel, uint32_t method, const ui
 {
 	struct producer *p = context;
 	if (method == CHANNEL_OPEN) {
+		if (p->tap.last_id && p->tap.last_id < p->tap.newest_id)
+			hit(p->world, HIT_REPLAY_CUT_OFF);
+		p->tap.handed_before = p->connection->confirms.handed_id - 1;
 		p->tap.generation++;
 		p->tap.last_id = p->tap.partial_id = 0;
 	}
@@ -138,7 +159,7 @@ void tap_packet(struct world *w, const uint8_t *packet, size_t len)
 			hit(w, HIT_CUT_OFF);
 		p->tap.open = true;
 		p->tap.isn = s.seq;
-		p->tap.emitted = p->tap.last_id = p->tap.partial_id = 0;
+		p->tap.emitted = 0;
 		intake_init(&p->tap.reader, w->frame_max, &events, p);
 	}
 	if (s.len)

@@ -189,12 +189,14 @@ static void state_reported(struct producer *p, const struct harewire_event *e)
 			fail(w, "ready, and told so already", 0);
 		hit(w, a->was_ready ? HIT_READY_AGAIN : HIT_READY);
 		a->ready = a->was_ready = true;
+		a->disconnected = false;
 		break;
 	case HAREWIRE_EVENT_DISCONNECTED:
-		if (!a->ready || !e->text)
+		if (a->disconnected || !e->text)
 			fail(w, "disconnected, and told so already, or without a reason", 0);
 		hit(w, HIT_TOLD_DISCONNECTED);
 		a->ready = false;
+		a->disconnected = true;
 		break;
 	case HAREWIRE_EVENT_BLOCKED:
 		if (a->blockages & bit)

@@ -90,6 +90,10 @@ void session_close_channel(struct session *s, uint16_t code)
 	s->channel_open = s->confirms = s->majority_lost = false;
 	s->low_tag = s->next_tag = 1;
 	send_close(s, CHANNEL, CHANNEL_CLOSE, code);
+	if (s->tcb->port == s->producer->control.port) {
+		s->producer->tap.close_expected = true;
+		s->producer->tap.close_ends_at = s->tcb->iss + 1 + (uint32_t)s->tcb->end + s->queued;
+	}
 	trace(s->world, "broker %u: channel.close %u to producer %u", s->host->index, code, s->producer->index);
 }
 

@@ -42,8 +42,8 @@ static void open_connection(struct producer *p)
 	c->host = prng_once_in(r, 3) ? (uint32_t)prng_below(r, HOSTS) : c->host;
 	if (c->host != host)
 		hit(w, HIT_OTHER_HOST);
-	/* A machine that is gone without a word while nothing is sent to it: only heartbeats notice. */
-	c->heartbeat_ns = heartbeats[w->crashes ? 1 + prng_below(r, 4) : prng_below(r, 5)] * SECOND;
+	/* Where a reset may be lost, or a machine be gone without a word, only heartbeats notice. */
+	c->heartbeat_ns = heartbeats[w->undisturbed ? prng_below(r, 5) : 1 + prng_below(r, 4)] * SECOND;
 	c->state = CONTROL_CONNECTING;
 	c->deadline_ns = w->now_ns + HANDSHAKE_WITHIN;
 	const struct stream_address address = {.local_ip = OUR_IP,
@@ -114,7 +114,13 @@ static void on_handshake(struct producer *p, uint32_t method)
 		break;
 	case CONFIRM_SELECT_OK:
 		p->control.reopening = false;
-		hand_over(p);
+		if (byte_ring_held(&p->connection->bridge.to_control) == 0)
+			hand_over(p);
+		break; /* else what follows is a close */
+	case CHANNEL_CLOSE:
+	case CONNECTION_CLOSE:
+		hit(p->world, HIT_CLOSED_IN_HANDSHAKE);
+		command(p, (struct command){.type = COMMAND_ABORT});
 		break;
 	default:
 		break;
@@ -159,7 +165,7 @@ static void check_report(struct producer *p, const struct worker_event *e)
 {
 	struct world *w = p->world;
 	const struct record *r = &p->records[p->low_id];
-	bool sent = p->low_id < p->next_id && r->begun == p->tap.generation;
+	bool sent = p->low_id < p->next_id && r->begun == p->tap.generation && !r->thrown_away;
 	uint64_t outcomes = 0;
 	for (uint64_t id = 1; id < p->next_id; id++)
 		outcomes += p->records[id].outcome != OUTCOME_PENDING;
@@ -174,9 +180,12 @@ static void check_report(struct producer *p, const struct worker_event *e)
 		fail(w, "control is told wrongly whether the oldest was sent", e->oldest_id);
 }
 
-/* Twice a close by the broker's word with the same oldest message, sent both times, and no outcome in between. */
+/* Of connections that published: twice a close by the broker's word with the same oldest message, sent both times, and
+ * no outcome in between. */
 static bool is_poison(struct control *c, const struct worker_event *e)
 {
+	if (c->state != CONTROL_UP)
+		return false;
 	bool by_word = e->reply_code != 0 && e->reply_code != 320 && e->reply_code != 541 && e->oldest_sent;
 	bool again = by_word && c->closes && c->close_oldest == e->oldest_id && c->close_outcomes == e->outcomes;
 	c->closes = by_word;
@@ -229,7 +238,7 @@ static void on_closed(struct producer *p, const struct worker_event *e)
 		return;
 	}
 	check_report(p, e);
-	if (is_poison(c, e)) {
+	if (c->poisoned || is_poison(c, e)) {
 		hit(w, HIT_POISON_FOUND);
 		end_publisher(p, HW_ERR_AMQP_POISON);
 		return;
@@ -237,6 +246,14 @@ static void on_closed(struct producer *p, const struct worker_event *e)
 	c->state = CONTROL_PAUSE;
 	c->deadline_ns = NEVER;
 	c->resume_at_ns = w->now_ns + (prng_once_in(&w->random, 3) ? 0 : prng_below(&w->random, 200 * MS));
+}
+
+/* What the stream had been given goes on leaving it, as long as it lives. */
+static void note_given(struct producer *p)
+{
+	for (uint64_t id = p->low_id; id < p->connection->confirms.handed_id; id++)
+		if (p->records[id].outcome == OUTCOME_PENDING && p->records[id].begun != p->tap.generation)
+			tap_begun(p, id, false);
 }
 
 /* The channel is opened again on the connection there is, or that is given up. */
@@ -247,10 +264,11 @@ static void on_channel_closed(struct producer *p, const struct worker_event *e)
 	trace(w, "control %u: channel closed, reply %u, oldest %llu%s", p->index, e->reply_code,
 	      (unsigned long long)e->oldest_id, e->oldest_sent ? " (sent)" : "");
 	check_report(p, e);
+	note_given(p);
+	c->poisoned = is_poison(c, e);
 	c->state = CONTROL_HANDSHAKE;
 	c->deadline_ns = w->now_ns + HANDSHAKE_WITHIN;
-	if (is_poison(c, e) || prng_once_in(&w->random, 4)) {
-		c->closes = c->closes || prng_once_in(&w->random, 2);
+	if (c->poisoned || prng_once_in(&w->random, 4)) {
 		command(p, (struct command){.type = COMMAND_ABORT});
 		return;
 	}

@@ -22,15 +22,13 @@ void faults_init(struct world *w)
 	w->fault_count = prng_once_in(r, 8) ? 0 : (uint32_t)prng_below(r, FAULTS_MAX + 1);
 	w->fault_next = 0;
 	w->undisturbed = w->quiet;
-	w->crashes = false;
 	uint64_t gap = (100 * MS) << prng_below(r, 6);
 	for (uint32_t i = 0; i < w->fault_count; i++) {
 		last += prng_below(r, 2 * gap);
 		w->faults[i] = (struct fault){.at_ns = last, .kind = kinds[prng_below(r, KINDS)]};
 		w->undisturbed &= !disturbs(w->faults[i].kind);
-		w->crashes |= w->faults[i].kind == HIT_FAULT_CRASH;
 	}
-	w->heal_at_ns = last + 5 * SECOND;
+	w->heal_at_ns = last + 12 * SECOND;
 }
 
 static uint64_t draw_pause(struct world *w)
@@ -130,7 +128,7 @@ static bool happen(struct world *w, enum hit kind)
 		down(w, h, kind == HIT_FAULT_CRASH);
 		return true;
 	case HIT_FAULT_PARTITION:
-		w->partition_until_ns[h->index] = draw_pause(w);
+		w->partition_until_ns[h->index] = draw_pause(w) + (prng_once_in(&w->random, 4) ? 8 * SECOND : 0);
 		return true;
 	case HIT_FAULT_NO_BUFFERS:
 		w->nic.no_buffers_until_ns = w->now_ns + prng_below(&w->random, 50 * MS);

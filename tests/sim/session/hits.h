@@ -79,6 +79,7 @@
 	X(END_BLOCKED_TIMEOUT, "ended by blocked timeout")                                                             \
 	X(CHANNEL_REOPENED, "channels opened again")                                                                   \
 	X(POISON_FOUND, "poison found")                                                                                \
+	X(CLOSED_IN_HANDSHAKE, "closed by the broker in the handshake")                                                \
 	X(OTHER_HOST, "other host")                                                                                    \
 	X(STALE_COMMAND, "commands too late")                                                                          \
 	X(CLOSED_WITHOUT_CONNECTION, "closed without a connection")                                                    \

@@ -57,6 +57,8 @@ static bool on_handshake(struct session *s, uint16_t channel, uint32_t method)
 		open_channel(s);
 		return true;
 	case CONFIRM_SELECT:
+		if (!s->channel_open) /* it is being closed */
+			return true;
 		s->confirms = true;
 		answer(s, channel, CONFIRM_SELECT_OK, 0);
 		return true;
@@ -125,7 +127,8 @@ void broker_accept(struct host *h, struct tcb *t)
 	s->read_octets = 500u << prng_below(r, 9);
 	s->read_pause_ns = (MS / 16) << prng_below(r, 6);
 	s->heard_at_ns = s->read_at_ns = w->now_ns;
-	s->heartbeat_at_ns = p->control.heartbeat_ns ? w->now_ns + p->control.heartbeat_ns : NEVER;
+	s->heartbeat_ns = p->control.heartbeat_ns;
+	s->heartbeat_at_ns = s->heartbeat_ns ? w->now_ns + s->heartbeat_ns / 2 : NEVER;
 	s->confirm_at_ns = s->close_at_ns = NEVER;
 	s->handshake_ends_after = !w->healed && prng_once_in(r, 12) ? 1 + (uint32_t)prng_below(r, 6) : 0;
 	intake_init(&s->reader, w->frame_max, &events, s);
@@ -182,10 +185,10 @@ static void check_alarm(struct session *s)
 static void send_heartbeat(struct session *s)
 {
 	struct world *w = s->world;
-	uint64_t interval = s->producer->control.heartbeat_ns;
+	uint64_t interval = s->heartbeat_ns;
 	s->heartbeat_at_ns = w->now_ns + interval / 2;
 	session_heartbeat(s);
-	if (reads(s) && interval && w->now_ns - s->heard_at_ns > 3 * interval) {
+	if (reads(s) && w->now_ns - s->heard_at_ns > 3 * interval) {
 		hit(w, HIT_MISSED_HEARTBEATS);
 		if (w->undisturbed && s->tcb->port == s->producer->control.port)
 			fail(w, "no heartbeat for three intervals, and nothing is wrong with the network", 0);

@@ -52,7 +52,9 @@ struct record {
 	uint32_t arrivals, unflagged;
 	uint32_t begun; /* the last channel generation in which an octet of it left; 0: none */
 	bool begun_surely;
-	uint8_t prior; /* enum begun: in generations before that */
+	bool thrown_away; /* it left behind the channel.close */
+	bool prior_taken; /* in an earlier generation it left, and the broker may have taken it */
+	uint8_t prior;    /* enum begun: in generations before that */
 };
 
 struct world;
@@ -83,11 +85,15 @@ struct tap {
 	uint32_t generation; /* of the channel, over all connections of the producer */
 	uint64_t last_id;    /* that left whole in this generation of the channel */
 	uint64_t partial_id; /* that has begun; 0: none */
+	bool close_expected; /* the broker has said channel.close, up to this sequence number of its own */
+	bool channel_closed; /* and the worker has read it */
+	uint32_t close_ends_at;
 	/* for the counts: the newest that has left whole, and that was handed when this generation began */
 	uint64_t newest_id, handed_before;
 	struct intake reader;
 };
 
+void tap_begun(struct producer *p, uint64_t id, bool surely);
 void tap_packet(struct world *w, const uint8_t *packet, size_t len);
 
 /* ---- application.c ---- */
@@ -102,8 +108,8 @@ struct application {
 	size_t claim_max;
 	uint8_t *claim;
 	bool closing, ended;
-	bool ready, was_ready; /* as told */
-	uint32_t blockages;    /* as told: bit n for the enum harewire_blockage n */
+	bool ready, was_ready, disconnected; /* as told */
+	uint32_t blockages;                  /* as told: bit n for the enum harewire_blockage n */
 	uint64_t closed_at_ns, close_timeout_ns;
 };
 
@@ -123,6 +129,7 @@ struct control {
 	enum control_state state;
 	uint32_t generation;
 	uint32_t host;
+	bool poisoned;
 	bool reopening; /* the channel, on the connection there is */
 	bool closes;    /* the connection before ended by the broker's word, with these: */
 	uint64_t close_oldest, close_outcomes;
@@ -241,7 +248,7 @@ struct session {
 	enum confirm_style style;
 	uint64_t confirm_delay_ns;
 	uint64_t read_at_ns, confirm_at_ns, heartbeat_at_ns, heard_at_ns, close_at_ns;
-	uint64_t read_pause_ns;
+	uint64_t read_pause_ns, heartbeat_ns;
 	uint32_t read_octets;
 	uint64_t last_id; /* that arrived on this channel */
 	uint64_t low_tag, next_tag;
@@ -315,7 +322,6 @@ struct world {
 	bool shared_store;
 	bool quiet;       /* the network loses nothing */
 	bool undisturbed; /* nor does anything else keep packets from arriving */
-	bool crashes;     /* a machine does */
 	bool worker_due;
 	uint32_t steps;
 	uint64_t heal_at_ns;

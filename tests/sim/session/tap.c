@@ -15,18 +15,23 @@ static void check_none_skipped(struct producer *p, uint64_t id)
 			fail(p->world, "a message is sent before an older one that has no outcome", skipped);
 }
 
-/* An octet of it has left. What had left in earlier generations decides about the flag. */
-static void begin(struct producer *p, uint64_t id, bool surely)
+/*
+ * An octet of it has left, or perhaps. What had left in earlier generations decides about the flag. What leaves behind
+ * the broker's channel.close is thrown away there: at most once may send it again.
+ */
+void tap_begun(struct producer *p, uint64_t id, bool surely)
 {
 	struct record *r = &p->records[id];
 	if (r->begun != p->tap.generation) {
 		enum begun before = r->begun_surely ? BEGUN : BEGUN_PERHAPS;
 		r->prior = r->begun && before > r->prior ? before : r->prior;
+		r->prior_taken |= r->begun_surely && !r->thrown_away;
 		r->begun = p->tap.generation;
-		r->begun_surely = false;
+		r->begun_surely = r->thrown_away = false;
 	}
+	r->thrown_away |= surely && !r->begun_surely && p->tap.channel_closed;
 	r->begun_surely |= surely;
-	if (p->options.at_most_once && r->prior == BEGUN && r->begun_surely)
+	if (p->options.at_most_once && r->prior_taken && r->begun_surely)
 		fail(p->world, "at most once, and sent twice", id);
 }
 
@@ -73,7 +78,7 @@ static void on_message(void *context, uint16_t channel, const struct intake_mess
 	if (tap->partial_id && tap->partial_id != id)
 		fail(w, "another message than the next one without an outcome", id);
 	check_none_skipped(p, id);
-	begin(p, id, true);
+	tap_begun(p, id, true);
 	check_flag(p, id, m);
 	count_replay(p, id, m);
 	tap->last_id = id;
@@ -90,6 +95,7 @@ static void on_method(void *context, uint16_t channel, uint32_t method, const ui
 			hit(p->world, HIT_REPLAY_CUT_OFF);
 		p->tap.handed_before = p->connection->confirms.handed_id - 1;
 		p->tap.generation++;
+		p->tap.close_expected = p->tap.channel_closed = false;
 		p->tap.last_id = p->tap.partial_id = 0;
 	}
 }
@@ -116,7 +122,7 @@ static void note_partial(struct producer *p)
 			fail(p->world, "a message is sent that was never accepted, or has an outcome", id);
 		return;
 	}
-	begin(p, id, partial == PARTIAL_YES);
+	tap_begun(p, id, partial == PARTIAL_YES);
 	if (partial == PARTIAL_YES)
 		p->tap.partial_id = id;
 }
@@ -133,9 +139,14 @@ static void on_data(struct producer *p, const struct wire_segment *s)
 		hit(p->world, HIT_RETRANSMITTED);
 		return;
 	}
+	/* The worker acknowledges what it has read in the same turn. */
+	tap->channel_closed = tap->close_expected && (int32_t)(s->ack - tap->close_ends_at) >= 0;
 	uint64_t known = tap->emitted - offset;
 	tap->emitted = offset + s->len;
+	uint64_t heartbeats = tap->reader.heartbeats;
 	intake_feed(&tap->reader, s->payload + known, s->len - known);
+	if (tap->reader.heartbeats != heartbeats)
+		hit(p->world, HIT_HEARTBEAT);
 	if (tap->reader.broken)
 		fail(p->world, tap->reader.broken, tap->last_id);
 	note_partial(p);
@@ -158,6 +169,7 @@ void tap_packet(struct world *w, const uint8_t *packet, size_t len)
 		if (p->tap.partial_id)
 			hit(w, HIT_CUT_OFF);
 		p->tap.open = true;
+		p->tap.close_expected = p->tap.channel_closed = false;
 		p->tap.isn = s.seq;
 		p->tap.emitted = 0;
 		intake_init(&p->tap.reader, w->frame_max, &events, p);

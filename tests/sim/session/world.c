@@ -212,6 +212,22 @@ static uint64_t next_moment(const struct world *w)
 	return w->worker_due ? min64(next, w->now_ns + 1000) : next;
 }
 
+/* For whoever looks for what keeps the world busy. */
+static void describe_moments(const struct world *w)
+{
+	trace(w, "next: faults %+lld, links %+lld, transport %+lld, worker %+lld, at once %d",
+	      (long long)(faults_next(w) - w->now_ns), (long long)(nic_next(w) - w->now_ns),
+	      (long long)(w->transport->next_deadline_ns - w->now_ns),
+	      (long long)(deadlines_next(&w->worker.deadlines) - w->now_ns), w->worker_due);
+	for (uint32_t i = 0; i < HOSTS; i++)
+		trace(w, "next: host %u %+lld, broker %+lld", i, (long long)(host_next(&w->hosts[i]) - w->now_ns),
+		      (long long)(broker_next(&w->hosts[i]) - w->now_ns));
+	for (uint32_t i = 0; i < w->producer_count; i++)
+		trace(w, "next: control %u %+lld, application %+lld", i,
+		      (long long)(control_next(&w->producers[i]) - w->now_ns),
+		      (long long)(application_next(&w->producers[i]) - w->now_ns));
+}
+
 static bool finished(const struct world *w)
 {
 	for (uint32_t i = 0; i < w->producer_count; i++)
@@ -261,6 +277,8 @@ bool world_run(struct world *w)
 		if (w->now_ns > drained_by || ++w->steps > STEPS_MAX || w->now_ns - w->started_ns > 3600 * SECOND)
 			fail(w, "not finished in time", 0);
 	}
+	if (w->failure)
+		describe_moments(w);
 	for (uint32_t i = 0; i < w->producer_count && w->failure; i++)
 		describe(&w->producers[i]);
 	for (uint32_t i = 0; i < w->producer_count && !w->failure; i++)

@@ -35,6 +35,20 @@ static void set_topology(struct harewire_publisher_options *options, const struc
 	options->binding_count = t->binding_count;
 }
 
+static void set_reconnecting(struct harewire_publisher_options *options, const struct settings *s)
+{
+	options->hosts = s->hosts.items;
+	options->host_count = s->hosts.count;
+	options->host_order = s->host_order;
+	options->reconnect_min_ns = s->reconnect_min_ns;
+	options->reconnect_max_ns = s->reconnect_max_ns;
+	options->reconnect_timeout_ns = s->reconnect_timeout_ns;
+	options->delivery = s->delivery;
+	options->policy = s->policy;
+	options->confirm_timeout_ns = s->confirm_timeout_ns;
+	options->blocked_timeout_ns = s->blocked_timeout_ns;
+}
+
 static void open_publisher(struct run *run, uint32_t index)
 {
 	const struct settings *s = run->settings;
@@ -46,6 +60,7 @@ static void open_publisher(struct run *run, uint32_t index)
 	options.url = s->url;
 	options.user = s->user;
 	options.password = s->password;
+	options.password_file = s->password_file;
 	options.vhost = s->vhost;
 	snprintf(name, sizeof name, "%s %u/%u", s->connection_name, index + 1, run->publisher_count);
 	options.connection_name = run->publisher_count > 1 ? name : s->connection_name;
@@ -55,6 +70,7 @@ static void open_publisher(struct run *run, uint32_t index)
 	options.log_bytes = s->log_bytes;
 	options.max_messages = s->max_messages;
 	options.connect_timeout_ns = s->connect_timeout_ns;
+	set_reconnecting(&options, s);
 	if (index == 0)
 		set_topology(&options, &s->topology);
 	int code = harewire_publisher_open(run->hw, &options, &p->handle, why, sizeof why);

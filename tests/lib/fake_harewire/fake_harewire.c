@@ -115,6 +115,22 @@ static uint64_t odd(const struct fake_publisher *p, uint64_t value)
 	return index_of(p) == fake->odd_one ? value : 0;
 }
 
+static void keep_reconnecting(struct fake_reconnecting *r, const struct harewire_publisher_options *options)
+{
+	*r = (struct fake_reconnecting){.order = options->host_order,
+					.delivery = options->delivery,
+					.policy = options->policy,
+					.min_ns = options->reconnect_min_ns,
+					.max_ns = options->reconnect_max_ns,
+					.timeout_ns = options->reconnect_timeout_ns,
+					.confirm_timeout_ns = options->confirm_timeout_ns,
+					.blocked_timeout_ns = options->blocked_timeout_ns};
+	for (uint32_t i = 0; i < options->host_count; i++) {
+		size_t len = strlen(r->hosts);
+		snprintf(r->hosts + len, sizeof r->hosts - len, "%s ", options->hosts[i]);
+	}
+}
+
 int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher_options *options,
 			    struct harewire_publisher **out, char *why, size_t why_bytes)
 {
@@ -122,6 +138,8 @@ int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher
 
 	keep(fake->url, sizeof fake->url, options->url);
 	keep(fake->password, sizeof fake->password, options->password);
+	keep(fake->password_file, sizeof fake->password_file, options->password_file);
+	keep_reconnecting(&fake->reconnecting, options);
 	keep(p->connection_name, sizeof p->connection_name, options->connection_name);
 	p->worker = options->worker;
 	p->exchange_count = options->exchange_count;

@@ -41,6 +41,13 @@ struct fake_worker {
 	uint32_t vlan, mtu;
 };
 
+/* Of the publisher opened last. */
+struct fake_reconnecting {
+	char hosts[256]; /* with a space after each */
+	int order, delivery, policy;
+	uint64_t min_ns, max_ns, timeout_ns, confirm_timeout_ns, blocked_timeout_ns;
+};
+
 struct fake_harewire {
 	/* what it is to do */
 	uint64_t window;             /* messages a publisher holds without an outcome; 0: any number */
@@ -53,7 +60,8 @@ struct fake_harewire {
 	const char *refuse_login;    /* FAILED instead of READY, with this text */
 	int signal_when_full;        /* raised when a message is refused; 0: none */
 	/* what it was told */
-	char url[256], password[64], driver[16];
+	char url[256], password[64], password_file[128], driver[16];
+	struct fake_reconnecting reconnecting;
 	int mode, checksum_offload, tso;
 	char first_queue[64], first_exchange[64];
 	struct fake_worker workers[16];

@@ -213,6 +213,39 @@ static void a_lost_connection_ends_the_run_with_its_sentence_and_exact_counts(vo
 	assert_string_equal(error_text(), "the broker went away");
 }
 
+static void the_library_is_told_how_to_reconnect(void **state)
+{
+	const struct fake_reconnecting *r = &fake_harewire.reconnecting;
+	char file[64];
+
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x"), EXIT_GOOD);
+	assert_string_equal(r->hosts, "");
+	assert_int_equal(r->min_ns, 10000000);
+	assert_int_equal(r->max_ns, 100000000);
+	assert_int_equal(r->confirm_timeout_ns, 30000000000);
+	assert_int_equal(r->blocked_timeout_ns, 0);
+	assert_int_equal(r->timeout_ns, 0);
+	reset(NULL);
+	write_file(file, "hush", 0600);
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x", "--host", "b", "--host", "c:1",
+			     "--host-order", "shuffled", "--reconnect-min", "0.5", "--reconnect-max", "3",
+			     "--reconnect-timeout", "60", "--delivery", "at-most-once", "--policy", "refuse",
+			     "--confirm-timeout", "0", "--blocked-timeout", "7", "--password-file", file),
+			 EXIT_GOOD);
+	assert_string_equal(r->hosts, "b c:1 ");
+	assert_int_equal(r->order, HAREWIRE_HOSTS_SHUFFLED);
+	assert_int_equal(r->min_ns, 500000000);
+	assert_int_equal(r->max_ns, 3000000000);
+	assert_int_equal(r->timeout_ns, 60000000000);
+	assert_int_equal(r->delivery, HAREWIRE_AT_MOST_ONCE);
+	assert_int_equal(r->policy, HAREWIRE_REFUSE);
+	assert_int_equal(r->confirm_timeout_ns, 0);
+	assert_int_equal(r->blocked_timeout_ns, 7000000000);
+	assert_string_equal(fake_harewire.password_file, file);
+	assert_string_equal(fake_harewire.password, "");
+	unlink(file);
+}
+
 static void a_refused_login_ends_the_run_before_it_begins(void **state)
 {
 	fake_harewire.refuse_login = "the broker refused the login of 'me'";
@@ -708,6 +741,7 @@ int main(void)
 		test(without_the_symbol_in_the_pattern_symbols_are_still_counted),
 		test(a_nack_a_return_and_a_missing_confirm_each_fail_the_run_and_are_counted),
 		test(a_lost_connection_ends_the_run_with_its_sentence_and_exact_counts),
+		test(the_library_is_told_how_to_reconnect),
 		test(a_refused_login_ends_the_run_before_it_begins),
 		test(messages_go_to_the_publishers_in_turn_and_the_report_sums_them),
 		test(one_publisher_is_reported_without_lists),

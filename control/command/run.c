@@ -7,7 +7,6 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#include "control/command/engine.h"
 #include "control/command/interrupt.h"
 #include "control/command/progress.h"
 #include "control/command/publishers.h"
@@ -68,7 +67,7 @@ static int create(struct run *run)
 
 	int code = schedule_init(&run->schedule, run->settings, run->publisher_count);
 	if (!code)
-		code = engine_create(run->settings, &run->hw, why, sizeof why);
+		code = engine_create(run->settings, &run->log, &run->hw, why, sizeof why);
 	if (code)
 		run_fail(run, code, "%s", why[0] ? why : harewire_error_text(code));
 	else

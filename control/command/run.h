@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/command/engine.h"
 #include "control/command/schedule.h"
 #include "control/command/settings.h"
 #include "control/command/standing.h"
@@ -73,6 +74,7 @@ struct run_publisher {
 struct run {
 	const struct settings *settings;
 	struct harewire *hw;
+	struct engine_log log;
 	struct run_publisher *publishers;
 	uint32_t publisher_count;
 	uint32_t ready_count; /* publishers that have been */

@@ -53,6 +53,8 @@ int harewire_create(const struct harewire_options *options, struct harewire **ou
 {
 	keep(fake->driver, sizeof fake->driver, options->driver);
 	fake->mode = options->mode;
+	fake->log_line = options->log_line;
+	fake->log_context = options->log_context;
 	fake->checksum_offload = options->checksum_offload;
 	fake->tso = options->tso;
 	fake->worker_count = options->worker_count;
@@ -302,6 +304,8 @@ static int say_away(struct fake_publisher *p, struct harewire_event *event)
 {
 	if (!p->away_said) {
 		p->away_said = true;
+		fake->log_line(fake->log_context, HAREWIRE_LOG_WARNING, "there:5672: lost: reset");
+		fake->log_line(fake->log_context, HAREWIRE_LOG_INFO, "trying again");
 		say(p, event, HAREWIRE_EVENT_DISCONNECTED, 0, 0, HW_ERR_CONN_RESET, "reset");
 		return at(event, 1000);
 	}

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/harewire.h"
+
 #define FAKE_TEMPLATES_MAX  32768u
 #define FAKE_MESSAGES_MAX   4096u
 #define FAKE_PUBLISHERS_MAX 256u
@@ -84,6 +86,8 @@ struct fake_harewire {
 	uint64_t accepted, log_full, polls; /* of all publishers */
 	uint64_t most_in_flight;            /* the same */
 	bool destroyed;
+	void (*log_line)(void *context, enum harewire_log_level level, const char *line);
+	void *log_context;
 };
 
 extern struct fake_harewire fake_harewire;

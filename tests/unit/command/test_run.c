@@ -706,7 +706,8 @@ static void what_hinders_publishing_is_said_once_and_summed_up(void **state)
 	fake_harewire.disconnect_after = 5;
 	fake_harewire.hindered_polls = 3;
 	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
-	assert_says(said, "harewire: connected again to other:5672 after 2.500 s\n");
+	assert_says(said, "harewire: there:5672: lost: reset\nharewire: connected again to other:5672 after 2.500 s\n");
+	assert_null(strstr(said, "trying again"));
 	assert_says(said, "connections 2 made, 0 channels re-opened, longest without one 2.500 s, ");
 	assert_null(strstr(said, "blocked "));
 	reset(NULL);
@@ -747,7 +748,26 @@ static void the_same_of_many_publishers_is_said_at_most_once_a_second(void **sta
 	for (const char *p = said; (p = strstr(p, " of 200: connected again to other:5672")); p++)
 		sentences++;
 	assert_true(sentences >= 1 && sentences <= 1 + seconds);
+	sentences = 0;
+	for (const char *p = said; (p = strstr(p, "there:5672: lost")); p++)
+		sentences++;
+	assert_true(sentences >= 8 && sentences <= 8 * (1 + seconds));
 	assert_says(said, "connections 400 made");
+}
+
+static void verbose_says_all(void **state)
+{
+	uint64_t sentences = 0;
+
+	fake_harewire.all_are_odd = true;
+	fake_harewire.disconnect_after = 2;
+	fake_harewire.hindered_polls = 3;
+	summary_wanted = true;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "80", "--publishers", "20", "--verbose");
+	summary_wanted = false;
+	for (const char *p = said; (p = strstr(p, "trying again")); p++)
+		sentences++;
+	assert_int_equal(sentences, 20);
 }
 
 /* A pcap file (link type Ethernet) of one ARP packet. */
@@ -939,6 +959,7 @@ int main(void)
 		test(of_many_publishers_the_summary_has_the_range_and_those_something_is_wrong_with),
 		test(what_hinders_publishing_is_said_once_and_summed_up),
 		test(the_same_of_many_publishers_is_said_at_most_once_a_second),
+		test(verbose_says_all),
 		test(messages_go_to_the_publishers_in_turn_and_the_report_sums_them),
 		test(one_publisher_is_reported_without_lists),
 		test(every_publisher_declares_all_but_exclusive_queues_which_are_the_firsts),

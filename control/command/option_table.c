@@ -6,6 +6,7 @@
 #define ASKING       (COMMAND_STAT | COMMAND_CAPTURE)
 #define AT(member)   offsetof(struct settings, member)
 #define YEAR_SECONDS 31536000u
+#define DAY_SECONDS  86400u
 #define NS_PER_MS    1000000u
 
 static const char *const drivers[] = {
@@ -24,6 +25,11 @@ static const char *const deliveries[] = {
 	[HAREWIRE_AT_LEAST_ONCE] = "at-least-once", [HAREWIRE_AT_MOST_ONCE] = "at-most-once", NULL};
 static const char *const policies[] = {
 	[HAREWIRE_BUFFER] = "buffer", [HAREWIRE_REFUSE] = "refuse", [HAREWIRE_DROP_NEWEST] = "drop-newest", NULL};
+const char *policy_name(enum harewire_policy policy)
+{
+	return policies[policy];
+}
+
 static const char *const formats[] = {[FORMAT_LINES] = "lines", [FORMAT_LEN32] = "len32", NULL};
 
 /* clang-format off */
@@ -68,9 +74,9 @@ const struct option options[] = {
 	 .help = "while nothing flows: keep messages in the log and wait when it is full (buffer, default); take none (refuse); "
 	 "keep them and drop the new one when it is full (drop-newest)", .choices = policies},
 	{"confirm-timeout", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(confirm_timeout_ns), "SECONDS",
-	 .help = "connect again, to the next host, after so long without a confirm while messages wait for one; 0: never. Default 30", .min = 0, .max = YEAR_SECONDS},
+	 .help = "connect again, to the next host, after so long without a confirm while messages wait for one; 0: never. Default 30", .min = 0, .max = DAY_SECONDS},
 	{"blocked-timeout", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(blocked_timeout_ns), "SECONDS",
-	 .help = "connect again, to the next host, after so long an alarm or closed window of the broker; 0 (default): never", .min = 0, .max = YEAR_SECONDS},
+	 .help = "connect again, to the next host, after so long an alarm or closed window of the broker; 0 (default): never", .min = 0, .max = DAY_SECONDS},
 	/* the driver */
 	{"driver", 'd', OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(driver), "NAME",
 	 .help = "auto (default: af_xdp where it works, else kernel), af_xdp, dpdk or kernel", .choices = drivers},

@@ -196,6 +196,7 @@ void charge_step(struct charge *c, uint64_t now_ns)
 			break;
 		}
 	}
+	incident_step(c, now_ns);
 	step_remove(c);
 }
 
@@ -246,6 +247,7 @@ void charge_event(struct charge *c, const struct worker_event *event, uint64_t n
 			charge_session_start(c, now_ns);
 		break;
 	case EVENT_CLOSED:
+		incident_closed(c, event->code, now_ns);
 		on_closed(c, event);
 		break;
 	default:

@@ -82,6 +82,7 @@ int engine_create(const struct settings *s, struct harewire **out, char *why, si
 	wanted.checksum_offload = s->checksum_offload;
 	wanted.tso = s->tso;
 	wanted.telemetry = s->telemetry;
+	wanted.trace_dir = s->trace_dir;
 	if (!s->control)
 		wanted.control_path = engine_socket_own(control, sizeof control);
 	else if (strcmp(s->control, "none") != 0)

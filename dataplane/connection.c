@@ -111,6 +111,7 @@ void connection_open(struct connection *c, struct stream *stream, const struct s
 	c->log_start = c->confirms.settled_pos; /* nothing before it is in flight */
 	connection_enter(c, CONNECTION_CONNECTING);
 	int err = c->ops->open(stream->transport, stream->index, address, now_ns);
+	atomic_store_explicit(&c->trace, c->ops->trace ? c->ops->trace(stream) : NULL, memory_order_release);
 	if (err)
 		connection_abort(c, err, now_ns);
 }

@@ -67,7 +67,7 @@ static void the_documentation_has_no_flag_that_does_not_exist(void **state)
 		bool known = false;
 		while (islower((unsigned char)p[3 + len]) || isdigit((unsigned char)p[3 + len]) || p[3 + len] == '-')
 			len++;
-		for (unsigned c = 1; c <= COMMAND_CAPTURE; c <<= 1)
+		for (unsigned c = 1; c <= COMMAND_TRACE; c <<= 1)
 			known |= option_find(p + 3, len, c) != NULL;
 		if (!known)
 			fail_msg("docs/command.md calls --%.*s a flag", (int)len, p + 3);

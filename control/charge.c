@@ -277,7 +277,6 @@ void charge_event(struct charge *c, const struct worker_event *event, uint64_t n
 		if (c->phase == CHARGE_CONNECTING)
 			charge_session_start(c, now_ns);
 		break;
-	case EVENT_CHANNEL_CLOSED:
 	case EVENT_CLOSED:
 		on_closed(c, event, now_ns);
 		break;

@@ -80,9 +80,9 @@ static void describe_connection(struct question *q, const struct charge *c)
 	number(q, "worker", c->worker->index);
 	text(q, "phase", charge_phase_name(c->phase));
 	text(q, "tcp_state", s.tcp_state);
-	text(q, "host", c->target.host);
+	text(q, "host", c->host->name);
 	endpoint(q, "local", c->flow.local_ip, c->flow.local_port);
-	endpoint(q, "remote", c->remote_ip, c->target.port);
+	endpoint(q, "remote", c->remote_ip, c->host->port);
 	number(q, "srtt_ns", s.srtt_ns);
 	number(q, "rttvar_ns", s.rttvar_ns);
 	number(q, "cwnd", s.cwnd);

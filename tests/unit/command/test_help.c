@@ -36,8 +36,8 @@ static void every_flag_has_its_help_and_its_row_in_the_documentation(void **stat
 
 	assert_non_null(f);
 	char *docs = read_stream(f);
-	char *helps[] = {help_of(COMMAND_PUBLISH), help_of(COMMAND_FEED), help_of(COMMAND_CONSUME),
-			 help_of(COMMAND_STAT), help_of(COMMAND_CAPTURE)};
+	char *helps[] = {help_of(COMMAND_PUBLISH), help_of(COMMAND_FEED),    help_of(COMMAND_CONSUME),
+			 help_of(COMMAND_STAT),    help_of(COMMAND_CAPTURE), help_of(COMMAND_TRACE)};
 	for (uint32_t i = 0; i < option_count; i++) {
 		const struct option *o = &options[i];
 		if (o->flags & OPTION_CONFIG_ONLY)

@@ -135,6 +135,8 @@ static const char *parse_host(const char *text, uint16_t default_port, struct ta
 {
 	const char *colon = strchr(text, ':');
 	size_t len = colon ? (size_t)(colon - text) : strlen(text);
+	if (strstr(text, "://"))
+		return "is a URL: give \"name\" or \"name:port\"; user and vhost are the first URL's";
 	if (text[0] == '[' || (colon && strchr(colon + 1, ':')))
 		return "is an IPv6 address, which is not supported yet: give a name or an IPv4 address";
 	if (!text[0])
@@ -188,7 +190,7 @@ static int copy_password(const struct harewire_publisher_options *o, const struc
 		return refuse(why, HW_ERR_INVALID, "password and password_file are both given: leave one of them out");
 	if (!o->password_file[0])
 		return refuse(why, HW_ERR_INVALID, "password_file is empty: give the file's path, or NULL");
-	return copy_text(t->password_file, sizeof t->password_file, o->password_file, "path password_file", why);
+	return copy_text(t->password_file, sizeof t->password_file, o->password_file, "path in password_file", why);
 }
 
 static int copy_texts(const struct harewire_publisher_options *o, const struct url_parts *url, struct target *t,
@@ -226,8 +228,6 @@ static int fill(const struct harewire_publisher_options *o, const struct url_par
 	memcpy(t->hosts[0].name, url->host, sizeof url->host);
 	t->hosts[0].port = url->port;
 	t->host_count = 1;
-	memcpy(t->host, url->host, sizeof url->host);
-	t->port = url->port;
 	copy_numbers(o, t);
 	int err = add_hosts(o, t, why);
 	if (!err)

@@ -3,9 +3,10 @@
 
 #define ALL          (COMMAND_PUBLISH | COMMAND_FEED | COMMAND_CONSUME)
 #define PUBLISHING   (COMMAND_PUBLISH | COMMAND_FEED)
-#define ASKING       (COMMAND_STAT | COMMAND_CAPTURE)
+#define ASKING       (COMMAND_STAT | COMMAND_CAPTURE | COMMAND_TRACE)
 #define AT(member)   offsetof(struct settings, member)
 #define YEAR_SECONDS 31536000u
+#define DAY_SECONDS  86400u
 #define NS_PER_MS    1000000u
 
 static const char *const drivers[] = {
@@ -24,6 +25,11 @@ static const char *const deliveries[] = {
 	[HAREWIRE_AT_LEAST_ONCE] = "at-least-once", [HAREWIRE_AT_MOST_ONCE] = "at-most-once", NULL};
 static const char *const policies[] = {
 	[HAREWIRE_BUFFER] = "buffer", [HAREWIRE_REFUSE] = "refuse", [HAREWIRE_DROP_NEWEST] = "drop-newest", NULL};
+const char *policy_name(enum harewire_policy policy)
+{
+	return policies[policy];
+}
+
 static const char *const formats[] = {[FORMAT_LINES] = "lines", [FORMAT_LEN32] = "len32", NULL};
 
 /* clang-format off */
@@ -68,9 +74,9 @@ const struct option options[] = {
 	 .help = "while nothing flows: keep messages in the log and wait when it is full (buffer, default); take none (refuse); "
 	 "keep them and drop the new one when it is full (drop-newest)", .choices = policies},
 	{"confirm-timeout", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(confirm_timeout_ns), "SECONDS",
-	 .help = "connect again, to the next host, after so long without a confirm while messages wait for one; 0: never. Default 30", .min = 0, .max = YEAR_SECONDS},
+	 .help = "connect again, to the next host, after so long without a confirm while messages wait for one; 0: never. Default 30", .min = 0, .max = DAY_SECONDS},
 	{"blocked-timeout", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(blocked_timeout_ns), "SECONDS",
-	 .help = "connect again, to the next host, after so long an alarm or closed window of the broker; 0 (default): never", .min = 0, .max = YEAR_SECONDS},
+	 .help = "connect again, to the next host, after so long an alarm or closed window of the broker; 0 (default): never", .min = 0, .max = DAY_SECONDS},
 	/* the driver */
 	{"driver", 'd', OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(driver), "NAME",
 	 .help = "auto (default: af_xdp where it works, else kernel), af_xdp, dpdk or kernel", .choices = drivers},
@@ -94,8 +100,10 @@ const struct option options[] = {
 	{"telemetry", 0, OPTION_FLAG, SECTION_DRIVER, PUBLISHING, 0, AT(telemetry), NULL,
 	 .help = "dpdk: answer dpdk-telemetry.py with the figures of workers, connections and publishers"},
 	{"control", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(control), "PATH|none",
-	 .help = "the local socket at which harewire stat and harewire capture are answered. Default: /run/harewire/PID.sock for root, "
+	 .help = "the local socket at which harewire stat, capture and trace are answered. Default: /run/harewire/PID.sock for root, "
 	 "$XDG_RUNTIME_DIR/harewire/PID.sock for others"},
+	{"trace-dir", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(trace_dir), "DIRECTORY",
+	 .help = "af_xdp and dpdk: keep TCP's trace there when a connection is lost or a retransmission timeout fires, a file each, at most 64"},
 	{"nic-queue", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(nic_queue), "N",
 	 .help = "NIC queue to serve; default: the driver's choice", .min = 0, .max = 4095},
 	{"cpu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(cpu), "N", .help = "pin the worker's thread to CPU N; of several workers: those that name no core", .min = 0, .max = 4095},
@@ -202,6 +210,8 @@ const struct option options[] = {
 	{"json", 'j', OPTION_FLAG, SECTION_NONE, ASKING, 0, AT(json), NULL, .help = "print each answer as a line of JSON"},
 	{"snaplen", 's', OPTION_NUMBER, SECTION_NONE, COMMAND_CAPTURE, 0, AT(snap_bytes), "OCTETS",
 	 .help = "start: capture at most so much of each packet; 0 (default): all of it", .min = 0, .max = 262144},
+	{"connection", 'c', OPTION_NUMBER, SECTION_NONE, COMMAND_TRACE, 0, AT(connection), "N",
+	 .help = "its number in harewire stat; default: the only one", .min = 1, .max = INT64_MAX},
 	{"help", 'h', OPTION_FLAG, SECTION_NONE, ALL | ASKING, 0, AT(help), NULL, .help = "this text"},
 };
 /* clang-format on */

@@ -55,6 +55,9 @@ const char *option_key(const struct option *o);
 /* As the library knows it. */
 const char *driver_name(enum driver_choice driver);
 
+/* As the flag has it. */
+const char *policy_name(enum harewire_policy policy);
+
 /* By name, for that subcommand; NULL: there is none. */
 const struct option *option_find(const char *name, size_t name_len, enum subcommand command);
 

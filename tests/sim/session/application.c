@@ -37,7 +37,7 @@ void application_init(struct producer *p)
 	struct application *a = &p->application;
 	struct prng *r = &p->world->random;
 	memset(a, 0, sizeof *a);
-	a->target = 20 + (uint32_t)prng_below(r, 300);
+	a->target = prng_once_in(r, 5) ? (uint32_t)prng_below(r, 30) : 20 + (uint32_t)prng_below(r, 300);
 	a->gap_ns = (20 * MS) << prng_below(r, 5);
 	a->body_max = 64u << prng_below(r, 13);
 	a->at_ns = a->poll_at_ns = p->world->now_ns;

@@ -233,8 +233,8 @@ static void on_closed(struct producer *p, const struct worker_event *e)
 	      e->generation, hw_error_name(e->code), e->reply_code, (unsigned long long)e->oldest_id,
 	      e->oldest_sent ? " (sent)" : "", (unsigned long long)e->outcomes);
 	count_end(p, e->code);
-	if (!RECONNECTS || e->code == 0 || nothing_left(p) || close_is_over(p)) {
-		end_publisher(p, RECONNECTS ? 0 : e->code);
+	if (e->code == 0 || nothing_left(p) || close_is_over(p)) {
+		end_publisher(p, 0);
 		return;
 	}
 	check_report(p, e);

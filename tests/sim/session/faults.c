@@ -22,7 +22,7 @@ void faults_init(struct world *w)
 	w->fault_count = prng_once_in(r, 8) ? 0 : (uint32_t)prng_below(r, FAULTS_MAX + 1);
 	w->fault_next = 0;
 	w->undisturbed = w->quiet;
-	uint64_t gap = (100 * MS) << prng_below(r, 6);
+	uint64_t gap = (20 * MS) << prng_below(r, 8);
 	for (uint32_t i = 0; i < w->fault_count; i++) {
 		last += prng_below(r, 2 * gap);
 		w->faults[i] = (struct fault){.at_ns = last, .kind = kinds[prng_below(r, KINDS)]};
@@ -87,7 +87,7 @@ static bool happen_to(struct world *w, struct host *h, struct session *s, enum h
 		s->frozen = true;
 		break;
 	case HIT_FAULT_MAJORITY_LOST:
-		if (!RECONNECTS || !s->channel_open || s->producer->options.confirm_timeout_ns == 0)
+		if (!s->channel_open || s->producer->options.confirm_timeout_ns == 0)
 			return false;
 		s->majority_lost = true;
 		return true;

@@ -34,7 +34,6 @@
 #define HOST_IP       0x0a000002u /* and the next */
 #define BROKER_PORT   5672u
 #define CHANNEL       1u
-#define RECONNECTS    0
 
 /* ---- account.c: what every message is owed ---- */
 

@@ -144,10 +144,14 @@ void session_message(void *context, uint16_t channel, const struct intake_messag
 	struct world *w = s->world;
 	if (!s->channel_open || s->phase != SESSION_OPEN) {
 		hit(w, HIT_VANISHED);
+		if (s->client_closed)
+			fail(w, "a message behind connection.close", 0);
 		if (!s->channel_closing && s->phase == SESSION_OPEN)
 			fail(w, "a message on a channel that is not open", 0);
 		return;
 	}
+	if (!s->confirms)
+		fail(w, "a message before confirm.select", 0);
 	uint64_t id = account_identify(s->producer, m);
 	if (id == 0)
 		return;

@@ -15,6 +15,8 @@ static void open_channel(struct session *s)
 {
 	if (s->channel_open)
 		fail(s->world, "channel.open on an open channel", 0);
+	if (s->channel_closing)
+		fail(s->world, "channel.open before close-ok", 0);
 	s->channel_open = true;
 	s->low_tag = s->next_tag = 1;
 	s->last_id = 0;
@@ -32,7 +34,10 @@ static void end(struct session *s)
 /* The client closes: close-ok, and then whoever is first. */
 static void on_close(struct session *s)
 {
+	if (!s->producer->application.closing && s->tcb->port == s->producer->control.port)
+		fail(s->world, "connection.close, and nobody has asked for it", 0);
 	answer(s, 0, CONNECTION_CLOSE_OK, 0);
+	s->client_closed = true;
 	s->phase = SESSION_CLOSING;
 	s->close_at_ns = s->world->now_ns + prng_below(&s->world->random, 20 * MS);
 }

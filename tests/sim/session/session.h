@@ -242,7 +242,7 @@ struct session {
 	struct producer *producer;
 	enum session_phase phase;
 	bool channel_open, confirms, channel_closing;
-	bool blocked_told, deaf, silent, majority_lost, frozen, mute, tells_early;
+	bool blocked_told, deaf, silent, majority_lost, frozen, mute, tells_early, client_closed;
 	uint32_t handshake_ends_after; /* methods; 0: it does not */
 	enum confirm_style style;
 	uint64_t confirm_delay_ns;

@@ -66,6 +66,7 @@ static void producer_init(struct world *w, struct producer *p, uint32_t index)
 						 .confirm_timeout_ns = prng_once_in(r, 2) ? 0 : 3 * SECOND,
 						 .blocked_timeout_ns = prng_once_in(r, 2) ? 0 : 2 * SECOND};
 	p->poison_left = prng_once_in(r, 10);
+	p->closes_left = prng_once_in(r, 2) ? (uint32_t)prng_below(r, 6) : 0;
 	struct publisher_options o = {.log_bytes = (512u << 10) << prng_below(r, 3),
 				      .max_messages = 8u << prng_below(r, 8),
 				      .max_templates = TEMPLATES,
@@ -127,6 +128,7 @@ void world_init(struct world *w, uint64_t seed)
 	w->in_worker = w->healed = false;
 	w->quiet = prng_once_in(r, 2);
 	w->shared_store = prng_once_in(r, 2);
+	w->hasty = prng_once_in(r, 8);
 	w->frame_max = prng_once_in(r, 2) ? 4096 : prng_once_in(r, 2) ? 16384 : 131072;
 	w->producer_count = prng_once_in(r, 4) ? 2 : 1;
 	w->steps = 0;

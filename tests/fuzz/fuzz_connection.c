@@ -419,14 +419,16 @@ static void check(const struct world *w)
 	REQUIRE(released <= c->settled_pos && c->settled_pos <= p->next_pos);
 	REQUIRE(p->next_pos - released <= p->log.capacity);
 	REQUIRE(c->low_tag <= c->next_tag);
+	REQUIRE(c->transmitted_id <= c->handed_id && c->replay_id <= c->first_new_id &&
+		c->first_new_id <= c->handed_id);
+	REQUIRE(w->connection->phase != CONNECTION_IDLE || w->gone);
+	if (w->now_ns / TURN_NS % 8)
+		return; /* percentiles take their time */
 	struct harewire_publisher_stats stats;
 	publisher_stats(p, &stats);
 	REQUIRE(stats.accepted == committed - 1);
 	REQUIRE(stats.confirmed + stats.nacked + stats.returned + stats.lost + stats.unconfirmed + stats.in_flight ==
 		stats.accepted);
-	REQUIRE(c->transmitted_id <= c->handed_id && c->replay_id <= c->first_new_id &&
-		c->first_new_id <= c->handed_id);
-	REQUIRE(w->connection->phase != CONNECTION_IDLE || w->gone);
 }
 
 /* As the worker's. */

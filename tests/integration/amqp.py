@@ -150,9 +150,9 @@ class Connection:
         self.send(channel, class_id, method_id, arguments)
         return self.expect(channel, class_id, method_id + 1)
 
-    def declare_queue(self, name):
-        """Declares a transient queue; returns how many messages lie in it."""
-        reply = self.call(1, 50, 10, struct.pack(">H", 0) + shortstr(name) + b"\0" + struct.pack(">I", 0))
+    def declare_queue(self, name, durable=False):
+        """Returns how many messages lie in it."""
+        reply = self.call(1, 50, 10, struct.pack(">H", 0) + shortstr(name) + (b"\2" if durable else b"\0") + struct.pack(">I", 0))
         reply.shortstr()
         return reply.unpack(">I")
 

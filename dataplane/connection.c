@@ -109,8 +109,11 @@ void connection_open(struct connection *c, struct stream *stream, const struct s
 	frame_reader_init(&c->reader, FRAME_BUFFER_BYTES);
 	c->walking = false;
 	c->log_start = c->confirms.settled_pos; /* nothing before it is in flight */
+	byte_ring_consume(&c->bridge.to_wire,
+			  byte_ring_held(&c->bridge.to_wire)); /* of a handshake that was given up */
 	connection_enter(c, CONNECTION_CONNECTING);
 	int err = c->ops->open(stream->transport, stream->index, address, now_ns);
+	atomic_store_explicit(&c->trace, c->ops->trace ? c->ops->trace(stream) : NULL, memory_order_release);
 	if (err)
 		connection_abort(c, err, now_ns);
 }

@@ -151,8 +151,9 @@ class Connection:
         return self.expect(channel, class_id, method_id + 1)
 
     def declare_queue(self, name, durable=False):
-        """Returns how many messages lie in it."""
-        reply = self.call(1, 50, 10, struct.pack(">H", 0) + shortstr(name) + (b"\2" if durable else b"\0") + struct.pack(">I", 0))
+        """Declares a queue; returns how many messages lie in it."""
+        flags = b"\2" if durable else b"\0"
+        reply = self.call(1, 50, 10, struct.pack(">H", 0) + shortstr(name) + flags + struct.pack(">I", 0))
         reply.shortstr()
         return reply.unpack(">I")
 

@@ -39,6 +39,20 @@ static void a_handshake_longer_than_the_control_buffer_gets_through(void **state
 	plane_fini(&p);
 }
 
+static void what_a_given_up_handshake_left_over_is_not_the_next_ones(void **state)
+{
+	struct plane p;
+	plane_init(&p, 4096, 16);
+	plane_lose(&p);
+	assert_true(byte_ring_write(&p.connection->bridge.to_wire, "bye", 3));
+	plane_open_again(&p);
+	fake_connected(&p.net, 0);
+	plane_turn(&p);
+	plane_event(&p, EVENT_CONNECTED);
+	assert_int_equal(p.net.streams[0].sent_len, 0);
+	plane_fini(&p);
+}
+
 static void heartbeats_and_alarms_of_the_handshake_stay_with_the_worker(void **state)
 {
 	struct plane p;
@@ -549,6 +563,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reports_connected_then_bridges_octets_both_ways),
 		cmocka_unit_test(a_handshake_longer_than_the_control_buffer_gets_through),
+		cmocka_unit_test(what_a_given_up_handshake_left_over_is_not_the_next_ones),
 		cmocka_unit_test(heartbeats_and_alarms_of_the_handshake_stay_with_the_worker),
 		cmocka_unit_test(nothing_is_sent_while_blocked_and_everything_afterwards),
 		cmocka_unit_test(hands_over_whole_messages_only_while_their_first_octet_can_go),

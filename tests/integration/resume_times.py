@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """How long after a broker that was killed accepts connections again is the first message confirmed?
 
-resume_times.py [--build DIR] [--runs N] [DRIVER...]: in a lab of its own. One line of milliseconds for each driver. Root.
+resume_times.py [--build DIR] [--runs N] [DRIVER...]: in a lab of its own. A line for each run, a sorted one for each driver. Root.
 """
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def measure(lab, build, driver, runs):
             confirmed = next_told(program, "confirmed")
             accepted.thread.join(10)
             times.append((confirmed - accepted.ns) / 1e6)
+            print(f"{driver}: {times[-1]:.1f} ms", flush=True)
     finally:
         program.stdin.close()
         program.wait()
@@ -69,12 +71,13 @@ def main():
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("drivers", nargs="*", default=["af_xdp", "kernel"])
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the lab goes down
     lab = Lab("resume")
     try:
         lab.up()
         for driver in options.drivers:
             times = measure(lab, os.path.join(ROOT, options.build), driver, options.runs)
-            print(f"{driver}: " + " ".join(f"{t:.1f}" for t in times) + " ms from accepting to the first confirm",
+            print(f"{driver}, from accepting to the first confirm: " + " ".join(f"{t:.1f}" for t in times) + " ms",
                   flush=True)
     finally:
         lab.down()

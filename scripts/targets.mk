@@ -70,7 +70,7 @@ $(B)/docs/example: docs/example.c dataplane/harewire.h $(B)/libharewire.a
 		-o $@ $< $(B)/libharewire.a $(HW_LDFLAGS) $(LIBS)
 
 # tests/integration/*.c that tests run as they are, linked as a user of the library would.
-INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls $(B)/tests/integration/publish_workers
+INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls $(B)/tests/integration/publish_workers $(B)/tests/integration/resume
 $(INTEGRATION_CLIENTS): $(B)/tests/integration/%: tests/integration/%.c $(B)/libharewire.so
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HW_CFLAGS) -o $@ $< -L$(B) -lharewire -Wl,-rpath,$(abspath $(B)) $(HW_LDFLAGS)

@@ -6,6 +6,7 @@ CHECK_PROGRAMS :=
 
 include tests/fuzz/fuzz.mk
 include tests/sim/sim.mk
+include tests/sim/session/session.mk
 include tests/integration/integration.mk
 include tests/bench/bench.mk
 include tests/nic/nic.mk

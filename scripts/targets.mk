@@ -10,6 +10,7 @@ include tests/integration/integration.mk
 include tests/bench/bench.mk
 include tests/nic/nic.mk
 include tests/packetdrill/packetdrill.mk
+include tests/chaos/chaos.mk
 
 .PHONY: deps demo check check-valgrind check-scripts integration test lint
 

@@ -8,7 +8,6 @@ else that is missing, doubled or out of order fails the run. --short: a few faul
 what would be done. Files of a run that failed are kept. The last line is "N passed, N failed", of the faults. Root.
 """
 import argparse
-import contextlib
 import json
 import os
 import random
@@ -22,214 +21,14 @@ import time
 sys.dont_write_bytecode = True
 
 import checker  # noqa: E402
+import crash  # noqa: E402
 import faults  # noqa: E402
-from history import History, Window  # noqa: E402
-from surroundings import AMQP_PORT, INTERFACE, LabError, Surroundings, inside  # noqa: E402
-from lab import ROOT  # noqa: E402
+from phase import STEADY_S, ChaosError, Phase  # noqa: E402
+from surroundings import LabError, Surroundings  # noqa: E402
 import amqp  # noqa: E402
+from lab import ROOT  # noqa: E402
 
-PATIENCE_S = 90       # for the flow to go on after a fault
-STEADY_S = 20         # before the first fault: the log goes round once
-PAUSE_S = (3, 6)      # of undisturbed flow between two faults
 ALONE_SHARE = 0.65    # of the time is for the single broker
-END_S = 60
-
-
-class ChaosError(Exception):
-    """The run itself cannot go on: said, and failed."""
-
-
-class Child:
-    """A process of the run, with its error output in a file. Ended with the run."""
-
-    def __init__(self, command, directory, name):
-        self.errors = os.path.join(directory, name + ".err")
-        with open(self.errors, "w") as errors:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
-
-    def end(self, signal_number, timeout=END_S):
-        """Its standard output; it has ended then, one way or the other."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal_number)
-        try:
-            return self.process.communicate(timeout=timeout)[0]
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
-            raise ChaosError(f"{self.process.args}: no end {timeout} s after signal {signal_number}") from None
-
-    @contextlib.contextmanager
-    def paused(self):
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
-
-
-class Tail:
-    """The publisher's history, as it is being written."""
-
-    def __init__(self, path):
-        self.path, self.file, self.rest = path, None, ""
-        self.accepted = self.settled = 0
-        self.host, self.ended = None, None
-        self.connected = False
-
-    def read(self):
-        if self.file is None:
-            if not os.path.exists(self.path):
-                return
-            self.file = open(self.path)
-        *lines, self.rest = (self.rest + self.file.read()).split("\n")
-        for line in lines:
-            self.take(line)
-
-    def take(self, line):
-        kind, _, rest = line.partition(" ")
-        if kind == "A":
-            self.accepted = int(rest.split()[2])
-        elif kind in ("C", "N", "R"):
-            self.settled = int(rest.split()[2])
-        elif kind == "E":
-            _, _, name, _, text = rest.split(" ", 4)
-            if name in ("READY", "DISCONNECTED"):
-                self.connected = name == "READY"
-                self.host = text if self.connected else self.host
-            if name in ("FAILED", "CLOSED"):
-                self.ended = f"{name}: {text}"
-
-    def close(self):
-        if self.file:
-            self.file.close()
-
-
-class Phase:
-    """One publisher, its queue and its consumer, and the faults around them: `run` of faults.py."""
-
-    def __init__(self, surroundings, options, directory, name, queue_type):
-        self.surroundings, self.options, self.directory = surroundings, options, directory
-        self.name, self.queue_type = name, queue_type
-        self.publisher = self.consumer = None
-        self.tail = Tail(self.path("publisher"))
-        self.history = History(begin=time.monotonic_ns())
-
-    def path(self, what):
-        return os.path.join(self.directory, f"{self.name}.{what}")
-
-    @property
-    def node(self):
-        return self.surroundings.nodes[0]
-
-    def publishers_node(self):
-        return self.surroundings.node_at(self.tail.host) if self.tail.host else self.node
-
-    def leaders_node(self):
-        for line in self.publishers_node().ctl("-q", "list_queues", "name", "leader").splitlines():
-            name, _, leader = line.partition("\t")
-            if name == self.name:
-                return self.surroundings.node_at(leader.partition("@")[2])
-        raise ChaosError(f"the queue {self.name} has no leader")
-
-    # ---- beginning and end
-
-    def __enter__(self):
-        first, *more = self.surroundings.hosts
-        self.publisher = Child(inside(
-            self.surroundings.publisher, os.path.join(self.options.build, "tests/chaos/publisher"),
-            "--driver", self.options.driver, "--interface", INTERFACE, "--url", "amqp://" + first,
-            *sum((["--host", host] for host in more), []), "--name", self.name, "--queue-type", self.queue_type,
-            "--rate", str(self.options.rate), "--history", self.path("publisher")), self.directory, self.name + ".publisher")
-        doors = [f"{node.netns}:{node.broker_ip}" for node in self.surroundings.nodes]
-        here = os.path.dirname(os.path.abspath(__file__))
-        self.consumer = Child([sys.executable, os.path.join(here, "consumer.py"), self.name, self.path("deliveries"),
-                               self.path("connections"), *doors], self.directory, self.name + ".consumer")
-        return self
-
-    def __exit__(self, *error):
-        for child in (self.publisher, self.consumer):
-            if child:
-                child.kill()
-        self.tail.close()
-
-    def until(self, holds, what):
-        deadline = time.monotonic() + PATIENCE_S
-        while not holds():
-            self.tail.read()
-            if self.tail.ended:
-                raise ChaosError(f"the publisher has ended while {what} was awaited: {self.tail.ended}")
-            if self.publisher.process.poll() is not None or self.consumer.process.poll() is not None:
-                raise ChaosError(f"publisher or consumer are gone while {what} was awaited")
-            if time.monotonic() > deadline:
-                raise ChaosError(f"{what}: not in {PATIENCE_S} s (accepted {self.tail.accepted}, outcomes up to "
-                                 f"{self.tail.settled}, {'connected' if self.tail.connected else 'not connected'})")
-            time.sleep(0.01)
-
-    def await_flow(self):
-        """Something that is accepted from now on has an outcome."""
-        self.tail.read()
-        goal = self.tail.accepted + max(self.options.rate // 10, 1)
-        self.until(lambda: self.tail.connected and self.tail.settled >= goal, "the flow")
-
-    def flow_for(self, seconds):
-        end = time.monotonic() + seconds
-        self.until(lambda: time.monotonic() >= end, "the next fault")
-
-    def finish(self):
-        """The publisher closes; then the queue is drained."""
-        report = self.publisher.end(signal.SIGTERM).strip().rpartition("\n")[2]
-        self.drain()
-        self.consumer.end(signal.SIGTERM)
-        self.load(report)
-
-    def load(self, report):
-        now = time.monotonic_ns()
-        for window, after in zip(self.history.windows, [w.begin for w in self.history.windows[1:]] + [now]):
-            window.end = after
-        self.history.read_publisher(self.path("publisher"), report)
-        self.history.read_consumer(self.path("deliveries"), self.path("connections"))
-
-    def drain(self):
-        """Nothing in the queue, nothing unacknowledged: a queue without its consumer would show what that has not acked."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            for line in self.node.ctl("-q", "list_queues", "name", "messages").splitlines():
-                if line.split("\t") == [self.name, "0"]:
-                    return
-            time.sleep(0.2)
-        raise ChaosError(f"the queue {self.name} is not empty after {PATIENCE_S} s")
-
-    # ---- faults
-
-    def do(self, fault, parameters):
-        said = ", ".join(f"{k} {v}" for k, v in parameters.items())
-        begin = time.monotonic_ns()
-        print(f"{(begin - self.history.begin) / 1e9:7.1f} s  {fault.name}{' (' + said + ')' if said else ''}", flush=True)
-        for node in self.surroundings.nodes:
-            node.accepting_ns = None
-        window = Window(fault, begin, None, 1 << 63)
-        self.history.windows.append(window)
-        fault.act(self, **parameters)
-        window.done = time.monotonic_ns()
-        window.accepting = min((n.accepting_ns for n in self.surroundings.nodes if n.accepting_ns), default=None)
-        self.await_flow()
-
-    def play(self, script, steady_s, chance, until_ns):
-        """The first len(FAULTS) of the script whatever the time, the rest while there is time."""
-        self.await_flow()
-        self.flow_for(steady_s)
-        played = set()
-        for fault, parameters in script:
-            if fault.name in played and time.monotonic_ns() > until_ns:
-                break
-            played.add(fault.name)
-            self.do(fault, parameters)
-            self.flow_for(chance.uniform(*PAUSE_S))
 
 
 def judge(phase):
@@ -237,7 +36,8 @@ def judge(phase):
     verdict = checker.Checker(phase.history)
     findings = verdict.check()
     report = phase.history.report
-    print(checker.table(phase.history))
+    if phase.history.windows:
+        print(checker.table(phase.history))
     figures = dict(verdict.figures)
     if report:
         figures = {"attempted": report["attempted"], **figures, "superseded": 0, "replayed": report["stats"]["replayed"]}
@@ -269,24 +69,42 @@ def written_script(options, name, nodes, names):
     return faults.write_script(chance, names, 1 if options.short else 50), chance
 
 
+def run_script(phase, options, script, chance, seconds):
+    """How many findings there are."""
+    until_ns = time.monotonic_ns() + int(seconds * 1e9)
+    broken = 0
+    try:
+        phase.play(script, 5 if options.short else STEADY_S, chance, until_ns)
+        phase.finish()
+    except (ChaosError, LabError, amqp.AmqpError, OSError, AssertionError, subprocess.TimeoutExpired) as e:
+        print(f"FOUND: {type(e).__name__}: {e}")
+        phase.stop_as_it_is()
+        broken = 1
+    return broken + judge(phase)
+
+
 def run_phase(options, directory, name, nodes, queue_type, script, chance, seconds):
-    """(faults played, findings)"""
+    """(things done, findings)"""
     print(f"\n==== {name}: {nodes} broker{'s' if nodes > 1 else ''}, a durable {queue_type} queue, "
           f"{options.rate} messages a second over {options.driver}", flush=True)
     with Surroundings("chaos", nodes) as surroundings:
         with Phase(surroundings, options, directory, "chaos-" + name, queue_type) as phase:
-            until_ns = time.monotonic_ns() + int(seconds * 1e9)
-            try:
-                phase.play(script, 5 if options.short else STEADY_S, chance, until_ns)
-                phase.finish()
-            except (ChaosError, LabError, amqp.AmqpError, OSError, AssertionError, subprocess.TimeoutExpired) as e:
-                print(f"FOUND: {type(e).__name__}: {e}")
-                report = phase.publisher.end(signal.SIGTERM).strip().rpartition("\n")[2]
-                phase.consumer.end(signal.SIGTERM)
-                phase.load(report)
-                judge(phase)
-                return len(phase.history.windows), 1
-            return len(phase.history.windows), judge(phase)
+            found = run_script(phase, options, script, chance, seconds)
+            done = len(phase.history.windows)
+        if nodes == 1 and not options.faults:
+            done, found = done + 1, found + run_crash(surroundings, options, directory)
+    return done, found
+
+
+def run_crash(surroundings, options, directory):
+    print("\n==== crash: the publisher's process is ended by SIGKILL", flush=True)
+    with Phase(surroundings, options, directory, "chaos-crash", "classic") as phase:
+        try:
+            crash.crash(phase, options.driver)
+            return judge(phase)
+        except (ChaosError, LabError, OSError, AssertionError, subprocess.TimeoutExpired) as e:
+            print(f"FOUND: {type(e).__name__}: {e}")
+            return 1
 
 
 def main():
@@ -306,20 +124,21 @@ def main():
 
     directory = options.keep or tempfile.mkdtemp(prefix="harewire-chaos-")
     os.makedirs(directory, exist_ok=True)
-    played = found = 0
-    print(f"seed {options.seed}, driver {options.driver}")
-    for name, nodes, queue_type, names, seconds in phases(options):
-        script, chance = written_script(options, name, nodes, names)
-        if options.print_script:
-            print("\n".join(f"{name}: {fault.name} {json.dumps(parameters)}" for fault, parameters in script))
-        elif script:
-            more_played, more_found = run_phase(options, directory, name, nodes, queue_type, script, chance, seconds)
-            played, found = played + more_played, found + more_found
-    if found:
-        print(f"the files of this run are in {directory}")
-    elif not options.keep:
-        shutil.rmtree(directory)
-    print(f"{max(played - found, 0)} passed, {found} failed")
+    done = found = 0
+    try:
+        for name, nodes, queue_type, names, seconds in phases(options):
+            script, chance = written_script(options, name, nodes, names)
+            if options.print_script:
+                print("\n".join(f"{name}: {fault.name} {json.dumps(parameters)}" for fault, parameters in script))
+            elif script:
+                more_done, more_found = run_phase(options, directory, name, nodes, queue_type, script, chance, seconds)
+                done, found = done + more_done, found + more_found
+    finally:
+        if found:
+            print(f"the files of this run are in {directory}")
+        elif not options.keep:
+            shutil.rmtree(directory)
+    print(f"{max(done - found, 0)} passed, {found} failed")
     return 1 if found else 0
 
 

@@ -154,9 +154,10 @@ void connection_hand_over(struct connection *c, const struct command_hand_over *
 	publisher_set_frame_max(c->publisher, how->frame_max);
 	connection_enter(c, CONNECTION_PUBLISHING);
 	if (c->blocked)
-		publisher_set_blocked(c->publisher, c->blocked_reason, c->blocked_reason_len);
-	else
-		publisher_set_state(c->publisher, PUBLISHER_READY, 0, NULL);
+		publisher_set_blockage(c->publisher, HAREWIRE_BLOCKAGE_ALARM, true, c->blocked_reason,
+				       c->blocked_reason_len);
+	publisher_count_connection(c->publisher, false);
+	publisher_set_ready(c->publisher, how->host);
 }
 
 /* ---- receiving ---- */

@@ -25,7 +25,7 @@ static int on_blocked(struct connection *c, const struct frame *f)
 	c->blocked_reason_len = reason.len;
 	memcpy(c->blocked_reason, reason.chars, reason.len);
 	if (c->phase == CONNECTION_PUBLISHING)
-		publisher_set_blocked(c->publisher, reason.chars, reason.len);
+		publisher_set_blockage(c->publisher, HAREWIRE_BLOCKAGE_ALARM, true, reason.chars, reason.len);
 	return 0;
 }
 
@@ -35,7 +35,7 @@ static void on_unblocked(struct connection *c)
 		return;
 	c->blocked = false;
 	if (c->phase == CONNECTION_PUBLISHING)
-		publisher_set_state(c->publisher, PUBLISHER_READY, 0, NULL);
+		publisher_set_blockage(c->publisher, HAREWIRE_BLOCKAGE_ALARM, false, NULL, 0);
 }
 
 static int on_confirm(struct connection *c, const struct frame *f, enum message_outcome outcome, uint64_t now_ticks)

@@ -76,7 +76,7 @@ INTEGRATION_TSHARK   := $(B)/tests/integration/dump_frames
 
 ##H make integration     the command against a RabbitMQ in the lab (root); CASES='pattern...' picks some
 integration: $(B)/harewire $(NIC_PROBE) $(B)/libharewire.so $(INTEGRATION_CLIENTS) $(INTEGRATION_PROGRAMS) $(INTEGRATION_TSHARK) $(B)/loss.bpf.o
-	@B=$(B) tests/integration/run.py $(addprefix --program ,$(INTEGRATION_PROGRAMS)) \
+	@B=$(B) tests/integration/run.py --lanes $(addprefix --program ,$(INTEGRATION_PROGRAMS)) \
 		--program 'tests/integration/amqp_tshark.py $(INTEGRATION_TSHARK)' $(CASES)
 
 ##H make test            everything, installing what it needs (root)

@@ -36,6 +36,14 @@ struct settings {
 	/* broker */
 	const char *url, *url_file, *user, *password, *vhost, *connection_name;
 	uint64_t heartbeat_s, frame_max, connect_timeout_ns;
+	const char *password_file, *password_credential;
+	/* when the connection is lost, or takes nothing */
+	struct text_list hosts; /* beside the URL's */
+	uint32_t host_order;    /* enum harewire_host_order */
+	uint32_t delivery;      /* enum harewire_delivery */
+	uint32_t policy;        /* enum harewire_policy */
+	uint64_t reconnect_min_ns, reconnect_max_ns, reconnect_timeout_ns;
+	uint64_t confirm_timeout_ns, blocked_timeout_ns;
 	/* driver */
 	uint32_t driver, idle;
 	const char *interface;

@@ -12,7 +12,7 @@ FUZZERS      ?= $(FUZZ_ALL)
 # What each one is about, and the libraries that needs.
 FUZZ_COMMAND := $(wildcard control/command/config*.c control/command/option*.c) \
 	$(addprefix control/command/,complain.c declarations.c declare.c properties.c secrets.c settings.c) \
-	control/feed/pattern.c control/session/url.c dataplane/base/error.c $(wildcard tests/lib/fake_harewire/*.c)
+	control/feed/pattern.c control/session/password_file.c control/session/url.c dataplane/base/error.c $(wildcard tests/lib/fake_harewire/*.c)
 FUZZ_PLANE   := $(wildcard dataplane/connection*.c dataplane/publisher*.c)
 
 FUZZ_SRC_capture      := $(addprefix control/feed/,capture_feed.c capture_stream.c pcap_source.c udp.c iextp.c iex_message.c)

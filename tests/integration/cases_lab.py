@@ -112,8 +112,9 @@ def namespace_processes():
 def an_interrupted_up_leaves_nothing(t):
     """At its very beginning, with a network and no broker yet, and while the broker starts."""
     for has_come_far in (lambda: True, lambda: namespace_processes() is not None, lambda: namespace_processes()):
+        # Where the tests run in the background, SIGINT is ignored, and a shell cannot trap what it began with ignored.
         up = subprocess.Popen([repository("scripts/lab"), "--name", NAME, "up"], start_new_session=True,
-                              stdin=subprocess.DEVNULL)
+                              stdin=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         try:
             while up.poll() is None and not has_come_far():
                 time.sleep(0.01)

@@ -3,6 +3,7 @@ import array
 import bisect
 import dataclasses
 import json
+import os
 
 from consumer import FLAG_DUPLICATE, FLAG_REDELIVERED, RECORD
 
@@ -69,23 +70,28 @@ class History:
             raise ValueError(f"a line of no kind: {line!r}")
 
     def read_publisher(self, path, report):
-        with open(path) as f:
-            for line in f:
-                if line.endswith("\n"):
-                    self.add_line(line)
         self.report = json.loads(report) if report else None
+        for line in written(path).decode().splitlines(keepends=True):
+            if line.endswith("\n"):
+                self.add_line(line)
 
     def read_consumer(self, deliveries, connections):
-        with open(deliveries, "rb") as f:
-            data = f.read()
+        data = written(deliveries)
         whole = len(data) // RECORD.size * RECORD.size
         self.deliveries = [Delivery(time, id, connection, bool(flags & FLAG_DUPLICATE), bool(flags & FLAG_REDELIVERED))
                            for time, id, connection, flags in RECORD.iter_unpack(data[:whole])]
-        with open(connections) as f:
-            for line in f:
-                time, number, what = line.split()[:3]
-                if what == "ended":
-                    self.consumer_ends[int(number)] = int(time)
+        for line in written(connections).decode().splitlines():
+            time, number, what = line.split()[:3]
+            if what == "ended":
+                self.consumer_ends[int(number)] = int(time)
+
+
+def written(path):
+    """All of a file; nothing, where its writer did not come so far."""
+    if not os.path.exists(path):
+        return b""
+    with open(path, "rb") as f:
+        return f.read()
 
 
 class Ids:

@@ -23,7 +23,7 @@ class Child:
     """A process of the run, with its error output in a file. Ended with the run."""
 
     def __init__(self, command, directory, name):
-        self.errors = os.path.join(directory, name + ".err")
+        self.name, self.errors = name, os.path.join(directory, name + ".err")
         with open(self.errors, "w") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
 
@@ -37,6 +37,10 @@ class Child:
             self.process.kill()
             self.process.communicate()
             raise ChaosError(f"{self.process.args}: no end {timeout} s after signal {signal_number}") from None
+
+    def last_words(self):
+        with open(self.errors) as errors:
+            return errors.read()[-600:].strip()
 
     @contextlib.contextmanager
     def paused(self):
@@ -144,8 +148,9 @@ class Phase:
             self.tail.read()
             if self.tail.ended:
                 raise ChaosError(f"the publisher has ended while {what} was awaited: {self.tail.ended}")
-            if self.publisher.process.poll() is not None or self.consumer.process.poll() is not None:
-                raise ChaosError(f"publisher or consumer are gone while {what} was awaited")
+            for child in (self.publisher, self.consumer):
+                if child.process.poll() is not None:
+                    raise ChaosError(f"{child.name} has ended while {what} was awaited: {child.last_words()}")
             if time.monotonic() > deadline:
                 raise ChaosError(f"{what}: not in {PATIENCE_S} s (accepted {self.tail.accepted}, outcomes up to "
                                  f"{self.tail.settled}, {'connected' if self.tail.connected else 'not connected'})")

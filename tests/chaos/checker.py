@@ -13,6 +13,8 @@ from history import CONFIRMED, LOST, NACKED, OUTCOMES, RETURNED, UNCONFIRMED, Id
 NS = 1_000_000_000
 # What the consumer was given so shortly before its connection ended may be given to it again.
 UNSURE_NS = 5 * NS
+# Figures that are the publisher's own.
+TOLD = ("attempted", "refused", "replayed", "connections", "channels", "retransmits")
 # Resident memory at the end may be more by this than after the steady beginning.
 MEMORY_KB = 4096
 SHOWN = 5
@@ -65,6 +67,12 @@ class Checker:
 
     def faults_of(self, id):
         return [w.fault for w in self.windows.between(*self.life(id))]
+
+    def account(self):
+        """{row of ACCOUNT: figure}; None for what only a publisher that ended in order can tell."""
+        report = self.history.report
+        told = {**report["stats"], "attempted": report["attempted"]} if report else {}
+        return {row: self.figures.get(row, told.get(row, None if row in TOLD else 0)) for row in ACCOUNT}
 
     # ---- rules
 
@@ -195,9 +203,13 @@ class Checker:
         wrong = []
         for id, deliveries in self.copies().items():
             for i, d in enumerate(deliveries[1:], 1):
-                why = "ours" if d.duplicate else "the broker's" if d.redelivered else self.reconnect_between(deliveries[:i], d)
-                self.figures[f"duplicates flagged as {why}" if d.duplicate or d.redelivered else "duplicates of a reconnect"] += 1
-                if not why:
+                if d.duplicate:
+                    self.figures["duplicates flagged by us"] += 1
+                elif d.redelivered:
+                    self.figures["duplicates flagged by the broker"] += 1
+                elif self.reconnect_between(deliveries[:i], d):
+                    self.figures["duplicates of a reconnect"] += 1
+                else:
                     wrong.append((id, f"consumed again without a flag on connection {d.connection}, {self.at(d.time)}"))
         self.accuse("unexplained duplicates", wrong)
 
@@ -208,7 +220,6 @@ class Checker:
     def flags_are_justified(self):
         """harewire-dup is on what was without an outcome when a connection ended, and on nothing else."""
         flagged = {d.id for d in self.history.deliveries if d.duplicate and 1 <= d.id <= self.ids.count}
-        self.figures["ids flagged as duplicates"] = len(flagged)
         self.accuse("ids flagged as duplicates without a reason",
                     [(id, self.at(*self.life(id))) for id in sorted(flagged) if not self.may_have_been_replayed(id)])
 
@@ -246,6 +257,10 @@ class Checker:
 
 
 # ---- what was
+
+ACCOUNT = ("attempted", "refused", "accepted", *OUTCOMES.values(), "without an outcome", "replayed", "consumed", "deliveries",
+           "duplicates flagged by us", "duplicates flagged by the broker", "duplicates of a reconnect", "nacked, yet consumed",
+           "returned, yet consumed", "destroyed with their queue", "connections", "channels", "retransmits")
 
 
 @dataclasses.dataclass

@@ -31,25 +31,38 @@ from lab import ROOT  # noqa: E402
 ALONE_SHARE = 0.65    # of the time is for the single broker
 
 
-def judge(phase):
-    """Prints figures and findings; returns how many findings there are."""
-    verdict = checker.Checker(phase.history)
-    findings = verdict.check()
-    report = phase.history.report
-    if phase.history.windows:
-        print(checker.table(phase.history))
-    figures = dict(verdict.figures)
-    if report:
-        figures = {"attempted": report["attempted"], **figures, "superseded": 0, "replayed": report["stats"]["replayed"]}
-        print("calls of publish: " + ", ".join(f"{k} {v:,}" for k, v in report["calls"].items()))
-        print(f"connections {report['stats']['connections']}, channels re-opened {report['stats']['channels']}, "
-              f"retransmits {report['stats']['retransmits']:,}, refused {report['stats']['refused']:,} "
-              f"(log full: {report['refused_log_full']:,}), memory "
-              f"{verdict.memory_before()} kB before the first fault, {phase.history.memory[-1][1]} kB at the end")
-    print(", ".join(f"{name} {n:,}" for name, n in figures.items()))
-    for finding in findings:
-        print("FOUND:", finding)
-    return len(findings)
+class Tally:
+    """The figures of all phases, side by side, and how many things were done and found."""
+
+    def __init__(self):
+        self.done = self.found = 0
+        self.columns = {}
+
+    def find(self, what):
+        self.found += 1
+        print("FOUND:", what, flush=True)
+
+    def judge(self, phase):
+        """What a history was, and what is wrong with it."""
+        verdict = checker.Checker(phase.history)
+        findings = verdict.check()
+        self.done += max(len(phase.history.windows), 1)
+        self.columns[phase.name] = verdict.account()
+        if phase.history.windows:
+            print(checker.table(phase.history))
+        if phase.history.report:
+            calls = phase.history.report["calls"]
+            print("calls of publish: " + ", ".join(f"{name} {n:,}" for name, n in calls.items()))
+            print(f"memory: {verdict.memory_before():,} kB before the first fault, {phase.history.memory[-1][1]:,} kB at the end")
+        for finding in findings:
+            self.find(finding)
+
+    def text(self):
+        lines = ["".join([f"{'':<36}"] + [f"{name:>16}" for name in self.columns])]
+        for row in checker.ACCOUNT:
+            cells = [f"{account[row]:>16,}" if account[row] is not None else f"{'-':>16}" for account in self.columns.values()]
+            lines.append("".join([f"{row:<36}"] + cells))
+        return "\n".join(lines)
 
 
 def phases(options):
@@ -69,42 +82,46 @@ def written_script(options, name, nodes, names):
     return faults.write_script(chance, names, 1 if options.short else 50), chance
 
 
-def run_script(phase, options, script, chance, seconds):
-    """How many findings there are."""
+# What may go wrong with brokers, commands and sockets of the run: said, and a failure, and the next phase begins.
+TROUBLE = (ChaosError, LabError, amqp.AmqpError, OSError, AssertionError, subprocess.TimeoutExpired)
+
+
+def run_script(phase, options, script, chance, seconds, tally):
     until_ns = time.monotonic_ns() + int(seconds * 1e9)
-    broken = 0
     try:
         phase.play(script, 5 if options.short else STEADY_S, chance, until_ns)
         phase.finish()
-    except (ChaosError, LabError, amqp.AmqpError, OSError, AssertionError, subprocess.TimeoutExpired) as e:
-        print(f"FOUND: {type(e).__name__}: {e}")
+    except TROUBLE as e:
+        tally.find(f"{type(e).__name__}: {e}")
         phase.stop_as_it_is()
-        broken = 1
-    return broken + judge(phase)
+    tally.judge(phase)
 
 
-def run_phase(options, directory, name, nodes, queue_type, script, chance, seconds):
-    """(things done, findings)"""
+def run_phase(options, directory, name, nodes, queue_type, script, chance, seconds, tally):
     print(f"\n==== {name}: {nodes} broker{'s' if nodes > 1 else ''}, a durable {queue_type} queue, "
           f"{options.rate} messages a second over {options.driver}", flush=True)
     with Surroundings("chaos", nodes) as surroundings:
         with Phase(surroundings, options, directory, "chaos-" + name, queue_type) as phase:
-            found = run_script(phase, options, script, chance, seconds)
-            done = len(phase.history.windows)
+            run_script(phase, options, script, chance, seconds, tally)
         if nodes == 1 and not options.faults:
-            done, found = done + 1, found + run_crash(surroundings, options, directory)
-    return done, found
+            run_crash(surroundings, options, directory, tally)
 
 
-def run_crash(surroundings, options, directory):
+def run_crash(surroundings, options, directory, tally):
     print("\n==== crash: the publisher's process is ended by SIGKILL", flush=True)
     with Phase(surroundings, options, directory, "chaos-crash", "classic") as phase:
         try:
             crash.crash(phase, options.driver)
-            return judge(phase)
-        except (ChaosError, LabError, OSError, AssertionError, subprocess.TimeoutExpired) as e:
-            print(f"FOUND: {type(e).__name__}: {e}")
-            return 1
+            tally.judge(phase)
+        except TROUBLE as e:
+            tally.find(f"{type(e).__name__}: {e}")
+
+
+def print_scripts(options):
+    for name, nodes, _, names, _ in phases(options):
+        for fault, parameters in written_script(options, name, nodes, names)[0]:
+            print(f"{name}: {fault.name} {json.dumps(parameters)}")
+    return 0
 
 
 def main():
@@ -122,24 +139,24 @@ def main():
     options.build = os.path.join(ROOT, options.build)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
+    if options.print_script:
+        return print_scripts(options)
     directory = options.keep or tempfile.mkdtemp(prefix="harewire-chaos-")
     os.makedirs(directory, exist_ok=True)
-    done = found = 0
+    print(f"seed {options.seed}, driver {options.driver}")
+    tally = Tally()
     try:
         for name, nodes, queue_type, names, seconds in phases(options):
             script, chance = written_script(options, name, nodes, names)
-            if options.print_script:
-                print("\n".join(f"{name}: {fault.name} {json.dumps(parameters)}" for fault, parameters in script))
-            elif script:
-                more_done, more_found = run_phase(options, directory, name, nodes, queue_type, script, chance, seconds)
-                done, found = done + more_done, found + more_found
+            if script:
+                run_phase(options, directory, name, nodes, queue_type, script, chance, seconds, tally)
     finally:
-        if found:
+        if tally.found:
             print(f"the files of this run are in {directory}")
         elif not options.keep:
             shutil.rmtree(directory)
-    print(f"{max(done - found, 0)} passed, {found} failed")
-    return 1 if found else 0
+    print(f"\n{tally.text()}\n\n{max(tally.done - tally.found, 0)} passed, {tally.found} failed")
+    return 1 if tally.found else 0
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ class Duplicates(Played):
         self.fault("reset", 50, 52)
         self.deliver(50, 60, duplicate=True)
         self.nothing()
-        self.assertEqual(self.checker.figures["duplicates flagged as ours"], 1)
+        self.assertEqual(self.checker.figures["duplicates flagged by us"], 1)
 
     def test_a_flag_without_a_lost_connection(self):
         self.deliver(50, 60, duplicate=True)

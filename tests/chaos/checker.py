@@ -14,7 +14,7 @@ NS = 1_000_000_000
 # What the consumer was given so shortly before its connection ended may be given to it again.
 UNSURE_NS = 5 * NS
 # Figures that are the publisher's own.
-TOLD = ("attempted", "refused", "replayed", "connections", "channels", "retransmits")
+TOLD = ("attempted", "refused", "replayed", "connections", "channels")
 # Resident memory at the end may be more by this than after the steady beginning.
 MEMORY_KB = 4096
 SHOWN = 5
@@ -260,7 +260,7 @@ class Checker:
 
 ACCOUNT = ("attempted", "refused", "accepted", *OUTCOMES.values(), "without an outcome", "replayed", "consumed", "deliveries",
            "duplicates flagged by us", "duplicates flagged by the broker", "duplicates of a reconnect", "nacked, yet consumed",
-           "returned, yet consumed", "destroyed with their queue", "connections", "channels", "retransmits")
+           "returned, yet consumed", "destroyed with their queue", "connections", "channels")
 
 
 @dataclasses.dataclass

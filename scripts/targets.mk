@@ -26,8 +26,8 @@ demo:
 	@B=$(B) scripts/demo $(if $(FEED),'$(FEED)')
 
 ##H make check           the unit tests and short simulations: under a minute, no root
-check: $(UNIT_TESTS) $(CHECK_PROGRAMS)
-	@scripts/run-tests $^
+check: $(UNIT_TESTS) $(CHECK_PROGRAMS) $(B)/docs/example
+	@scripts/run-tests $(UNIT_TESTS) $(CHECK_PROGRAMS) 'tests/scripts/example_test.py $(B)/docs/example'
 
 # Rooms whose code is all arithmetic on memory; the others' tests talk to the kernel or to threads.
 VALGRIND_ROOMS ?= base net tcp amqp plane feed
@@ -63,6 +63,12 @@ NIC_PROBE := $(if $(filter 0,$(DPDK)),,$(B)/nic-probe)
 ##H make nic-acceptance  builds what scripts/nic-acceptance needs (which then takes ten minutes on a NIC, and reports)
 .PHONY: nic-acceptance
 nic-acceptance: $(B)/harewire $(NIC_PROBE)
+
+# The program of docs/api.md, with nothing of ours but the installed header and the library.
+$(B)/docs/example: docs/example.c dataplane/harewire.h $(B)/libharewire.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -Wpedantic -Idataplane $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
+		-o $@ $< $(B)/libharewire.a $(HW_LDFLAGS) $(LIBS)
 
 # tests/integration/*.c that tests run as they are, linked as a user of the library would.
 INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls $(B)/tests/integration/publish_workers

@@ -16,6 +16,7 @@
  *     undo.c        and what is taken back when it was not lost (3522, 4015)
  *     timers.c      what happens when no answer comes at all                       icmp.c     what routers say
  *     isn.c         where sequence numbers start
+ *     trace.c       what has happened lately                                       trace_text.c  in words
  */
 #ifndef HAREWIRE_TCP_INTERNAL_H
 #define HAREWIRE_TCP_INTERNAL_H
@@ -264,7 +265,9 @@ struct tcp {
 	struct tcp_rtt rtt;
 	uint64_t progress_ns; /* when the peer last acknowledged something, or we began to wait for it */
 	uint64_t ts_recent_ns;
-	uint64_t heard_ns; /* when the last segment came */
+	uint64_t heard_ns;  /* when the last segment came */
+	uint64_t called_ns; /* when the slow path was last taken: the time of what is noted */
+	uint64_t sample_ns; /* when the trace wants a sample next */
 	struct tcp_congestion congestion;
 	struct tcp_counters counters;
 
@@ -334,6 +337,17 @@ static inline uint32_t tcp_timestamp(uint64_t now_ns)
 {
 	return (uint32_t)(now_ns >> TCP_TIMESTAMP_SHIFT);
 }
+
+/* ---- trace.c: notes for config.trace, at called_ns, if there is one ---- */
+
+void tcp_note(const struct tcp *t, enum tcp_trace_kind kind, uint32_t detail, uint32_t seq, uint32_t ack,
+	      uint32_t value);
+/* One of the peer's; one of ours; something at `seq` of ours. */
+void tcp_note_segment(const struct tcp *t, enum tcp_trace_kind kind, uint32_t detail, const struct tcp_segment *s);
+void tcp_note_sent(const struct tcp *t, uint32_t flags, uint32_t seq, uint32_t octets);
+void tcp_note_ours(const struct tcp *t, enum tcp_trace_kind kind, uint32_t detail, uint32_t seq, uint32_t value);
+/* The timers are looked at: a sample of a connection to which nothing happens, or how late we are. */
+void tcp_note_time(struct tcp *t, uint64_t deadline_ns, uint64_t now_ns);
 
 /* ---- options.c ---- */
 

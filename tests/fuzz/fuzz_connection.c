@@ -47,7 +47,7 @@ struct world {
 	bool heard_close; /* control has a close to make a sentence of */
 	bool tainted;     /* loose octets were sent: anything may have been said */
 	uint64_t next_event_id;
-	uint32_t outcomes[HAREWIRE_EVENT_FAILED + 1];
+	uint32_t outcomes[HAREWIRE_EVENT_DISCONNECTED + 1];
 	uint8_t said[IDS_MAX];
 	uint16_t return_code;
 	uint32_t words_len;
@@ -94,6 +94,11 @@ static void hear_events(struct world *w)
 			REQUIRE(!e->reply_code || w->heard_close);
 		} else if (e->type == EVENT_ENDED) {
 			REQUIRE(w->ended);
+		} else if (e->type == EVENT_CHANNEL_CLOSED) {
+			REQUIRE(!w->gone);
+			read_bridge(w);
+			REQUIRE(w->heard_close);
+			w->tainted = true; /* tags are no longer ids */
 		} else {
 			REQUIRE(e->type == EVENT_CONNECTED && !w->gone);
 		}
@@ -165,7 +170,7 @@ static void poll_events(struct world *w, uint32_t at_most)
 			break;
 		default:
 			REQUIRE(e.type == HAREWIRE_EVENT_READY || e.type == HAREWIRE_EVENT_BLOCKED ||
-				e.type == HAREWIRE_EVENT_UNBLOCKED);
+				e.type == HAREWIRE_EVENT_UNBLOCKED || e.type == HAREWIRE_EVENT_DISCONNECTED);
 		}
 	}
 }

@@ -30,6 +30,7 @@ import cases_offload  # noqa: E402,F401
 import cases_privilege  # noqa: E402,F401
 import cases_promises  # noqa: E402,F401
 import cases_publishers  # noqa: E402,F401
+import cases_reconnect  # noqa: E402,F401
 import cases_wire  # noqa: E402,F401
 import cases_workers  # noqa: E402,F401
 import dpdk  # noqa: E402

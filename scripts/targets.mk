@@ -11,6 +11,7 @@ include tests/integration/integration.mk
 include tests/bench/bench.mk
 include tests/nic/nic.mk
 include tests/packetdrill/packetdrill.mk
+include tests/chaos/chaos.mk
 
 .PHONY: deps demo check check-valgrind check-scripts integration test lint
 
@@ -51,7 +52,7 @@ coverage:
 	@scripts/coverage --lines 95 --branches 88 $(COVERAGE_FLAGS) $(B)-coverage $(addprefix dataplane/,$(COVERED))
 
 check-scripts: all
-	@B=$(B) scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py tests/scripts/acceptance_test.py \
+	@B=$(B) scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py tests/scripts/acceptance_test.py tests/scripts/chaos_checker_test.py \
 		tests/scripts/install_test.py
 
 # What scripts/nic-acceptance asks a device with. A build without DPDK has none.

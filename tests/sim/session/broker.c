@@ -285,7 +285,7 @@ static void confirm_ahead(struct session *s)
 void session_confirm(struct session *s)
 {
 	struct prng *r = &s->world->random;
-	if (s->world->hasty && prng_once_in(r, 2))
+	if (s->world->hasty && !prng_once_in(r, 4))
 		confirm_ahead(s);
 	uint64_t n = s->style == CONFIRM_EACH ? s->next_tag : 1 + prng_below(r, 20);
 	for (; n > 0 && s->low_tag < s->next_tag; n--) {

@@ -403,6 +403,7 @@ static void a_host_that_tunes_higher_gets_the_first_ones_frames(void **state)
 	publish(1);
 	UNTIL(told.confirmed == 2);
 	assert_int_equal(figures().frame_max, 8192);
+	assert_int_equal(brokers[0].frame_max, 8192);
 }
 
 /* ---- channels ---- */
@@ -457,6 +458,20 @@ static void a_connection_that_ends_while_the_channel_is_opened_is_made_again(voi
 	UNTIL(told.confirmed == 20);
 	assert_int_equal(brokers[0].connections, 2);
 	assert_said(log_text, "opening the channel again: the broker closed the connection: 504 CHANNEL_ERROR");
+}
+
+static void a_connection_that_is_reset_while_the_channel_is_opened_is_made_again(void **state)
+{
+	brokers[0].visits[0] = (struct visit){
+		.end = VISIT_CLOSES_CHANNEL, .publishes = 10, .acks = 9, .code = 404, .text = "NOT_FOUND"};
+	brokers[0].visits[1] = (struct visit){.end = VISIT_REFUSES_REOPENING};
+	played_broker_start(&brokers[0]);
+	open_publisher(1);
+	UNTIL(told.ready == 1);
+	publish(20);
+	UNTIL(told.confirmed == 20);
+	assert_int_equal(brokers[0].connections, 2);
+	assert_said(log_text, "opening the channel again: connection reset");
 }
 
 static void a_channel_that_is_not_opened_again_costs_the_connection(void **state)
@@ -590,6 +605,10 @@ static void patience_for_a_connection_can_be_limited(void **state)
 	UNTIL(told.failed);
 	assert_int_equal(told.code, HW_ERR_TIMEOUT);
 	assert_said(failure, "no connection for 0.03 s");
+	assert_said(log_text, "3 cannot connect to");
+	const char *warning = strstr(log_text, "1 cannot connect to"); /* the first; the others are details */
+	assert_non_null(warning);
+	assert_null(strstr(warning + 1, "1 cannot connect to"));
 	assert_said(failure, "connection refused");
 }
 
@@ -666,6 +685,7 @@ int main(void)
 		TEST(a_closed_channel_is_opened_again_on_its_connection),
 		TEST(what_is_missing_is_declared_again_on_a_new_connection),
 		TEST(a_connection_that_ends_while_the_channel_is_opened_is_made_again),
+		TEST(a_connection_that_is_reset_while_the_channel_is_opened_is_made_again),
 		TEST(a_channel_that_is_not_opened_again_costs_the_connection),
 		TEST(a_message_that_closes_the_channel_twice_ends_it),
 		TEST(a_message_that_closes_the_connection_twice_ends_it),

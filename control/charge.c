@@ -225,6 +225,7 @@ void charge_step(struct charge *c, uint64_t now_ns)
 	if (c->phase < CHARGE_RUNNING && !charge_check_patience(c, now_ns))
 		check_deadline(c, now_ns);
 	step_phase(c, now_ns);
+	incident_step(c, now_ns);
 	step_remove(c);
 }
 
@@ -278,6 +279,7 @@ void charge_event(struct charge *c, const struct worker_event *event, uint64_t n
 			charge_session_start(c, now_ns);
 		break;
 	case EVENT_CLOSED:
+		incident_closed(c, event->code, now_ns);
 		on_closed(c, event, now_ns);
 		break;
 	case EVENT_CHANNEL_CLOSED:

@@ -275,6 +275,7 @@ void charge_path_connect(struct charge *c, uint64_t now_ns)
 	c->next_hop_asked_ns = now_ns;
 	open.generation = ++c->generation;
 	c->stream_open = true;
+	open.address.first = open.generation == 1;
 	control_worker_send(c->worker, &open);
 }
 

@@ -213,6 +213,7 @@ static void *run(void *arg)
 		}
 		for (struct charge *c = s->charges; c; c = c->next)
 			charge_step(c, now_ns);
+		incidents_step(s);
 		unlink_removed(s);
 		answer_inquiries(s);
 	}
@@ -313,6 +314,8 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
 	s->log_line = options->log_line;
 	s->log_context = options->log_context;
 	memcpy(s->warning, options->plan->warning, sizeof s->warning);
+	snprintf(s->incidents.directory, sizeof s->incidents.directory, "%s",
+		 options->trace_dir ? options->trace_dir : "");
 	s->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (s->wake < 0 || neighbours_init(&s->neighbours) != 0) {
 		if (s->wake >= 0)
@@ -343,7 +346,9 @@ void supervisor_destroy(struct supervisor *s)
 	pthread_mutex_unlock(&s->lock);
 	wake(s);
 	pthread_join(s->thread, NULL);
+	incidents_stop(s);
 	pool_fini(&s->pool);
+	incidents_fini(s);
 	free_parts(s);
 }
 

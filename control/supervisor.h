@@ -30,6 +30,7 @@ struct supervisor_options {
 	const _Atomic uint64_t *longest_gaps_ns[HAREWIRE_WORKERS_MAX]; /* likewise, between two turns */
 	void (*log_line)(void *context, enum harewire_log_level level, const char *line);
 	void *log_context;
+	const char *trace_dir; /* incident.h; NULL: none */
 };
 
 struct target_host {

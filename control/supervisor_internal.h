@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "control/control_worker.h"
+#include "control/incident.h"
 #include "control/netlink/neighbour.h"
 #include "control/pool.h"
 #include "control/reconnect.h"
@@ -88,6 +89,8 @@ struct charge {
 	bool flow_added;
 	uint32_t ports_tried;
 
+	struct incident_watch incident;
+
 	_Atomic uint32_t frame_max, heartbeat_s; /* as negotiated */
 	char text[PUBLISHER_TEXT_MAX];           /* why it ended; read by the application after that */
 };
@@ -112,6 +115,7 @@ struct supervisor {
 	struct neighbours neighbours;
 	struct charge *charges;
 	struct taps *taps; /* of a capture that runs, or NULL */
+	struct incidents incidents;
 	uint64_t stale_events;
 };
 

@@ -113,6 +113,7 @@ void connection_open(struct connection *c, struct stream *stream, const struct s
 			  byte_ring_held(&c->bridge.to_wire)); /* of a handshake that was given up */
 	connection_enter(c, CONNECTION_CONNECTING);
 	int err = c->ops->open(stream->transport, stream->index, address, now_ns);
+	atomic_store_explicit(&c->trace, c->ops->trace ? c->ops->trace(stream) : NULL, memory_order_release);
 	if (err)
 		connection_abort(c, err, now_ns);
 }
@@ -257,7 +258,9 @@ static void check_heartbeat(struct connection *c, uint64_t now_ns)
 		return;
 	}
 	bool one_unsent = c->heartbeat_queued_at > sent;
-	if (now_ns - c->last_sent_ns >= c->heartbeat_ns / 2 && !one_unsent &&
+	/* Control's octets may have been taken up to the middle of a frame. */
+	bool amid_frame = c->phase == CONNECTION_HANDSHAKE && byte_ring_held(&c->bridge.to_wire) > 0;
+	if (now_ns - c->last_sent_ns >= c->heartbeat_ns / 2 && !one_unsent && !amid_frame &&
 	    connection_push_control(c, frame, (uint32_t)amqp_write_heartbeat(frame))) {
 		c->heartbeat_queued_at = c->stream->tx.end;
 		c->last_sent_ns = now_ns;

@@ -7,11 +7,12 @@
  *                 └── control buffer ─────────┘
  *       heartbeats, close-ok, handshake octets
  *
- * Everything here belongs to the worker's thread, except `bridge`, which it shares with control.
+ * Everything here belongs to the worker's thread, except `bridge`, which it shares with control, and `trace`.
  */
 #ifndef HAREWIRE_CONNECTION_H
 #define HAREWIRE_CONNECTION_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -105,6 +106,7 @@ struct connection {
 	uint16_t reply_code;
 
 	struct bridge bridge;
+	_Atomic(const struct tcp_trace *) trace; /* of the stream, for any thread; NULL: none, or none yet */
 };
 
 /* 0 or HW_ERR_NOMEM. Not the worker's: called before COMMAND_ADD, and after EVENT_REMOVED. */

@@ -11,6 +11,7 @@
 
 #include "control/console/console.h"
 #include "control/cpu.h"
+#include "control/incident.h"
 #include "control/supervisor.h"
 #include "control/target.h"
 #include "dataplane/base/error.h"
@@ -132,8 +133,10 @@ static int start_workers(struct harewire *hw, char *why, size_t why_bytes)
 
 static int start_control(struct harewire *hw, const struct harewire_options *options, const struct worker_plan *plan)
 {
-	struct supervisor_options control = {
-		.plan = plan, .log_line = options->log_line, .log_context = options->log_context};
+	struct supervisor_options control = {.plan = plan,
+					     .log_line = options->log_line,
+					     .log_context = options->log_context,
+					     .trace_dir = options->trace_dir};
 	for (uint32_t i = 0; i < hw->worker_count; i++) {
 		control.channels[i] = &hw->workers[i]->channel;
 		control.longest_gaps_ns[i] = &hw->workers[i]->longest_gap_ns;
@@ -159,6 +162,8 @@ int harewire_create(const struct harewire_options *options, struct harewire **ou
 	struct worker_plan plan;
 	char reason[512] = "";
 	int err = worker_plan_make(options, &plan, reason, sizeof reason);
+	if (!err && options->trace_dir)
+		err = incident_check_directory(options->trace_dir, reason, sizeof reason);
 	if (err)
 		return refuse(err, why, why_bytes, "%s", reason);
 	struct harewire *hw = calloc(1, sizeof *hw);

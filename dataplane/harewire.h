@@ -127,10 +127,15 @@ struct harewire_options {
 	/* Driver "dpdk": answer dpdk-telemetry.py about workers, connections and publishers. Off (0) by default. */
 	int telemetry;
 	/*
-	 * Path of a local socket to be made, of mode 0600, at which this engine answers `harewire stat` and `harewire
-	 * capture` (docs/command.md). A socket there that nobody answers is replaced. NULL (default): none.
+	 * Path of a local socket to be made, of mode 0600, at which this engine answers `harewire stat`, `capture`
+	 * and `trace` (docs/command.md). A socket there that nobody answers is replaced. NULL (default): none.
 	 */
 	const char *control_path;
+	/*
+	 * Directory that the traces of our own TCPs go into when a connection is lost or a retransmission timeout
+	 * fires, one file each, the latest 64 of this process (docs/tcp.md). NULL (default): none.
+	 */
+	const char *trace_dir;
 
 	const struct harewire_worker_options *workers; /* NULL: one worker, made of the fields above */
 	uint32_t worker_count;                         /* 1..HAREWIRE_WORKERS_MAX */

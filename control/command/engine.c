@@ -108,6 +108,7 @@ int engine_create(const struct settings *s, struct engine_log *log, struct harew
 	wanted.checksum_offload = s->checksum_offload;
 	wanted.tso = s->tso;
 	wanted.telemetry = s->telemetry;
+	wanted.trace_dir = s->trace_dir;
 	if (!s->control)
 		wanted.control_path = engine_socket_own(control, sizeof control);
 	else if (strcmp(s->control, "none") != 0)

@@ -3,7 +3,7 @@
 
 #define ALL          (COMMAND_PUBLISH | COMMAND_FEED | COMMAND_CONSUME)
 #define PUBLISHING   (COMMAND_PUBLISH | COMMAND_FEED)
-#define ASKING       (COMMAND_STAT | COMMAND_CAPTURE)
+#define ASKING       (COMMAND_STAT | COMMAND_CAPTURE | COMMAND_TRACE)
 #define AT(member)   offsetof(struct settings, member)
 #define YEAR_SECONDS 31536000u
 #define DAY_SECONDS  86400u
@@ -100,8 +100,10 @@ const struct option options[] = {
 	{"telemetry", 0, OPTION_FLAG, SECTION_DRIVER, PUBLISHING, 0, AT(telemetry), NULL,
 	 .help = "dpdk: answer dpdk-telemetry.py with the figures of workers, connections and publishers"},
 	{"control", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(control), "PATH|none",
-	 .help = "the local socket at which harewire stat and harewire capture are answered. Default: /run/harewire/PID.sock for root, "
+	 .help = "the local socket at which harewire stat, capture and trace are answered. Default: /run/harewire/PID.sock for root, "
 	 "$XDG_RUNTIME_DIR/harewire/PID.sock for others"},
+	{"trace-dir", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(trace_dir), "DIRECTORY",
+	 .help = "af_xdp and dpdk: keep TCP's trace there when a connection is lost or a retransmission timeout fires, a file each, at most 64"},
 	{"nic-queue", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(nic_queue), "N",
 	 .help = "NIC queue to serve; default: the driver's choice", .min = 0, .max = 4095},
 	{"cpu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(cpu), "N", .help = "pin the worker's thread to CPU N; of several workers: those that name no core", .min = 0, .max = 4095},
@@ -208,6 +210,8 @@ const struct option options[] = {
 	{"json", 'j', OPTION_FLAG, SECTION_NONE, ASKING, 0, AT(json), NULL, .help = "print each answer as a line of JSON"},
 	{"snaplen", 's', OPTION_NUMBER, SECTION_NONE, COMMAND_CAPTURE, 0, AT(snap_bytes), "OCTETS",
 	 .help = "start: capture at most so much of each packet; 0 (default): all of it", .min = 0, .max = 262144},
+	{"connection", 'c', OPTION_NUMBER, SECTION_NONE, COMMAND_TRACE, 0, AT(connection), "N",
+	 .help = "its number in harewire stat; default: the only one", .min = 1, .max = INT64_MAX},
 	{"help", 'h', OPTION_FLAG, SECTION_NONE, ALL | ASKING, 0, AT(help), NULL, .help = "this text"},
 };
 /* clang-format on */

@@ -236,7 +236,7 @@ static int parse_operand(struct settings *s, const char *argument, char *why, si
 		snprintf(why, why_bytes, "unexpected argument: a URL belongs after --url");
 		return HW_ERR_INVALID;
 	}
-	if (s->command & (COMMAND_STAT | COMMAND_CAPTURE))
+	if (s->command & (COMMAND_STAT | COMMAND_CAPTURE | COMMAND_TRACE))
 		return text_list_add(&s->operands, argument);
 	if (s->command != COMMAND_FEED || s->source) {
 		snprintf(why, why_bytes, "unexpected argument '%s'; --help shows what is allowed", argument);

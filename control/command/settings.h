@@ -17,6 +17,7 @@ enum subcommand {
 	/* those that ask a running engine */
 	COMMAND_STAT = 1 << 3,
 	COMMAND_CAPTURE = 1 << 4,
+	COMMAND_TRACE = 1 << 5,
 };
 
 enum driver_choice { DRIVER_AUTO, DRIVER_AF_XDP, DRIVER_DPDK, DRIVER_KERNEL };
@@ -51,6 +52,7 @@ struct settings {
 	uint64_t nic_queue, cpu, vlan, mtu;
 	uint32_t checksum_offload, tso; /* enum harewire_use */
 	bool inline_worker, telemetry;
+	const char *trace_dir;
 	/* The table `workers` of the config file; none: one worker, made of the above. What an entry leaves out (NULL,
 	 * 0, -1) is taken from the above too. */
 	struct harewire_worker_options *workers;
@@ -84,7 +86,7 @@ struct settings {
 	/* asking a running engine */
 	const char *control; /* where ours is to answer: a path, or "none"; NULL: the usual place */
 	struct text_list operands;
-	uint64_t interval_ns, snap_bytes;
+	uint64_t interval_ns, snap_bytes, connection;
 	bool once;
 	/* the command itself */
 	const char *config;

@@ -61,29 +61,25 @@ static void tags_of_a_third_connection_mean_its_own_messages(void **state)
 	plane_fini(&p);
 }
 
-/* How many of `octets` (from the first message on) had been sent, and which message counts as transmitted then. */
-static void lose_after_octets(uint32_t octets, uint64_t heartbeat_in_front, const char *duplicates)
+/* Three messages, then a heartbeat if wanted; so many of their octets are sent, then the connection is lost. */
+static void lose_after_octets(uint32_t octets, bool heartbeat, const char *duplicates)
 {
 	struct plane p;
-	uint8_t heartbeat[AMQP_SMALL_FRAME_MAX];
-	plane_init(&p, 65536, 64);
+	plane_init_with(&p, 65536, 64, &(struct connection_options){0}, true);
 	plane_ready(&p);
+	struct connection *c = p.connection;
 	struct fake_stream *wire = &p.net.streams[0];
 	uint32_t t = plane_template(&p, REPLAY_SLOTS, 0);
 	wire->no_buffers = true;
 	wire->ack_at_once = false;
-	if (heartbeat_in_front)
-		connection_timer(p.connection, p.connection->last_sent_ns); /* only to keep the clock's deadline */
 	plane_publish_many(&p, t, 3);
 	plane_turn(&p); /* all of it is the stream's, nothing is sent */
-	assert_int_equal(p.connection->confirms.handed_id, 4);
-	if (heartbeat_in_front) {
-		size_t n = amqp_write_heartbeat(heartbeat);
-		struct extent_queue *tx = &wire->stream.tx;
-		uint8_t *at = log_at(&p.connection->control, p.connection->control_end);
-		memcpy(at, heartbeat, n);
-		assert_true(extents_push(tx, at, n, EXTENT_CONTROL));
-		p.connection->control_end += n;
+	assert_int_equal(c->confirms.handed_id, 4);
+	uint64_t end = wire->stream.tx.end;
+	if (heartbeat) {
+		c->heartbeat_ns = 10000000000u;
+		connection_timer(c, c->last_sent_ns + 5000000000u);
+		assert_int_equal(wire->stream.tx.end, end + 8);
 	}
 	wire->no_buffers = false;
 	wire->window = octets;
@@ -107,16 +103,16 @@ static void a_message_was_transmitted_from_its_first_octet_on(void **state)
 	uint32_t one = message_at(&p.publisher->index, 1)->len;
 	plane_fini(&p);
 
-	lose_after_octets(0, 0, "000");
-	lose_after_octets(1, 0, "100");
-	lose_after_octets(one, 0, "100");
-	lose_after_octets(one + 1, 0, "110");
-	lose_after_octets(2 * one, 0, "110");
-	lose_after_octets(2 * one + 1, 0, "111");
-	lose_after_octets(3 * one, 0, "111");
+	lose_after_octets(0, false, "000");
+	lose_after_octets(1, false, "100");
+	lose_after_octets(one, false, "100");
+	lose_after_octets(one + 1, false, "110");
+	lose_after_octets(2 * one, false, "110");
+	lose_after_octets(2 * one + 1, false, "111");
+	lose_after_octets(3 * one, false, "111");
 	/* Octets of a heartbeat behind them are no message's. */
-	lose_after_octets(2 * one, 1, "110");
-	lose_after_octets(3 * one + 4, 1, "111");
+	lose_after_octets(2 * one + 1, true, "111");
+	lose_after_octets(3 * one + 4, true, "111");
 }
 
 static void a_message_never_on_the_wire_is_sent_again_without_the_flag_until_it_was(void **state)

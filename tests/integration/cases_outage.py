@@ -5,11 +5,12 @@ from cases_console import control, figures, wait_for
 from harness import DRIVERS, case, equal, holds
 
 LASTING = ("--durable", "--persistent")  # what survives the broker
+PATIENT = ("--timeout", 100)  # a broker starts in seconds, or on a busy host in many
 
 
 def begin(t, *arguments):
     """A publisher of lasting messages that has some of them in the queue."""
-    running = t.start_publisher("publish", "--queue", t.queue, *LASTING, *arguments)
+    running = t.start_publisher("publish", "--queue", t.queue, *LASTING, *PATIENT, *arguments)
     t.until_published(running, 500, durable=True)
     return running
 
@@ -91,7 +92,7 @@ def at_most_once_counts_what_is_lost_and_sends_nothing_twice(t):
 def whichever_publisher_is_back_first_finds_what_it_publishes_to(t):
     """The queue goes with the broker: a message that comes before it is declared again would be returned."""
     running = t.start_publisher("publish", "--queue", t.queue, "--mandatory", "--count", 20000, "--rate", 2000,
-                                "--publishers", 4)
+                                "--publishers", 4, *PATIENT)
     t.until_published(running, 500)
     restart(t)
     result = running.wait()

@@ -238,6 +238,14 @@ enum harewire_host_order {
 	HAREWIRE_HOSTS_SHUFFLED, /* in an order drawn when the publisher is opened: many publishers spread */
 };
 
+/* Who decides how much may be on its way, besides the broker's window. */
+enum harewire_congestion {
+	HAREWIRE_CUBIC,
+	HAREWIRE_RENO,
+	HAREWIRE_NO_CONGESTION_CONTROL, /* nobody: for a LAN provisioned for the feed; losses are repaired all the same
+					 */
+};
+
 struct harewire_publisher_options {
 	const char *url; /* amqp://user:password@host:port/vhost; missing parts: guest, guest, localhost, 5672, "/" */
 	const char *user, *password, *vhost; /* override the URL's; NULL: the URL's */
@@ -251,6 +259,16 @@ struct harewire_publisher_options {
 	uint64_t connect_timeout_ns; /* TCP and AMQP handshake, all in; up to a day. Default 10 s */
 	uint64_t rto_min_ns;         /* user-space TCP; default 5 ms, and never below the ACK delay seen of the peer */
 	uint64_t user_timeout_ns;    /* user-space TCP; default 10 s */
+	/* User-space TCP (docs/tcp.md). The kernel's sockets do as the kernel is told to. */
+	enum harewire_congestion congestion; /* default HAREWIRE_CUBIC */
+	/*
+	 * Octets, the most that the congestion window grows to, or without congestion control what it is: 4096..2^30,
+	 * and never less than two segments. 0 (default): 2^30.
+	 */
+	uint32_t congestion_window;
+	int ecn;                /* ask for explicit congestion notification (RFC 3168); default 0 */
+	int restart_after_idle; /* after a pause from the first window again (RFC 5681, 4.1); default 0 */
+	uint64_t keepalive_ns;  /* nothing heard for so long: probes, a second apart, five of them. 0 (default): none */
 	/*
 	 * Hosts beside the URL's, "name" or "name:port" (the URL's port), with the same user, vhost and topology. A
 	 * connection that cannot be made or is lost is made again: at the same host, then at the next, and so on.

@@ -238,8 +238,6 @@ static int fill(const struct harewire_publisher_options *o, const struct url_par
 	memcpy(t->hosts[0].name, url->host, sizeof url->host);
 	t->hosts[0].port = url->port;
 	t->host_count = 1;
-	memcpy(t->host, url->host, sizeof url->host);
-	t->port = url->port;
 	copy_numbers(o, t);
 	int err = add_hosts(o, t, why);
 	if (!err)

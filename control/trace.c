@@ -29,7 +29,7 @@ int trace_take_of(const struct charge *c, struct trace_copy *copy)
 	copy->connection = c->id;
 	copy->worker = c->worker->index;
 	endpoint(copy->local, c->flow.local_ip, c->flow.local_port);
-	endpoint(copy->remote, c->remote_ip, c->target.port);
+	endpoint(copy->remote, c->remote_ip, c->host->port);
 	snprintf(copy->name, sizeof copy->name, "%s", c->target.connection_name);
 	copy->since_1970_ns = realtime_ns() - clock_monotonic_ns();
 	copy->count = trace ? tcp_trace_copy(trace, copy->records) : 0;

@@ -163,6 +163,8 @@ static inline bool publisher_is_blocked(const struct harewire_publisher *p)
 /* Any thread: each figure whole, but perhaps of two moments. */
 void publisher_get_figures(const struct harewire_publisher *p, struct publisher_figures *figures);
 void publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats);
+/* Any thread: whole and of one moment. False, and nothing is changed: the worker was at writing it; ask again. */
+bool publisher_get_level(const struct harewire_publisher *p, struct publisher_level *level);
 
 /* ---- worker ---- */
 

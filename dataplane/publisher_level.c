@@ -142,20 +142,31 @@ void publisher_note_room(struct harewire_publisher *p, bool room, uint64_t need)
 	atomic_store_explicit(&p->no_room, !room, memory_order_relaxed);
 }
 
-uint32_t publisher_look(struct harewire_publisher *p)
+/* What is shared as `version`, which was even; false: it is being written again. */
+static bool copy_level(const struct harewire_publisher *p, uint32_t version, struct publisher_level *out)
 {
 	uint64_t words[PUBLISHER_LEVEL_WORDS];
-	uint32_t version = atomic_load_explicit(&p->level_version, memory_order_acquire);
-	if (version == p->seen_version || version & 1)
-		return p->seen.state;
 	for (size_t i = 0; i < PUBLISHER_LEVEL_WORDS; i++)
 		words[i] = atomic_load_explicit(&p->level_words[i], memory_order_relaxed);
 	atomic_thread_fence(memory_order_acquire);
-	if (atomic_load_explicit(&p->level_version, memory_order_relaxed) == version) {
-		memcpy(&p->seen, words, sizeof words);
+	if (atomic_load_explicit(&p->level_version, memory_order_relaxed) != version)
+		return false;
+	memcpy(out, words, sizeof words);
+	return true;
+}
+
+uint32_t publisher_look(struct harewire_publisher *p)
+{
+	uint32_t version = atomic_load_explicit(&p->level_version, memory_order_acquire);
+	if (version != p->seen_version && !(version & 1) && copy_level(p, version, &p->seen))
 		p->seen_version = version;
-	}
 	return p->seen.state;
+}
+
+bool publisher_get_level(const struct harewire_publisher *p, struct publisher_level *level)
+{
+	uint32_t version = atomic_load_explicit(&p->level_version, memory_order_acquire);
+	return !(version & 1) && copy_level(p, version, level);
 }
 
 /* What there is to know of blockages: the worker's where there is a connection, and our own. */

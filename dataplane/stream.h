@@ -80,6 +80,7 @@ struct stream_error {
 struct stream_info {
 	uint64_t srtt_ns, rttvar_ns, rto_ns;
 	uint32_t cwnd, ssthresh, peer_window, receive_window, in_flight, mss; /* octets */
+	uint64_t unsent; /* octets pushed that have not left yet, a socket's own buffer included */
 	uint64_t retransmits, rto_fired, segments_sent, segments_received, octets_sent;
 	/* Retransmits by cause: the peer's word (SACK, ACKs), and a timeout. Both 0 where the kernel does not tell. */
 	uint64_t retransmits_fast, retransmits_rto;

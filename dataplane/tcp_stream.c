@@ -480,6 +480,7 @@ static void info(const struct stream *s, struct stream_info *out)
 	out->peer_window = i.peer_window;
 	out->in_flight = i.in_flight;
 	out->mss = i.mss;
+	out->unsent = s->tx.end - sent(s);
 	out->retransmits_fast = i.counters.retransmits_fast;
 	out->retransmits_rto = i.counters.retransmits_rto;
 	out->tlp_probes = i.counters.tlp_probes;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "control/command/run.h"
+#include "control/command/standing.h"
 #include "dataplane/base/clock.h"
 
 #define INTERVAL_NS 1000000000ull
@@ -68,6 +69,7 @@ void progress_show(struct run *run)
 		run->shown_ns = now_ns;
 	if (now_ns - run->shown_ns < INTERVAL_NS)
 		return;
+	standing_watch(run, now_ns);
 	if (wanted(run))
 		print_line(run, now_ns);
 	run->shown_ns = now_ns;

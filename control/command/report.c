@@ -163,8 +163,9 @@ static void print_standing(const struct run *run, const struct harewire_publishe
 	for (unsigned i = HINDRANCE_DISCONNECTED + 1; i < HINDRANCES; i++) {
 		if (!sum.spells[i].count || i == HAREWIRE_BLOCKAGE_LOG_FULL)
 			continue;
-		fprintf(stderr, "%s%s %llu times, at most %.3f s", separator, hindrance_name(i),
-			(unsigned long long)sum.spells[i].count, (double)sum.spells[i].longest_ns / 1e9);
+		fprintf(stderr, "%s%s %llu time%s, at most %.3f s", separator, hindrance_name(i),
+			(unsigned long long)sum.spells[i].count, sum.spells[i].count == 1 ? "" : "s",
+			(double)sum.spells[i].longest_ns / 1e9);
 		separator = "; ";
 	}
 	if (*separator == ';')

@@ -11,16 +11,22 @@
 #define NS_PER_S 1000000000ull
 
 static const struct {
-	const char *name, *live, *begins;
+	const char *name, *live, *begins, *ends;
+	uint64_t patience_ns; /* what does not last so long is not said */
 } hindrances[HINDRANCES] = {
-	[HINDRANCE_DISCONNECTED] = {"disconnected", "no connection", NULL}, /* the library's log says it */
-	[HAREWIRE_BLOCKAGE_ALARM] = {"alarm", "blocked by the broker's alarm", "the broker has blocked publishing"},
+	/* The library's log says it. */
+	[HINDRANCE_DISCONNECTED] = {"disconnected", "no connection", NULL, NULL, 0},
+	[HAREWIRE_BLOCKAGE_ALARM] = {"alarm", "blocked by the broker's alarm", "the broker has blocked publishing",
+				     "the broker's alarm is over", 0},
+	/* A busy broker closes its window for moments. */
 	[HAREWIRE_BLOCKAGE_WINDOW] = {"window", "the broker reads nothing",
-				      "the broker reads nothing: its TCP window is closed"},
+				      "the broker reads nothing: its TCP window is closed", "the broker reads again",
+				      NS_PER_S},
 	[HAREWIRE_BLOCKAGE_SILENCE] = {"silence", "the broker confirms nothing",
-				       "the broker takes messages and confirms none of them"},
-	/* what a source does that is faster than its broker: nothing to be told of */
-	[HAREWIRE_BLOCKAGE_LOG_FULL] = {"log_full", "the log is full", NULL},
+				       "the broker takes messages and confirms none of them",
+				       "the broker confirms again", 0},
+	/* What a source does that is faster than its broker: nothing to be told of. */
+	[HAREWIRE_BLOCKAGE_LOG_FULL] = {"log_full", "the log is full", NULL, NULL, 0},
 };
 
 const char *hindrance_name(unsigned hindrance)
@@ -54,18 +60,26 @@ static void __attribute__((format(printf, 3, 4))) say(struct run *run, unsigned 
 	s->unsaid[slot] = 0;
 }
 
+/* An alarm is the broker's: it blocks all of them, and is said once. */
+static void tell_begin(struct run *run, unsigned hindrance, const char *reason)
+{
+	if (!hindrances[hindrance].begins || run->standings.told[hindrance])
+		return;
+	run->standings.told[hindrance] = true;
+	say(run, hindrance, "%s%s%s", hindrances[hindrance].begins, reason ? ": " : "", reason ? reason : "");
+}
+
 static void begin(struct run *run, struct run_publisher *p, unsigned hindrance, const struct harewire_event *event)
 {
 	struct spell *spell = &p->standing.spells[hindrance];
-	const char *sentence = hindrances[hindrance].begins;
 
 	if (spell->since_ns)
 		return;
 	spell->since_ns = event->since_ns ? event->since_ns : clock_monotonic_ns();
 	spell->count++;
-	/* An alarm is the broker's: it blocks all of them, and is said once. */
-	if (run->standings.now[hindrance]++ == 0 && sentence)
-		say(run, hindrance, "%s%s%s", sentence, event->text ? ": " : "", event->text ? event->text : "");
+	run->standings.now[hindrance]++;
+	if (!hindrances[hindrance].patience_ns)
+		tell_begin(run, hindrance, event->text);
 }
 
 static uint64_t end(struct run *run, struct run_publisher *p, unsigned hindrance, uint64_t now_ns)
@@ -98,8 +112,10 @@ static void take_unblocked(struct run *run, struct run_publisher *p, unsigned hi
 {
 	double seconds = (double)end(run, p, hindrance, now_ns) / 1e9;
 
-	if (hindrances[hindrance].begins && run->standings.now[hindrance] == 0)
-		say(run, HINDRANCES + hindrance, "that %s is over after %.3f s", hindrances[hindrance].name, seconds);
+	if (run->standings.now[hindrance] || !run->standings.told[hindrance])
+		return;
+	run->standings.told[hindrance] = false;
+	say(run, HINDRANCES + hindrance, "%s after %.3f s", hindrances[hindrance].ends, seconds);
 }
 
 void standing_take(struct run *run, struct run_publisher *p, const struct harewire_event *event)
@@ -152,6 +168,14 @@ static uint64_t earliest(const struct run *run, unsigned hindrance)
 			since_ns = one_ns;
 	}
 	return since_ns;
+}
+
+void standing_watch(struct run *run, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < HINDRANCES; i++)
+		if (hindrances[i].patience_ns && run->standings.now[i] &&
+		    now_ns >= earliest(run, i) + hindrances[i].patience_ns)
+			tell_begin(run, i, NULL);
 }
 
 const char *standing_describe(const struct run *run, uint64_t now_ns, char *text, size_t bytes)

@@ -5,6 +5,7 @@
 #ifndef HAREWIRE_COMMAND_STANDING_H
 #define HAREWIRE_COMMAND_STANDING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,12 +34,16 @@ struct standing {
 /* Of all publishers together. */
 struct standings {
 	uint32_t now[HINDRANCES]; /* publishers that are hindered so */
+	bool told[HINDRANCES];    /* that they are, on standard error */
 	/* of what is said */
 	uint64_t said_ns[2 * HINDRANCES], unsaid[2 * HINDRANCES];
 };
 
 /* Takes a READY after the first, a DISCONNECTED, a BLOCKED or an UNBLOCKED. */
 void standing_take(struct run *run, struct run_publisher *p, const struct harewire_event *event);
+
+/* Says what lasts by now and is told only then: to be called every second or so. */
+void standing_watch(struct run *run, uint64_t now_ns);
 
 /* Ends what has not ended, when the run does. */
 void standing_end(struct run *run, struct run_publisher *p, uint64_t now_ns);

@@ -44,8 +44,10 @@ def publishing(t, path, least=1, count=COUNT):
         if not os.path.exists(path):
             return None
         found = figures(t, path)
-        return found if found["publishers"] and found["publishers"][0]["confirmed"] >= least else None
-    wait_for(running, confirmed, "the first confirms")
+        if not found["publishers"] or found["publishers"][0]["confirmed"] < least:
+            return None
+        return found["connections"][0]["rttvar_ns"] > 0  # the worker tells TCP's figures from time to time
+    wait_for(running, confirmed, "the first confirms and TCP's figures")
     return running
 
 

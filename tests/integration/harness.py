@@ -173,11 +173,11 @@ class Bench:
             connection.declare_queue(name)
         return name
 
-    def until_published(self, running, count):
-        """Returns when `count` messages of a `harewire` that runs are in the case's queue; it declares it as a bare one."""
+    def until_published(self, running, count, durable=False):
+        """Returns when `count` messages of a `harewire` that runs are in the case's queue; it declares it as a bare one, too."""
         with self.amqp() as connection:
             deadline = time.monotonic() + LIMIT_S
-            while connection.declare_queue(self.queue) < count:
+            while connection.declare_queue(self.queue, durable) < count:
                 holds(running.process.poll() is None, "it ended before it was to")
                 holds(time.monotonic() < deadline, f"not {count} messages in {LIMIT_S} s")
                 time.sleep(0.02)

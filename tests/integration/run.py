@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
 import cases_acceptance  # noqa: E402,F401
+import cases_api  # noqa: E402,F401
 import cases_console  # noqa: E402,F401
 import cases_content  # noqa: E402,F401
 import cases_dpdk  # noqa: E402,F401
@@ -30,6 +31,7 @@ import cases_offload  # noqa: E402,F401
 import cases_privilege  # noqa: E402,F401
 import cases_promises  # noqa: E402,F401
 import cases_publishers  # noqa: E402,F401
+import cases_reconnect  # noqa: E402,F401
 import cases_wire  # noqa: E402,F401
 import cases_workers  # noqa: E402,F401
 import dpdk  # noqa: E402

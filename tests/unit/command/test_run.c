@@ -655,24 +655,30 @@ static void what_the_device_is_to_do_is_passed_on(void **state)
 	assert_int_equal(fake_harewire.checksum_offload, HAREWIRE_USE_ON);
 }
 
-/* What a run says on standard error. */
-#define RUN_AND_LISTEN(command, ...)                                                                                   \
+static char said[8192];
+static enum exit_code expected_status = EXIT_GOOD;
+
+/* What is said on standard error meanwhile. */
+#define LISTEN_TO(...)                                                                                                 \
 	do {                                                                                                           \
 		int saved_error = dup(STDERR_FILENO);                                                                  \
 		FILE *heard = tmpfile();                                                                               \
 		assert_non_null(heard);                                                                                \
 		dup2(fileno(heard), STDERR_FILENO);                                                                    \
-		int status = RUN(command, __VA_ARGS__);                                                                \
+		__VA_ARGS__                                                                                            \
 		dup2(saved_error, STDERR_FILENO);                                                                      \
 		close(saved_error);                                                                                    \
 		rewind(heard);                                                                                         \
 		said[fread(said, 1, sizeof said - 1, heard)] = '\0';                                                   \
 		fclose(heard);                                                                                         \
-		assert_int_equal(status, expected_status);                                                             \
 	} while (0)
 
-static char said[8192];
-static enum exit_code expected_status = EXIT_GOOD;
+#define RUN_AND_LISTEN(command, ...)                                                                                   \
+	do {                                                                                                           \
+		int status;                                                                                            \
+		LISTEN_TO({ status = RUN(command, __VA_ARGS__); });                                                    \
+		assert_int_equal(status, expected_status);                                                             \
+	} while (0)
 
 static void the_summary_has_a_line_for_each_worker_and_publisher(void **state)
 {
@@ -740,12 +746,19 @@ static void what_hinders_publishing_is_said_once_and_summed_up(void **state)
 	fake_harewire.hindered_polls = 3;
 	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
 	assert_says(said, "harewire: the broker has blocked publishing: low on memory\n");
-	assert_says(said, "harewire: that alarm is over after 0.250 s\n");
-	assert_says(said, "blocked     alarm 1 times, at most 0.250 s\n");
+	assert_says(said, "harewire: the broker's alarm is over after 0.250 s\n");
+	assert_says(said, "blocked     alarm 1 time, at most 0.250 s\n");
 	assert_null(strstr(said, "connections "));
 	reset(NULL);
 	fake_harewire.block_after = 5;
-	fake_harewire.block_code = HAREWIRE_BLOCKAGE_LOG_FULL; /* is no news */
+	fake_harewire.block_code = HAREWIRE_BLOCKAGE_WINDOW; /* a moment's is no news */
+	fake_harewire.hindered_polls = 3;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
+	assert_null(strstr(said, "harewire: "));
+	assert_says(said, "blocked     window 1 time, at most 0.250 s\n");
+	reset(NULL);
+	fake_harewire.block_after = 5;
+	fake_harewire.block_code = HAREWIRE_BLOCKAGE_LOG_FULL; /* and this is none ever */
 	fake_harewire.hindered_polls = 3;
 	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
 	assert_null(strstr(said, "harewire: "));
@@ -756,6 +769,48 @@ static void what_hinders_publishing_is_said_once_and_summed_up(void **state)
 	fake_harewire.hindered_polls = 3;
 	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10"); /* --quiet */
 	assert_string_equal(said, "");
+}
+
+static struct harewire_event blockage(enum harewire_event_type type, int code, uint64_t since_ns)
+{
+	return (struct harewire_event){.type = type, .code = code, .since_ns = since_ns};
+}
+
+/* At made-up times. */
+static void a_closed_window_is_said_once_it_lasts(void **state)
+{
+	struct settings s;
+	struct run_publisher p[2] = {{.ready = true}, {.ready = true}};
+	struct run run = {.settings = &s, .publishers = p, .publisher_count = 2};
+	const int window = HAREWIRE_BLOCKAGE_WINDOW;
+	struct harewire_event begun = blockage(HAREWIRE_EVENT_BLOCKED, window, 5000000000),
+			      later = blockage(HAREWIRE_EVENT_BLOCKED, window, 6000000000),
+			      ended = blockage(HAREWIRE_EVENT_UNBLOCKED, window, 9000000000);
+
+	settings_init(&s, COMMAND_PUBLISH);
+	LISTEN_TO({
+		standing_take(&run, &p[0], &begun);
+		standing_take(&run, &p[1], &later);
+		standing_watch(&run, 5999999999);
+	});
+	assert_string_equal(said, "");
+	LISTEN_TO({
+		standing_watch(&run, 6000000000);
+		standing_watch(&run, 7000000000);
+	});
+	assert_string_equal(said, "harewire: the broker reads nothing: its TCP window is closed\n");
+	char text[128];
+	assert_string_equal(standing_describe(&run, 7500000000, text, sizeof text),
+			    "the broker reads nothing (2 of 2 publishers) for 2.5 s");
+	LISTEN_TO({
+		standing_take(&run, &p[0], &ended); /* one is still blocked */
+	});
+	assert_string_equal(said, "");
+	LISTEN_TO({ standing_take(&run, &p[1], &ended); });
+	assert_string_equal(said, "harewire: the broker reads again after 3.000 s\n");
+	assert_string_equal(standing_describe(&run, 9000000000, text, sizeof text), "");
+	assert_int_equal(p[0].standing.spells[window].longest_ns, 4000000000);
+	settings_fini(&s);
 }
 
 /* All of 200 publishers lose their broker at once: not 200 sentences. */
@@ -983,6 +1038,7 @@ int main(void)
 		test(what_the_library_drops_is_counted_and_fails_the_run),
 		test(of_many_publishers_the_summary_has_the_range_and_those_something_is_wrong_with),
 		test(what_hinders_publishing_is_said_once_and_summed_up),
+		test(a_closed_window_is_said_once_it_lasts),
 		test(the_same_of_many_publishers_is_said_at_most_once_a_second),
 		test(verbose_says_all),
 		test(messages_go_to_the_publishers_in_turn_and_the_report_sums_them),

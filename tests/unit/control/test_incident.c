@@ -53,6 +53,7 @@ static int setup(void **state)
 	charge.worker = &supervisor.workers[0];
 	charge.phase = CHARGE_RUNNING;
 	strcpy(charge.target.connection_name, "ticks");
+	charge.host = &charge.target.hosts[0];
 	if (connection_create(p, &(struct connection_options){0}, &charge.connection))
 		return -1;
 	trace = aligned_alloc(64, sizeof *trace);

@@ -226,7 +226,7 @@ static void one_host(struct harewire_publisher_options *o, const char *const *ho
 
 static void hosts_that_are_none_are_refused_with_their_place(void **state)
 {
-	static char long_name[300];
+	static char long_name[257];
 	memset(long_name, 'a', sizeof long_name - 1);
 	const struct {
 		const char *host, *words;

@@ -35,7 +35,7 @@ static inline void bare_init(struct bare *b, enum harewire_policy policy, uint64
 	memset(b, 0, sizeof *b);
 	assert_int_equal(publisher_create(&options, &b->publisher), 0);
 	assert_int_equal(publisher_prepare(b->publisher, &routing, &b->template_id, NULL), 0);
-	confirms_init(&b->confirms, &b->publisher->index, NULL);
+	confirms_init(&b->confirms, &b->publisher->index, NULL, NULL); /* nothing is replayed */
 }
 
 static inline void bare_fini(struct bare *b)

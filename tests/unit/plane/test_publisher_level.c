@@ -118,7 +118,9 @@ static void the_end_is_the_last_event_whatever_had_been_told(void **state)
 	bare_block(&b, HAREWIRE_BLOCKAGE_ALARM);
 	bare_state(&b, HAREWIRE_EVENT_BLOCKED, HAREWIRE_BLOCKAGE_ALARM);
 	bare_block(&b, HAREWIRE_BLOCKAGE_SILENCE);
+	assert_int_equal(bare_fill(&b, 4000), HW_ERR_LOG_FULL);
 	publisher_set_state(b.publisher, PUBLISHER_CLOSED, 0, NULL);
+	bare_event(&b, HAREWIRE_EVENT_UNCONFIRMED);
 	struct harewire_event e = bare_state(&b, HAREWIRE_EVENT_CLOSED, 0);
 	assert_null(e.text);
 	bare_no_event(&b);
@@ -163,7 +165,9 @@ static void a_blockage_has_the_time_at_which_it_began_and_ended(void **state)
 	uint64_t before = clock_monotonic_ns();
 	bare_block(&b, HAREWIRE_BLOCKAGE_WINDOW);
 	uint64_t between = clock_monotonic_ns();
-	bare_block(&b, HAREWIRE_BLOCKAGE_WINDOW); /* it is there already: no news */
+	uint32_t version = b.publisher->level_version;
+	bare_block(&b, HAREWIRE_BLOCKAGE_WINDOW); /* it is there already: nothing is written */
+	assert_int_equal(b.publisher->level_version, version);
 	bare_block(&b, HAREWIRE_BLOCKAGE_SILENCE);
 	struct harewire_event e = bare_state(&b, HAREWIRE_EVENT_BLOCKED, HAREWIRE_BLOCKAGE_WINDOW);
 	assert_in_range(e.since_ns, before, between);
@@ -239,9 +243,11 @@ static void an_alarm_has_the_brokers_newest_reason_and_counts_once(void **state)
 	bare_init(&b, HAREWIRE_BUFFER, 65536, 16);
 	bare_ready(&b);
 	publisher_set_blockage(b.publisher, HAREWIRE_BLOCKAGE_ALARM, true, "low on memory", 13);
+	uint64_t begun = clock_monotonic_ns();
 	publisher_set_blockage(b.publisher, HAREWIRE_BLOCKAGE_ALARM, true, "low on memory and disk", 22);
-	assert_string_equal(bare_state(&b, HAREWIRE_EVENT_BLOCKED, HAREWIRE_BLOCKAGE_ALARM).text,
-			    "low on memory and disk");
+	struct harewire_event e = bare_state(&b, HAREWIRE_EVENT_BLOCKED, HAREWIRE_BLOCKAGE_ALARM);
+	assert_string_equal(e.text, "low on memory and disk");
+	assert_in_range(e.since_ns, 1, begun); /* it has been there since the first */
 	assert_int_equal(bare_stats(&b).blocked_count, 1);
 	bare_unblock(&b, HAREWIRE_BLOCKAGE_ALARM);
 	bare_state(&b, HAREWIRE_EVENT_UNBLOCKED, HAREWIRE_BLOCKAGE_ALARM);

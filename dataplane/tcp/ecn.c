@@ -38,5 +38,6 @@ void tcp_ecn_on_ack(struct tcp *t, const struct tcp_segment *s)
 	e->waiting = true;
 	e->until = t->snd_nxt;
 	t->counters.ecn_reductions++;
+	tcp_undo_forget(t); /* an earlier recovery may turn out needless; this is not */
 	tcp_congestion_on_loss(t, tcp_flight(t));
 }

@@ -17,8 +17,10 @@ static void conclude_recovered(struct tcp *t)
 {
 	t->tlp.open = false;
 	t->counters.tlp_recovered++;
-	if (t->recovery.phase == TCP_PHASE_OPEN)
-		tcp_congestion_on_loss(t, t->tlp.flight);
+	if (t->recovery.phase != TCP_PHASE_OPEN)
+		return;
+	tcp_undo_forget(t); /* an earlier recovery may turn out needless; this is not */
+	tcp_congestion_on_loss(t, t->tlp.flight);
 }
 
 void tcp_tlp_note(struct tcp *t, uint32_t again)

@@ -15,12 +15,19 @@
 
 void charge_end(struct charge *c, int code, const char *format, ...)
 {
-	if (c->phase >= CHARGE_ENDING)
-		return;
+	char text[PUBLISHER_TEXT_MAX];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(c->text, sizeof c->text, format, args);
+	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
+	charge_end_saying(c, code, text);
+}
+
+void charge_end_saying(struct charge *c, int code, const char *text)
+{
+	if (c->phase >= CHARGE_ENDING)
+		return; /* the application may be reading the text already */
+	snprintf(c->text, sizeof c->text, "%s", text);
 	charge_session_stop(c);
 	c->phase = CHARGE_ENDING;
 	struct command cmd = {.type = COMMAND_ABORT, .connection = c->connection, .generation = c->generation};
@@ -32,8 +39,8 @@ void charge_end(struct charge *c, int code, const char *format, ...)
 	if (code)
 		supervisor_log(c->supervisor, HAREWIRE_LOG_ERROR, "%s", c->text);
 	else
-		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: closed", c->target.host,
-			       (unsigned)c->target.port);
+		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: closed", c->host->name,
+			       (unsigned)c->host->port);
 }
 
 /* ---- resolving ---- */
@@ -55,21 +62,13 @@ static void discard_resolve(struct job *job)
 	free(job);
 }
 
-void charge_start(struct charge *c, uint64_t now_ns)
+static void start_resolving(struct charge *c)
 {
-	c->deadline_ns = now_ns + c->target.connect_timeout_ns;
-	control_worker_send(c->worker, &(struct command){.type = COMMAND_ADD, .connection = c->connection});
-	struct in_addr literal;
-	if (inet_pton(AF_INET, c->target.host, &literal) == 1) {
-		c->remote_ip = ntohl(literal.s_addr);
-		c->phase = CHARGE_ROUTING;
-		return;
-	}
 	c->phase = CHARGE_RESOLVING;
 	c->resolve = calloc(1, sizeof *c->resolve);
 	int err = c->resolve ? 0 : HW_ERR_NOMEM;
 	if (!err) {
-		memcpy(c->resolve->host, c->target.host, sizeof c->resolve->host);
+		memcpy(c->resolve->host, c->host->name, sizeof c->resolve->host);
 		c->resolve->job.run = run_resolve;
 		c->resolve->job.discard = discard_resolve;
 		err = pool_submit(&c->supervisor->pool, &c->resolve->job);
@@ -77,8 +76,44 @@ void charge_start(struct charge *c, uint64_t now_ns)
 	if (err) {
 		free(c->resolve);
 		c->resolve = NULL;
-		charge_end(c, err, "cannot resolve the host name '%s': %s", c->target.host, hw_error_sentence(err));
+		charge_fail(c, RECONNECT_AGAIN, err, "cannot resolve the host name '%s': %s", c->host->name,
+			    hw_error_sentence(err));
 	}
+}
+
+void charge_drop_resolve(struct charge *c)
+{
+	if (!c->resolve)
+		return;
+	if (pool_withdraw(&c->supervisor->pool, &c->resolve->job))
+		free(c->resolve);
+	else
+		job_abandon(&c->resolve->job);
+	c->resolve = NULL;
+}
+
+void charge_attempt(struct charge *c, uint64_t now_ns)
+{
+	struct in_addr literal;
+	reconnect_attempt(&c->reconnect);
+	c->host = &c->target.hosts[reconnect_host(&c->reconnect)];
+	c->deadline_ns = now_ns + c->target.connect_timeout_ns;
+	c->ports_tried = 0;
+	c->timeouts_seen = 0;
+	charge_session_drain(c); /* of an earlier generation */
+	c->close_text[0] = '\0';
+	if (inet_pton(AF_INET, c->host->name, &literal) == 1) {
+		c->remote_ip = ntohl(literal.s_addr);
+		c->phase = CHARGE_ROUTING;
+	} else {
+		start_resolving(c);
+	}
+}
+
+void charge_start(struct charge *c, uint64_t now_ns)
+{
+	control_worker_send(c->worker, &(struct command){.type = COMMAND_ADD, .connection = c->connection});
+	charge_attempt(c, now_ns);
 }
 
 static void step_resolving(struct charge *c)
@@ -89,8 +124,8 @@ static void step_resolving(struct charge *c)
 	c->resolve = NULL;
 	c->remote_ip = r->ip;
 	if (r->error)
-		charge_end(c, HW_ERR_HOST_UNREACHABLE, "cannot resolve the host name '%s': %s", c->target.host,
-			   gai_strerror(r->error));
+		charge_fail(c, RECONNECT_AGAIN, HW_ERR_HOST_UNREACHABLE, "cannot resolve the host name '%s': %s",
+			    c->host->name, gai_strerror(r->error));
 	else
 		c->phase = CHARGE_ROUTING;
 	free(r);
@@ -99,11 +134,13 @@ static void step_resolving(struct charge *c)
 /* ---- stepping ---- */
 
 static const char *const phase_doing[] = {
+	[CHARGE_WAITING] = "waiting to connect again",
 	[CHARGE_RESOLVING] = "resolving the host name",
 	[CHARGE_ROUTING] = "finding a route",
 	[CHARGE_NEIGHBOUR] = "waiting for ARP",
 	[CHARGE_CONNECTING] = "connecting",
 	[CHARGE_HANDSHAKE] = "logging in",
+	[CHARGE_REOPENING] = "opening the channel again",
 };
 
 const char *charge_phase_name(enum charge_phase phase)
@@ -111,36 +148,22 @@ const char *charge_phase_name(enum charge_phase phase)
 	return phase < CHARGE_RUNNING ? phase_doing[phase] : phase == CHARGE_RUNNING ? "running" : "ended";
 }
 
-static bool close_wanted(const struct charge *c)
+/* The attempt takes too long. */
+static void check_deadline(struct charge *c, uint64_t now_ns)
 {
-	return atomic_load_explicit(&c->connection->publisher->close_deadline_ns, memory_order_acquire) !=
-	       PUBLISHER_NOT_CLOSING;
-}
-
-/* What can cut the way to RUNNING short. True when the charge has ended. */
-static bool check_unready(struct charge *c, uint64_t now_ns)
-{
-	if (c->phase >= CHARGE_RUNNING)
-		return false;
-	if (close_wanted(c)) {
-		charge_end(c, 0, "closed before it was connected");
-		return true;
-	}
 	/* A handshake job has its own deadline, a little earlier, and names the step it was at: give it time to say so.
 	 */
 	uint64_t grace_ns = c->phase == CHARGE_HANDSHAKE ? 1000000000u : 0;
-	if (now_ns < c->deadline_ns + grace_ns)
-		return false;
-	if (c->phase == CHARGE_NEIGHBOUR && charge_path_link_down(c)) {
-		charge_end(c, HW_ERR_LINK_DOWN,
-			   "the link of %s is down: check the cable, the switch's port, or the virtual device's other "
-			   "end",
-			   c->route.interface);
-		return true;
-	}
-	charge_end(c, HW_ERR_TIMEOUT, "%s:%u: timed out while %s", c->target.host, (unsigned)c->target.port,
-		   phase_doing[c->phase]);
-	return true;
+	if (c->phase == CHARGE_WAITING || now_ns < c->deadline_ns + grace_ns)
+		return;
+	if (c->phase == CHARGE_NEIGHBOUR && charge_path_link_down(c))
+		charge_fail(c, RECONNECT_AGAIN, HW_ERR_LINK_DOWN,
+			    "the link of %s is down: check the cable, the switch's port, or the virtual device's other "
+			    "end",
+			    c->route.interface);
+	else
+		charge_fail(c, RECONNECT_AGAIN, HW_ERR_TIMEOUT, "%s:%u: timed out while %s", c->host->name,
+			    (unsigned)c->host->port, phase_doing[c->phase]);
 }
 
 static void step_remove(struct charge *c)
@@ -150,13 +173,7 @@ static void step_remove(struct charge *c)
 	pthread_mutex_unlock(&c->supervisor->lock);
 	if (!wanted || c->phase >= CHARGE_REMOVING)
 		return;
-	if (c->resolve) {
-		if (pool_withdraw(&c->supervisor->pool, &c->resolve->job))
-			free(c->resolve);
-		else
-			job_abandon(&c->resolve->job);
-		c->resolve = NULL;
-	}
+	charge_drop_resolve(c);
 	charge_session_stop(c);
 	if (c->session) {
 		c->phase = c->phase < CHARGE_ENDING ? CHARGE_ENDING : c->phase;
@@ -166,60 +183,76 @@ static void step_remove(struct charge *c)
 	control_worker_send(c->worker, &(struct command){.type = COMMAND_REMOVE, .connection = c->connection});
 }
 
+static void step_phase(struct charge *c, uint64_t now_ns)
+{
+	switch (c->phase) {
+	case CHARGE_WAITING:
+		charge_step_waiting(c, now_ns);
+		break;
+	case CHARGE_RESOLVING:
+		step_resolving(c);
+		break;
+	case CHARGE_ROUTING:
+		charge_path_route(c, now_ns);
+		break;
+	case CHARGE_NEIGHBOUR:
+		charge_path_neighbour(c, now_ns);
+		break;
+	case CHARGE_CONNECTING:
+		charge_path_check_queue(c, now_ns);
+		charge_path_check_next_hop(c, now_ns);
+		break;
+	case CHARGE_HANDSHAKE:
+		charge_session_step(c, now_ns);
+		break;
+	case CHARGE_REOPENING:
+		charge_reopen_step(c, now_ns);
+		break;
+	case CHARGE_RUNNING:
+		charge_note_ready(c);
+		charge_session_drain(c);
+		charge_path_check_next_hop(c, now_ns);
+		break;
+	default:
+		break;
+	}
+}
+
 void charge_step(struct charge *c, uint64_t now_ns)
 {
 	if (c->session && c->phase != CHARGE_HANDSHAKE)
 		charge_session_step(c, now_ns); /* ended early: waits for its job */
-	if (!check_unready(c, now_ns)) {
-		switch (c->phase) {
-		case CHARGE_RESOLVING:
-			step_resolving(c);
-			break;
-		case CHARGE_ROUTING:
-			charge_path_route(c, now_ns);
-			break;
-		case CHARGE_NEIGHBOUR:
-			charge_path_neighbour(c, now_ns);
-			break;
-		case CHARGE_CONNECTING:
-			charge_path_check_queue(c, now_ns);
-			charge_path_check_next_hop(c, now_ns);
-			break;
-		case CHARGE_HANDSHAKE:
-			charge_session_step(c, now_ns);
-			break;
-		case CHARGE_RUNNING:
-			charge_session_drain(c);
-			charge_path_check_next_hop(c, now_ns);
-			break;
-		default:
-			break;
-		}
-	}
+	if (c->phase < CHARGE_RUNNING && !charge_check_patience(c, now_ns))
+		check_deadline(c, now_ns);
+	step_phase(c, now_ns);
+	incident_step(c, now_ns);
 	step_remove(c);
 }
 
 /* ---- events from the worker ---- */
 
-static void on_closed(struct charge *c, const struct worker_event *event)
+static void on_closed(struct charge *c, const struct worker_event *event, uint64_t now_ns)
 {
+	c->stream_open = false;
 	switch (c->phase) {
 	case CHARGE_CONNECTING:
-		charge_end(c, event->code, "cannot connect to %s:%u: %s", c->target.host, (unsigned)c->target.port,
-			   hw_error_sentence(event->code));
+		charge_fail(c, RECONNECT_AGAIN, event->code, "cannot connect to %s:%u: %s", c->host->name,
+			    (unsigned)c->host->port, hw_error_sentence(event->code));
 		break;
 	case CHARGE_HANDSHAKE:
 		c->stream_ended = true;
 		c->stream_end_code = event->code;
 		break;
-	case CHARGE_RUNNING:
-		if (event->code == 0) {
-			charge_end(c, 0, "closed");
-			break;
-		}
+	case CHARGE_REOPENING:
 		charge_session_drain(c);
-		charge_end(c, event->code, "%s:%u: %s", c->target.host, (unsigned)c->target.port,
-			   c->close_text[0] ? c->close_text : hw_error_sentence(event->code));
+		charge_fail(c, RECONNECT_AGAIN, event->code, "%s:%u: opening the channel again: %s", c->host->name,
+			    (unsigned)c->host->port, c->close_text[0] ? c->close_text : hw_error_sentence(event->code));
+		break;
+	case CHARGE_RUNNING:
+		if (event->code == 0)
+			charge_end(c, 0, "closed");
+		else
+			charge_lost(c, event, now_ns);
 		break;
 	default:
 		break;
@@ -246,7 +279,12 @@ void charge_event(struct charge *c, const struct worker_event *event, uint64_t n
 			charge_session_start(c, now_ns);
 		break;
 	case EVENT_CLOSED:
-		on_closed(c, event);
+		incident_closed(c, event->code, now_ns);
+		on_closed(c, event, now_ns);
+		break;
+	case EVENT_CHANNEL_CLOSED:
+		if (c->phase == CHARGE_RUNNING)
+			charge_channel_lost(c, event, now_ns);
 		break;
 	default:
 		break;

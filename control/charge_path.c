@@ -88,7 +88,7 @@ static int find_route(struct charge *c, char *why, size_t why_bytes)
 	bool exclusive = transport_is_exclusive(&c->worker->request);
 	int err = exclusive ? 0 : route_lookup(c->remote_ip, &c->route);
 	if (err) {
-		snprintf(why, why_bytes, "no route to %s (%s)", c->target.host, ip_text(c->remote_ip, ip));
+		snprintf(why, why_bytes, "no route to %s (%s)", c->host->name, ip_text(c->remote_ip, ip));
 		return err;
 	}
 	err = get_transport(c, why, why_bytes);
@@ -101,7 +101,7 @@ void charge_path_route(struct charge *c, uint64_t now_ns)
 	char why[WHY_BYTES];
 	int err = find_route(c, why, sizeof why);
 	if (err) {
-		charge_end(c, err, "%s", why);
+		charge_fail(c, RECONNECT_AGAIN, err, "%s", why);
 		return;
 	}
 	if (!choice->packets) {
@@ -109,8 +109,9 @@ void charge_path_route(struct charge *c, uint64_t now_ns)
 		return;
 	}
 	if (c->route.mtu < ROUTE_MTU_MIN) {
-		charge_end(c, HW_ERR_UNSUPPORTED, "the route to %s through %s has an MTU of %u; at least %u is needed",
-			   c->target.host, c->route.interface, (unsigned)c->route.mtu, ROUTE_MTU_MIN);
+		charge_fail(c, RECONNECT_AGAIN, HW_ERR_UNSUPPORTED,
+			    "the route to %s through %s has an MTU of %u; at least %u is needed", c->host->name,
+			    c->route.interface, (unsigned)c->route.mtu, ROUTE_MTU_MIN);
 		return;
 	}
 	c->phase = CHARGE_NEIGHBOUR;
@@ -132,8 +133,8 @@ void charge_path_neighbour(struct charge *c, uint64_t now_ns)
 		charge_path_connect(c, now_ns);
 		break;
 	case NEIGHBOUR_FAILED:
-		charge_end(c, HW_ERR_NEIGHBOUR_FAILED, "no answer to ARP for %s on %s", ip_text(c->route.next_hop, ip),
-			   c->route.interface);
+		charge_fail(c, RECONNECT_AGAIN, HW_ERR_NEIGHBOUR_FAILED, "no answer to ARP for %s on %s",
+			    ip_text(c->route.next_hop, ip), c->route.interface);
 		break;
 	default:
 		break; /* the deadline, or news from the kernel */
@@ -210,7 +211,7 @@ static struct driver_flow flow_from(const struct charge *c, uint16_t port)
 	return (struct driver_flow){.local_ip = c->route.source_ip,
 				    .remote_ip = c->remote_ip,
 				    .local_port = port,
-				    .remote_port = c->target.port};
+				    .remote_port = c->host->port};
 }
 
 /* One whose packets will come to our queue, as far as the driver can tell. */
@@ -252,7 +253,7 @@ void charge_path_connect(struct charge *c, uint64_t now_ns)
 {
 	struct command open = {.type = COMMAND_OPEN, .connection = c->connection};
 	open.address.remote_ip = c->remote_ip;
-	open.address.remote_port = c->target.port;
+	open.address.remote_port = c->host->port;
 	open.address.mtu = c->route.mtu;
 	open.address.connect_timeout_ns = c->target.connect_timeout_ns;
 	open.address.rto_min_ns = c->target.rto_min_ns;
@@ -260,8 +261,8 @@ void charge_path_connect(struct charge *c, uint64_t now_ns)
 	if (c->worker->choice.packets) {
 		int err = claim_flow(c);
 		if (err) {
-			charge_end(c, err, "cannot reserve a local port on %s: %s", c->route.interface,
-				   hw_error_sentence(err));
+			charge_fail(c, RECONNECT_AGAIN, err, "cannot reserve a local port on %s: %s",
+				    c->route.interface, hw_error_sentence(err));
 			return;
 		}
 		open.address.local_ip = c->flow.local_ip;
@@ -273,6 +274,8 @@ void charge_path_connect(struct charge *c, uint64_t now_ns)
 	c->phase = CHARGE_CONNECTING;
 	c->next_hop_asked_ns = now_ns;
 	open.generation = ++c->generation;
+	c->stream_open = true;
+	open.address.first = open.generation == 1;
 	control_worker_send(c->worker, &open);
 }
 
@@ -295,11 +298,11 @@ void charge_path_check_queue(struct charge *c, uint64_t now_ns)
 	if (++c->ports_tried == (alone ? PORTS_TO_TRY : PORTS_TO_TRY_AMONG)) {
 		int err = alone && d->ops->receive_all_queues ? d->ops->receive_all_queues(d) : HW_ERR_UNSUPPORTED;
 		if (err) {
-			charge_end(c, HW_ERR_WRONG_QUEUE,
-				   "packets for %u local ports all arrived on other queues of %s than %u, and not all "
-				   "queues can be read: %s",
-				   c->ports_tried, c->route.interface, d->info.queue,
-				   alone ? hw_error_sentence(err) : "other workers have some");
+			charge_fail(c, RECONNECT_AGAIN, HW_ERR_WRONG_QUEUE,
+				    "packets for %u local ports all arrived on other queues of %s than %u, and not all "
+				    "queues can be read: %s",
+				    c->ports_tried, c->route.interface, d->info.queue,
+				    alone ? hw_error_sentence(err) : "other workers have some");
 			return;
 		}
 		supervisor_log(s, HAREWIRE_LOG_INFO, "receiving from every queue of %s", c->route.interface);

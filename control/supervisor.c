@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,18 +164,24 @@ static void unlink_removed(struct supervisor *s)
 	}
 }
 
-static bool is_busy(const struct supervisor *s)
+/* Running charges are in no hurry, waiting ones have a date, the others wait for a worker or a thread. */
+static int patience_ms(const struct supervisor *s, uint64_t now_ns)
 {
-	for (const struct charge *c = s->charges; c; c = c->next)
-		if (c->phase != CHARGE_RUNNING && c->phase != CHARGE_ENDED)
-			return true;
-	return false;
+	uint64_t most_ns = IDLE_POLL_MS * 1000000ull;
+	for (const struct charge *c = s->charges; c; c = c->next) {
+		if (c->phase == CHARGE_RUNNING || c->phase == CHARGE_ENDED)
+			continue;
+		bool dated = c->phase == CHARGE_WAITING && !c->stream_open && !c->session && c->retry_ns > now_ns;
+		uint64_t ns = dated ? c->retry_ns - now_ns : BUSY_POLL_MS * 1000000ull;
+		most_ns = ns < most_ns ? ns : most_ns;
+	}
+	return (int)((most_ns + 999999) / 1000000);
 }
 
 static void wait_for_news(struct supervisor *s)
 {
 	struct pollfd fds[] = {{.fd = s->wake, .events = POLLIN}, {.fd = s->neighbours.fd, .events = POLLIN}};
-	poll(fds, 2, is_busy(s) ? BUSY_POLL_MS : IDLE_POLL_MS);
+	poll(fds, 2, patience_ms(s, clock_monotonic_ns()));
 	uint64_t count;
 	if (fds[0].revents && read(s->wake, &count, sizeof count) < 0 && errno != EAGAIN)
 		supervisor_log(s, HAREWIRE_LOG_ERROR, "eventfd: %s", strerror(errno));
@@ -206,6 +213,7 @@ static void *run(void *arg)
 		}
 		for (struct charge *c = s->charges; c; c = c->next)
 			charge_step(c, now_ns);
+		incidents_step(s);
 		unlink_removed(s);
 		answer_inquiries(s);
 	}
@@ -306,6 +314,8 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
 	s->log_line = options->log_line;
 	s->log_context = options->log_context;
 	memcpy(s->warning, options->plan->warning, sizeof s->warning);
+	snprintf(s->incidents.directory, sizeof s->incidents.directory, "%s",
+		 options->trace_dir ? options->trace_dir : "");
 	s->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (s->wake < 0 || neighbours_init(&s->neighbours) != 0) {
 		if (s->wake >= 0)
@@ -336,7 +346,9 @@ void supervisor_destroy(struct supervisor *s)
 	pthread_mutex_unlock(&s->lock);
 	wake(s);
 	pthread_join(s->thread, NULL);
+	incidents_stop(s);
 	pool_fini(&s->pool);
+	incidents_fini(s);
 	free_parts(s);
 }
 
@@ -359,6 +371,16 @@ static int choose_worker(struct supervisor *s, int wanted, struct control_worker
 	return 0;
 }
 
+static void init_reconnect(struct charge *c)
+{
+	const struct target *t = &c->target;
+	uint64_t seed = 0;
+	if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+		seed = clock_monotonic_ns();
+	reconnect_init(&c->reconnect, t->host_count, t->shuffle, t->reconnect_min_ns, t->reconnect_max_ns, seed);
+	c->host = &c->target.hosts[reconnect_host(&c->reconnect)];
+}
+
 int supervisor_add(struct supervisor *s, int worker, const struct target *target, struct connection *connection,
 		   struct charge **out, char *why, size_t why_bytes)
 {
@@ -374,6 +396,7 @@ int supervisor_add(struct supervisor *s, int worker, const struct target *target
 	c->connection = connection;
 	c->target = *target;
 	c->port_fd = c->session_fd = c->pump.fd = -1;
+	init_reconnect(c);
 	pthread_mutex_lock(&s->lock);
 	int err = choose_worker(s, worker, &c->worker, why, why_bytes);
 	if (!err) {

@@ -2,7 +2,11 @@
  * The control thread, one for all workers: brings publishers' connections up, watches over them, and ends them.
  *
  *     resolve ─▶ route ─▶ neighbour ─▶ connect ─▶ handshake ─▶ running ─▶ ending ─▶ ended ─▶ removing
- *     (pool)                           (worker)   (pool)
+ *     (pool)                           (worker)   (pool)        │  ▲        ▲
+ *        ▲          whatever fails, or is lost                  │  │        │
+ *        └── waiting ◀──────────────────────────────────────────┤  │        │ what can never succeed, or
+ *            (reconnect.h: where, when)                         ▼  │        │ is over, from any phase
+ *                                           (channel lost) reopening        │
  *
  * It talks to a worker only through dataplane/command.h, to the application only through the publisher's state (which
  * the worker sets on its behalf).
@@ -26,6 +30,7 @@ struct supervisor_options {
 	const _Atomic uint64_t *longest_gaps_ns[HAREWIRE_WORKERS_MAX]; /* likewise, between two turns */
 	void (*log_line)(void *context, enum harewire_log_level level, const char *line);
 	void *log_context;
+	const char *trace_dir; /* incident.h; NULL: none */
 };
 
 struct target_host {
@@ -37,9 +42,7 @@ struct target_host {
 struct target {
 	struct target_host hosts[HAREWIRE_HOSTS_MAX]; /* the URL's first */
 	uint32_t host_count;
-	bool shuffle; /* the order of hosts is drawn once */
-	char host[256];
-	uint16_t port;
+	bool shuffle; /* the order they are tried in is drawn once */
 	char user[256], password[1024], vhost[256], connection_name[256];
 	uint32_t heartbeat_s, frame_max;
 	char password_file[4096]; /* read for every connection; "": `password` */

@@ -6,19 +6,23 @@
 #include <stdbool.h>
 
 #include "control/control_worker.h"
+#include "control/incident.h"
 #include "control/netlink/neighbour.h"
 #include "control/pool.h"
+#include "control/reconnect.h"
 #include "control/session/pump.h"
 #include "control/session/session.h"
 #include "control/supervisor.h"
 #include "dataplane/net/icmp.h"
 
 enum charge_phase {
+	CHARGE_WAITING, /* until the next attempt is due */
 	CHARGE_RESOLVING,
 	CHARGE_ROUTING,
 	CHARGE_NEIGHBOUR,
 	CHARGE_CONNECTING,
 	CHARGE_HANDSHAKE,
+	CHARGE_REOPENING, /* the channel, on the connection that is there */
 	CHARGE_RUNNING,
 	CHARGE_ENDING, /* COMMAND_END is under way */
 	CHARGE_ENDED,
@@ -35,6 +39,8 @@ struct resolve_job {
 
 struct session_job {
 	struct job job;
+	const char *password_file; /* read into `password` first; or NULL */
+	char password[1024];
 	struct session_request request;
 	struct session_result result;
 };
@@ -50,7 +56,18 @@ struct charge {
 	bool remove_wanted; /* application's; under the supervisor's lock */
 	bool removed;       /* likewise */
 	uint32_t generation;
-	uint64_t deadline_ns; /* until RUNNING */
+	bool stream_open;     /* COMMAND_OPEN has been sent, and the EVENT_CLOSED of that generation has not come */
+	uint64_t deadline_ns; /* of the attempt, or of the channel's re-opening */
+
+	const struct target_host *host; /* that is, or was last, connected to */
+	struct reconnect reconnect;
+	struct poison poison;
+	uint64_t retry_ns;                 /* WAITING: when the next attempt is due */
+	uint64_t ready_ns;                 /* of the last hand-over */
+	uint64_t lost_ns;                  /* of the last loss */
+	uint64_t outcomes;                 /* messages that had one at the last loss */
+	char failure[PUBLISHER_TEXT_MAX];  /* of the last attempt; before the first hand-over of all of them */
+	uint32_t said[HAREWIRE_HOSTS_MAX]; /* hash of what has been logged of a host last, since the last loss */
 
 	struct resolve_job *resolve;
 	struct session_job *session;
@@ -59,6 +76,7 @@ struct charge {
 	char close_text[SESSION_TEXT_MAX]; /* the broker's close in words, once there was one */
 	bool stream_ended;                 /* EVENT_CLOSED came during the handshake */
 	int stream_end_code;
+	uint32_t replies; /* REOPENING: that have come */
 
 	uint32_t remote_ip;
 	struct route route;
@@ -70,6 +88,8 @@ struct charge {
 	struct driver_flow flow;
 	bool flow_added;
 	uint32_t ports_tried;
+
+	struct incident_watch incident;
 
 	_Atomic uint32_t frame_max, heartbeat_s; /* as negotiated */
 	char text[PUBLISHER_TEXT_MAX];           /* why it ended; read by the application after that */
@@ -95,6 +115,7 @@ struct supervisor {
 	struct neighbours neighbours;
 	struct charge *charges;
 	struct taps *taps; /* of a capture that runs, or NULL */
+	struct incidents incidents;
 	uint64_t stale_events;
 };
 
@@ -111,6 +132,10 @@ void supervisor_ask(struct supervisor *s, void (*answer)(struct supervisor *s, v
 /* charge.c: everything between resolve and running */
 const char *charge_phase_name(enum charge_phase phase);
 void charge_start(struct charge *c, uint64_t now_ns);
+/* The next attempt, at the host whose turn it is. */
+void charge_attempt(struct charge *c, uint64_t now_ns);
+/* Forgets a name look-up that is under way. */
+void charge_drop_resolve(struct charge *c);
 void charge_step(struct charge *c, uint64_t now_ns);
 void charge_event(struct charge *c, const struct worker_event *event, uint64_t now_ns);
 /* News of a neighbour: one of `nic`'s, or if that is NULL of the kernel's. */
@@ -125,6 +150,25 @@ bool charge_strayed(struct charge *c, const struct nic *nic, const struct driver
 bool charge_icmp_error(struct charge *c, const struct nic *nic, const struct icmp_error *error);
 /* Ends the publisher: code 0 closed as asked, else failed with `format`'s sentence. */
 void charge_end(struct charge *c, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same with a sentence that is there already. */
+void charge_end_saying(struct charge *c, int code, const char *text);
+
+/* charge_retry.c: after a failure */
+
+/* This attempt is over, for the reason in `format`'s sentence: another one follows, or the end. */
+void charge_fail(struct charge *c, enum reconnect_verdict verdict, int code, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* EVENT_CLOSED and EVENT_CHANNEL_CLOSED of a connection that had been handed over. */
+void charge_channel_lost(struct charge *c, const struct worker_event *event, uint64_t now_ns);
+void charge_lost(struct charge *c, const struct worker_event *event, uint64_t now_ns);
+/* The first hand-over counts once the worker has carried it out: the stream may end before. */
+void charge_note_ready(struct charge *c);
+void charge_step_waiting(struct charge *c, uint64_t now_ns);
+/* Messages without an outcome. */
+uint64_t charge_in_flight(const struct charge *c);
+/* The application waits for the end, or we have waited long enough for a connection. True when the charge has ended. */
+bool charge_check_patience(struct charge *c, uint64_t now_ns);
 
 /* charge_path.c: the way to the broker */
 void charge_path_route(struct charge *c, uint64_t now_ns);
@@ -143,6 +187,15 @@ void charge_session_step(struct charge *c, uint64_t now_ns);
 void charge_session_stop(struct charge *c);
 /* Reads the frames the worker has left to control. The first close among them becomes close_text. */
 void charge_session_drain(struct charge *c);
+/* The next of them, to be freed; or NULL. */
+uint8_t *charge_session_take_frame(struct charge *c, uint32_t *len);
+void charge_session_note_close(struct charge *c, const uint8_t *frame, uint32_t len);
+/* The connection is ready to publish. */
+void charge_hand_over(struct charge *c, uint64_t now_ns);
+
+/* charge_reopen.c: another channel on the same connection */
+void charge_reopen_start(struct charge *c, uint64_t now_ns);
+void charge_reopen_step(struct charge *c, uint64_t now_ns);
 
 /* "10.1.2.3" */
 const char *ip_text(uint32_t ip, char text[16]);

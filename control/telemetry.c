@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "control/supervisor_internal.h"
+#include "dataplane/base/clock.h"
+
+#define LEVEL_TRIES 100u /* the worker writes it in less than a microsecond, unless it is taken from its CPU */
 
 struct question {
 	enum telemetry_list list;
@@ -77,9 +80,9 @@ static void describe_connection(struct question *q, const struct charge *c)
 	number(q, "worker", c->worker->index);
 	text(q, "phase", charge_phase_name(c->phase));
 	text(q, "tcp_state", s.tcp_state);
-	text(q, "host", c->target.host);
+	text(q, "host", c->host->name);
 	endpoint(q, "local", c->flow.local_ip, c->flow.local_port);
-	endpoint(q, "remote", c->remote_ip, c->target.port);
+	endpoint(q, "remote", c->remote_ip, c->host->port);
 	number(q, "srtt_ns", s.srtt_ns);
 	number(q, "rttvar_ns", s.rttvar_ns);
 	number(q, "cwnd", s.cwnd);
@@ -107,6 +110,58 @@ static void latency(struct question *q, const char *const names[3], const struct
 	number(q, names[2], p->max_ns);
 }
 
+/* "alarm, window" */
+static void name_blockages(struct question *q, uint32_t bits)
+{
+	static const char *const names[] = {[HAREWIRE_BLOCKAGE_ALARM] = "alarm",
+					    [HAREWIRE_BLOCKAGE_WINDOW] = "window",
+					    [HAREWIRE_BLOCKAGE_SILENCE] = "silence",
+					    [HAREWIRE_BLOCKAGE_LOG_FULL] = "log_full"};
+	char value[TELEMETRY_TEXT_MAX] = "";
+	size_t len = 0;
+	for (uint32_t i = HAREWIRE_BLOCKAGE_ALARM; i < sizeof names / sizeof names[0]; i++)
+		if (bits & 1u << i)
+			len += (size_t)snprintf(value + len, sizeof value - len, "%s%s", len ? ", " : "", names[i]);
+	text(q, "blockages", value);
+}
+
+/* Of the state, or of the first of the worker's blockages if that is what it is. */
+static uint64_t state_since_ns(const struct publisher_level *l)
+{
+	uint32_t bits = l->state == PUBLISHER_BLOCKED ? l->blockages : 0;
+	uint64_t since_ns = l->since_ns;
+	for (uint32_t i = 0; i < PUBLISHER_BLOCKAGES; i++)
+		if (bits & 1u << i && (since_ns == l->since_ns || l->blockage_since_ns[i] < since_ns))
+			since_ns = l->blockage_since_ns[i];
+	return since_ns;
+}
+
+static const char *state_reason(const struct publisher_level *l)
+{
+	if (l->state == PUBLISHER_RECONNECTING)
+		return l->lost_text;
+	if (l->state >= PUBLISHER_CLOSED && l->end_text)
+		return l->end_text;
+	return l->blockages & 1u << HAREWIRE_BLOCKAGE_ALARM ? l->alarm_text : "";
+}
+
+/* How it stands: connected to whom, or why not; for how long. */
+static void describe_state(struct question *q, const struct harewire_publisher *p)
+{
+	static const char *const names[] = {
+		[PUBLISHER_CONNECTING] = "connecting", [PUBLISHER_READY] = "ready",
+		[PUBLISHER_BLOCKED] = "blocked",       [PUBLISHER_RECONNECTING] = "reconnecting",
+		[PUBLISHER_CLOSED] = "closed",         [PUBLISHER_FAILED] = "failed"};
+	struct publisher_level level = {0};
+	for (unsigned tries = 0; tries < LEVEL_TRIES && !publisher_get_level(p, &level); tries++)
+		;
+	uint64_t since_ns = state_since_ns(&level), now_ns = clock_monotonic_ns();
+	text(q, "state", names[level.state]);
+	text(q, "host", level.where);
+	number(q, "state_ns", since_ns && since_ns < now_ns ? now_ns - since_ns : 0);
+	text(q, "reason", state_reason(&level));
+}
+
 static void describe_publisher(struct question *q, const struct charge *c)
 {
 	static const char *const to_wire[3] = {"call_to_wire_p50_ns", "call_to_wire_p99_ns", "call_to_wire_max_ns"};
@@ -117,11 +172,19 @@ static void describe_publisher(struct question *q, const struct charge *c)
 	number(q, "worker", c->worker->index);
 	text(q, "name", c->target.connection_name);
 	text(q, "vhost", c->target.vhost);
+	describe_state(q, c->connection->publisher);
+	name_blockages(q, s.blockages);
 	number(q, "accepted", s.accepted);
 	number(q, "confirmed", s.confirmed);
 	number(q, "nacked", s.nacked);
 	number(q, "returned", s.returned);
+	number(q, "lost", s.lost);
 	number(q, "unconfirmed", s.unconfirmed);
+	number(q, "refused", s.refused);
+	number(q, "dropped", s.dropped);
+	number(q, "replayed", s.replayed);
+	number(q, "connections", s.connections);
+	number(q, "channels", s.channels);
 	number(q, "in_flight", s.in_flight);
 	number(q, "log_used", s.log_used);
 	number(q, "log_capacity", s.log_capacity);

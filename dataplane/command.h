@@ -19,6 +19,7 @@
 #include "dataplane/stream.h"
 
 #define COMMAND_RING 1024u
+#define EVENT_RING   (8 * STREAMS_MAX) /* see connection_report */
 
 #define PUBLISHER_HOST_MAX 264u
 
@@ -93,11 +94,13 @@ struct worker_event {
 
 /*
  * Octets between the broker and control. to_control holds whole AMQP frames, never parts: all frames but heartbeats and
- * blocked/unblocked before hand-over; after it, those the worker does not handle itself, and every close.
+ * blocked/unblocked before hand-over; after it, those the worker does not handle itself, and every close. While control
+ * opens a channel again the worker goes on sending heartbeats and answers a connection.close: each write to to_wire is
+ * then of whole frames.
  */
 struct bridge {
 	struct byte_ring to_control; /* worker produces */
-	struct byte_ring to_wire;    /* control produces; read only before hand-over */
+	struct byte_ring to_wire;    /* control produces; read only before hand-over and while a channel is opened */
 };
 
 #define BRIDGE_BYTES (256u * 1024u)

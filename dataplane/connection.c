@@ -12,8 +12,7 @@
 #include "dataplane/base/error.h"
 #include "dataplane/connection_internal.h"
 
-#define CONTROL_BYTES    65536u
-#define FIGURES_EVERY_NS 50000000u
+#define CONTROL_BYTES 65536u
 
 int connection_create(struct harewire_publisher *publisher, const struct connection_options *options,
 		      struct connection **out)
@@ -24,12 +23,16 @@ int connection_create(struct harewire_publisher *publisher, const struct connect
 	memset(c, 0, sizeof *c);
 	c->publisher = publisher;
 	c->options = *options;
-	if (log_init(&c->control, CONTROL_BYTES) || byte_ring_init(&c->bridge.to_control, BRIDGE_BYTES) ||
+	uint64_t messages = publisher->index.mask + 1;
+	struct replayed *replay = aligned_alloc(CACHE_LINE, messages < 4 ? CACHE_LINE : messages * sizeof *replay);
+	confirms_init(&c->confirms, &publisher->index, replay, &publisher->publish_to_confirm_ticks);
+	c->wired_id = c->confirms.settled_id;
+	if (!replay || log_init(&c->control, CONTROL_BYTES) || byte_ring_init(&c->bridge.to_control, BRIDGE_BYTES) ||
 	    byte_ring_init(&c->bridge.to_wire, BRIDGE_BYTES)) {
 		connection_destroy(c);
 		return HW_ERR_NOMEM;
 	}
-	confirms_init(&c->confirms, &publisher->index, &publisher->publish_to_confirm_ticks);
+	memset(replay, 0, messages * sizeof *replay); /* touched now: a replay must not fault */
 	*out = c;
 	return 0;
 }
@@ -39,6 +42,7 @@ void connection_destroy(struct connection *c)
 	log_fini(&c->control);
 	byte_ring_fini(&c->bridge.to_control);
 	byte_ring_fini(&c->bridge.to_wire);
+	free(c->confirms.replay);
 	free(c);
 }
 
@@ -46,8 +50,11 @@ void connection_destroy(struct connection *c)
 static const uint8_t phase_after[] = {
 	[CONNECTION_IDLE] = 1u << CONNECTION_CONNECTING,
 	[CONNECTION_CONNECTING] = 1u << CONNECTION_HANDSHAKE | 1u << CONNECTION_IDLE,
-	[CONNECTION_HANDSHAKE] = 1u << CONNECTION_PUBLISHING | 1u << CONNECTION_IDLE,
-	[CONNECTION_PUBLISHING] = 1u << CONNECTION_ENDING | 1u << CONNECTION_FINISHED | 1u << CONNECTION_IDLE,
+	[CONNECTION_HANDSHAKE] = 1u << CONNECTION_REPLAYING | 1u << CONNECTION_FINISHED | 1u << CONNECTION_IDLE,
+	[CONNECTION_REPLAYING] = 1u << CONNECTION_PUBLISHING | 1u << CONNECTION_HANDSHAKE | 1u << CONNECTION_ENDING |
+				 1u << CONNECTION_FINISHED | 1u << CONNECTION_IDLE,
+	[CONNECTION_PUBLISHING] = 1u << CONNECTION_HANDSHAKE | 1u << CONNECTION_ENDING | 1u << CONNECTION_FINISHED |
+				  1u << CONNECTION_IDLE,
 	[CONNECTION_ENDING] = 1u << CONNECTION_FINISHED | 1u << CONNECTION_IDLE,
 	[CONNECTION_FINISHED] = 1u << CONNECTION_IDLE,
 };
@@ -58,14 +65,27 @@ void connection_enter(struct connection *c, enum connection_phase phase)
 	c->phase = phase;
 }
 
-void connection_report(struct connection *c, enum worker_event_type type, int code)
+void connection_report(struct connection *c, struct worker_event event)
 {
-	struct worker_event e = {
-		.type = type, .generation = c->generation, .connection = c, .code = code, .reply_code = c->reply_code};
-	/* Bounded: a connection reports each kind at most once a generation, and the ring holds four for every one. */
-	bool pushed = spsc_push(c->events, &e);
+	event.generation = c->generation;
+	event.connection = c;
+	event.reply_code = c->reply_code;
+	/*
+	 * Bounded: there are five kinds, the ring holds eight for every connection, and none comes twice before control
+	 * has answered it: CLOSED by COMMAND_OPEN, CHANNEL_CLOSED by COMMAND_HAND_OVER.
+	 */
+	bool pushed = spsc_push(c->events, &event);
 	assert(pushed);
 	(void)pushed;
+}
+
+void connection_tell_lost(struct connection *c, int code, const struct amqp_text *words)
+{
+	if (!c->told_ready)
+		return;
+	c->told_ready = false;
+	c->watch.told = 0; /* no connection, no blockage of it */
+	publisher_set_disconnected(c->publisher, code, words ? words->chars : NULL, words ? words->len : 0);
 }
 
 /* ---- the stream's life ---- */
@@ -76,7 +96,7 @@ void connection_open(struct connection *c, struct stream *stream, const struct s
 	c->stream = stream;
 	c->ops = stream->transport->ops;
 	c->generation = generation;
-	c->blocked = c->return_header_due = false;
+	c->blocked = c->return_header_due = c->handed_over = false;
 	c->control_end = 0;
 	c->marks_head = c->marks_tail = 0;
 	c->heartbeat_queued_at = 0;
@@ -87,46 +107,67 @@ void connection_open(struct connection *c, struct stream *stream, const struct s
 	c->heartbeat_ns = 0;
 	c->end_deadline_ns = UINT64_MAX;
 	frame_reader_init(&c->reader, FRAME_BUFFER_BYTES);
-	confirms_start(&c->confirms);
-	c->wired_id = c->confirms.handed_id;
-	c->log_start = c->confirms.settled_pos;
+	c->walking = false;
+	c->log_start = c->confirms.settled_pos; /* nothing before it is in flight */
+	byte_ring_consume(&c->bridge.to_wire,
+			  byte_ring_held(&c->bridge.to_wire)); /* of a handshake that was given up */
 	connection_enter(c, CONNECTION_CONNECTING);
 	int err = c->ops->open(stream->transport, stream->index, address, now_ns);
+	atomic_store_explicit(&c->trace, c->ops->trace ? c->ops->trace(stream) : NULL, memory_order_release);
 	if (err)
 		connection_abort(c, err, now_ns);
 }
 
-static void update_figures(struct connection *c)
+static void update_figures(struct connection *c, struct stream_info *info)
 {
-	struct stream_info info;
-	c->ops->info(c->stream, &info);
-	struct publisher_figures f = {.srtt_ns = info.srtt_ns,
-				      .rttvar_ns = info.rttvar_ns,
-				      .retransmits = info.retransmits,
-				      .retransmits_fast = info.retransmits_fast,
-				      .retransmits_rto = info.retransmits_rto,
-				      .tlp_probes = info.tlp_probes,
-				      .rack_losses = info.rack_losses,
-				      .spurious = info.spurious,
-				      .rto_fired = info.rto_fired,
-				      .octets_sent = info.octets_sent,
-				      .segments_sent = info.segments_sent,
-				      .segments_received = info.segments_received,
-				      .cwnd = info.cwnd,
-				      .ssthresh = info.ssthresh,
-				      .peer_window = info.peer_window,
-				      .receive_window = info.receive_window,
-				      .in_flight = info.in_flight,
-				      .mss = info.mss};
-	memcpy(f.tcp_state, info.state, sizeof f.tcp_state);
+	c->ops->info(c->stream, info);
+	struct publisher_figures f = {.srtt_ns = info->srtt_ns,
+				      .rttvar_ns = info->rttvar_ns,
+				      .retransmits = info->retransmits,
+				      .retransmits_fast = info->retransmits_fast,
+				      .retransmits_rto = info->retransmits_rto,
+				      .tlp_probes = info->tlp_probes,
+				      .rack_losses = info->rack_losses,
+				      .spurious = info->spurious,
+				      .rto_fired = info->rto_fired,
+				      .octets_sent = info->octets_sent,
+				      .segments_sent = info->segments_sent,
+				      .segments_received = info->segments_received,
+				      .cwnd = info->cwnd,
+				      .ssthresh = info->ssthresh,
+				      .peer_window = info->peer_window,
+				      .receive_window = info->receive_window,
+				      .in_flight = info->in_flight,
+				      .mss = info->mss};
+	memcpy(f.tcp_state, info->state, sizeof f.tcp_state);
 	publisher_set_figures(c->publisher, &f);
 }
 
-static void release_stream(struct connection *c)
+/* Outcomes and log space go back to the application. Stamps are taken before: the records go with them. */
+static void give_back(struct connection *c, uint64_t acked_pos)
 {
-	update_figures(c);
+	struct harewire_publisher *p = c->publisher;
+	if (publisher_progress(p, &c->confirms, acked_pos))
+		memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
+}
+
+/* The stream is over: what it was given is accounted for, nothing of it is in flight any more. `code` 0: in order. */
+static void finish_stream(struct connection *c, int code)
+{
+	struct stream_info info;
+	connection_stamp_wired(c);
+	struct channel_end end = connection_end_channel(c, false, code != 0);
+	update_figures(c, &info);
 	c->stream = NULL;
 	connection_enter(c, CONNECTION_IDLE);
+	give_back(c, c->confirms.settled_pos);
+	if (code)
+		connection_tell_lost(c, code, NULL);
+	connection_report(c, (struct worker_event){.type = EVENT_CLOSED,
+						   .code = code,
+						   .oldest_id = end.oldest_id,
+						   .outcomes = end.outcomes,
+						   .oldest_sent = end.oldest_sent});
 }
 
 void connection_abort(struct connection *c, int code, uint64_t now_ns)
@@ -135,8 +176,7 @@ void connection_abort(struct connection *c, int code, uint64_t now_ns)
 		return;
 	if (c->stream->state != STREAM_CLOSED)
 		c->ops->abort(c->stream, now_ns);
-	release_stream(c);
-	connection_report(c, EVENT_CLOSED, c->end_code ? c->end_code : code);
+	finish_stream(c, c->end_code ? c->end_code : code);
 }
 
 void connection_hand_over(struct connection *c, const struct command_hand_over *how, uint64_t now_ns)
@@ -148,34 +188,44 @@ void connection_hand_over(struct connection *c, const struct command_hand_over *
 				 now_ns); /* a frame behind the last reply: control reads it */
 		return;
 	}
+	struct harewire_publisher *p = c->publisher;
+	uint32_t body_max = atomic_load_explicit(&p->body_max, memory_order_relaxed);
+	assert(how->frame_max >= AMQP_FRAME_OVERHEAD + body_max); /* messages of that size may be in the log */
+	publisher_set_frame_max(p, how->frame_max);
+	publisher_count_connection(p, c->handed_over);
 	c->heartbeat_ns = how->heartbeat_ns;
 	c->channel = how->channel;
 	c->reader.frame_max = how->frame_max; /* bodies of returned messages come in frames of this size */
-	publisher_set_frame_max(c->publisher, how->frame_max);
-	connection_enter(c, CONNECTION_PUBLISHING);
+	c->handed_over = true;
+	connection_start_channel(c);
+	connection_watch_start(c, now_ns);
+	/* Before hand-over the application may not see a state in which it could publish. */
 	if (c->blocked)
-		publisher_set_blocked(c->publisher, c->blocked_reason, c->blocked_reason_len);
-	else
-		publisher_set_state(c->publisher, PUBLISHER_READY, 0, NULL);
+		publisher_set_blockage(p, HAREWIRE_BLOCKAGE_ALARM, true, c->blocked_reason, c->blocked_reason_len);
+	publisher_set_ready(p, how->host);
+	c->told_ready = true;
 }
 
 /* ---- receiving ---- */
 
 static void publish_progress(struct connection *c)
 {
-	struct harewire_publisher *p = c->publisher;
-	connection_stamp_wired(c); /* while the records are still ours */
-	if (publisher_progress(p, &c->confirms, c->log_start + c->stream->tx.freed[EXTENT_LOG]))
-		memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
+	connection_stamp_wired(c);
+	uint64_t acked_pos = c->log_start + c->stream->tx.freed[EXTENT_LOG];
+	if (__builtin_expect(c->walking, 0))
+		acked_pos = connection_walk_acked(c);
+	give_back(c, acked_pos);
 }
 
 void connection_receive(struct connection *c, uint64_t now_ns, uint64_t now_ticks)
 {
-	if (c->phase == CONNECTION_IDLE)
-		return;
-	if (c->phase == CONNECTION_CONNECTING && c->stream->state == STREAM_OPEN) {
-		connection_enter(c, CONNECTION_HANDSHAKE);
-		connection_report(c, EVENT_CONNECTED, 0);
+	if (__builtin_expect(c->phase < CONNECTION_HANDSHAKE, 0)) {
+		if (c->phase == CONNECTION_IDLE)
+			return;
+		if (c->stream->state == STREAM_OPEN) {
+			connection_enter(c, CONNECTION_HANDSHAKE);
+			connection_report(c, (struct worker_event){.type = EVENT_CONNECTED});
+		}
 	}
 	/* A close that came in front of a reset is read before the reset is acted upon. */
 	int err = connection_read_frames(c, now_ns, now_ticks);
@@ -186,8 +236,7 @@ void connection_receive(struct connection *c, uint64_t now_ns, uint64_t now_tick
 	} else if (c->stream->state == STREAM_CLOSED) {
 		bool expected = c->phase >= CONNECTION_ENDING; /* we have said goodbye: how it ends matters no more */
 		int code = c->stream->error ? c->stream->error : HW_ERR_CONN_CLOSED_BY_PEER;
-		release_stream(c);
-		connection_report(c, EVENT_CLOSED, c->end_code || expected ? c->end_code : code);
+		finish_stream(c, c->end_code || expected ? c->end_code : code);
 	} else if (c->stream->peer_finished && c->phase != CONNECTION_FINISHED) {
 		connection_abort(c, c->phase == CONNECTION_ENDING ? 0 : HW_ERR_CONN_CLOSED_BY_PEER, now_ns);
 	}
@@ -209,7 +258,9 @@ static void check_heartbeat(struct connection *c, uint64_t now_ns)
 		return;
 	}
 	bool one_unsent = c->heartbeat_queued_at > sent;
-	if (now_ns - c->last_sent_ns >= c->heartbeat_ns / 2 && !one_unsent &&
+	/* Control's octets may have been taken up to the middle of a frame. */
+	bool amid_frame = c->phase == CONNECTION_HANDSHAKE && byte_ring_held(&c->bridge.to_wire) > 0;
+	if (now_ns - c->last_sent_ns >= c->heartbeat_ns / 2 && !one_unsent && !amid_frame &&
 	    connection_push_control(c, frame, (uint32_t)amqp_write_heartbeat(frame))) {
 		c->heartbeat_queued_at = c->stream->tx.end;
 		c->last_sent_ns = now_ns;
@@ -219,7 +270,7 @@ static void check_heartbeat(struct connection *c, uint64_t now_ns)
 /* Looked at often enough for its figures, and so for heartbeats, whose shortest interval is a second. */
 static uint64_t next_look(const struct connection *c, uint64_t now_ns)
 {
-	uint64_t next = now_ns + FIGURES_EVERY_NS;
+	uint64_t next = now_ns + LOOK_EVERY_NS;
 	if (c->end_deadline_ns < next)
 		next = c->end_deadline_ns;
 	return next;
@@ -232,15 +283,19 @@ uint64_t connection_timer(struct connection *c, uint64_t now_ns)
 	if (now_ns >= c->end_deadline_ns) {
 		/* The broker does not answer our close (it answers nothing while blocked): that is no failure of ours.
 		 */
-		int code = c->end_code;
 		c->end_deadline_ns = UINT64_MAX;
 		c->ops->abort(c->stream, now_ns);
-		release_stream(c);
-		connection_report(c, EVENT_CLOSED, code);
+		finish_stream(c, c->end_code);
 		return UINT64_MAX;
 	}
-	update_figures(c);
-	if (c->heartbeat_ns && c->phase == CONNECTION_PUBLISHING)
+	struct stream_info info;
+	update_figures(c, &info);
+	int err = 0;
+	if (c->phase == CONNECTION_REPLAYING || c->phase == CONNECTION_PUBLISHING)
+		err = connection_watch(c, &info, now_ns);
+	if (err)
+		connection_abort(c, err, now_ns);
+	else if (c->heartbeat_ns && c->phase <= CONNECTION_PUBLISHING)
 		check_heartbeat(c, now_ns);
 	if (c->phase == CONNECTION_IDLE)
 		return UINT64_MAX;
@@ -257,5 +312,7 @@ void connection_end_publisher(struct connection *c, int code, const char *text)
 	publisher_progress(p, &c->confirms, c->confirms.settled_pos);
 	memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
 	publisher_set_state(p, code ? PUBLISHER_FAILED : PUBLISHER_CLOSED, code, text);
-	connection_report(c, EVENT_ENDED, 0);
+	c->wired_id = c->confirms.settled_id;
+	c->told_ready = false;
+	connection_report(c, (struct worker_event){.type = EVENT_ENDED});
 }

@@ -21,11 +21,10 @@ static int on_blocked(struct connection *c, const struct frame *f)
 	if (err)
 		return err;
 	c->blocked = true;
-	/* Before hand-over the application may not see a state in which it could publish. */
-	c->blocked_reason_len = reason.len;
+	c->blocked_reason_len = reason.len; /* hand-over tells it again: to open a new channel does not end an alarm */
 	memcpy(c->blocked_reason, reason.chars, reason.len);
-	if (c->phase == CONNECTION_PUBLISHING)
-		publisher_set_blocked(c->publisher, reason.chars, reason.len);
+	if (c->told_ready)
+		publisher_set_blockage(c->publisher, HAREWIRE_BLOCKAGE_ALARM, true, reason.chars, reason.len);
 	return 0;
 }
 
@@ -34,8 +33,8 @@ static void on_unblocked(struct connection *c)
 	if (!c->blocked)
 		return;
 	c->blocked = false;
-	if (c->phase == CONNECTION_PUBLISHING)
-		publisher_set_state(c->publisher, PUBLISHER_READY, 0, NULL);
+	if (c->told_ready)
+		publisher_set_blockage(c->publisher, HAREWIRE_BLOCKAGE_ALARM, false, NULL, 0);
 }
 
 static int on_confirm(struct connection *c, const struct frame *f, enum message_outcome outcome, uint64_t now_ticks)
@@ -69,44 +68,62 @@ static int on_return_header(struct connection *c, const struct frame *f)
 }
 
 /* A close's reply code is kept, its words go to control, which makes a sentence of them. */
-static int take_close(struct connection *c, const struct frame *f)
+static int take_close(struct connection *c, const struct frame *f, struct amqp_reply *reply)
 {
-	struct amqp_reply reply;
-	int err = amqp_parse_reply(f, &reply);
+	int err = amqp_parse_reply(f, reply);
 	if (!err)
 		err = forward(c, f);
 	if (!err)
-		c->reply_code = reply.code;
+		c->reply_code = reply->code;
 	return err;
 }
 
-/* The channel is gone: no confirm will come any more, so the connection ends too. Control tells why. */
-static int on_channel_close(struct connection *c, const struct frame *f, uint64_t now_ns)
+/*
+ * The channel is gone: no confirm will come any more. Control opens it again, or gives the connection up. What was
+ * pushed before our close-ok reaches the broker on the old channel, which drops it.
+ */
+static int on_channel_close(struct connection *c, const struct frame *f)
 {
 	uint8_t ok[AMQP_SMALL_FRAME_MAX];
-	int err = take_close(c, f);
+	struct amqp_reply reply;
+	int err = take_close(c, f, &reply);
 	if (err)
 		return err;
-	c->end_code = HW_ERR_AMQP_CHANNEL_CLOSED;
-	connection_push_control(c, ok, (uint32_t)amqp_write_channel_close_ok(ok, f->channel));
-	if (c->phase == CONNECTION_PUBLISHING)
-		connection_begin_ending(c, now_ns);
+	bool pushed = connection_push_control(c, ok, (uint32_t)amqp_write_channel_close_ok(ok, f->channel));
+	if (c->phase >= CONNECTION_ENDING) {
+		c->end_code = c->end_code ? c->end_code : HW_ERR_AMQP_CHANNEL_CLOSED;
+		return 0;
+	}
+	if (!pushed)
+		return HW_ERR_AMQP_CHANNEL_CLOSED; /* a peer that acks nothing: no channel could be opened behind it */
+	c->return_header_due = false;
+	struct channel_end end = connection_end_channel(c, true, true);
+	connection_enter(c, CONNECTION_HANDSHAKE);
+	connection_tell_lost(c, HW_ERR_AMQP_CHANNEL_CLOSED, &reply.text);
+	connection_report(c, (struct worker_event){.type = EVENT_CHANNEL_CLOSED,
+						   .code = HW_ERR_AMQP_CHANNEL_CLOSED,
+						   .oldest_id = end.oldest_id,
+						   .outcomes = end.outcomes,
+						   .oldest_sent = end.oldest_sent});
+	c->reply_code = 0; /* if the stream ends now, it is for another reason */
 	return 0;
 }
 
 static int on_connection_close(struct connection *c, const struct frame *f, uint64_t now_ns)
 {
 	uint8_t ok[AMQP_SMALL_FRAME_MAX];
-	int err = take_close(c, f);
+	struct amqp_reply reply;
+	int err = take_close(c, f, &reply);
 	if (err)
 		return err;
 	if (!c->end_code)
 		c->end_code = HW_ERR_AMQP_CONNECTION_CLOSED;
+	if (c->phase <= CONNECTION_PUBLISHING)
+		connection_tell_lost(c, HW_ERR_AMQP_CONNECTION_CLOSED, &reply.text);
 	connection_push_control(c, ok, (uint32_t)amqp_write_connection_close_ok(ok));
 	c->ops->close(c->stream, now_ns);
 	c->end_deadline_ns = now_ns + END_PATIENCE_NS;
-	if (c->phase != CONNECTION_FINISHED)
-		connection_enter(c, CONNECTION_FINISHED);
+	connection_enter(c, CONNECTION_FINISHED);
 	return 0;
 }
 
@@ -140,7 +157,7 @@ static int on_method(struct connection *c, const struct frame *f, uint64_t now_n
 	case AMQP_BASIC_RETURN:
 		return on_return(c, f);
 	case AMQP_CHANNEL_CLOSE:
-		return on_channel_close(c, f, now_ns);
+		return on_channel_close(c, f);
 	case AMQP_CONNECTION_CLOSE:
 		return on_connection_close(c, f, now_ns);
 	case AMQP_CONNECTION_CLOSE_OK:
@@ -156,6 +173,16 @@ static bool is_blocked_news(const struct frame *f)
 	return id == AMQP_CONNECTION_BLOCKED || id == AMQP_CONNECTION_UNBLOCKED;
 }
 
+/* While control talks to the broker; and behind a goodbye, where nothing means anything (AMQP 0-9-1, 4.9). */
+static __attribute__((noinline)) int on_frame_otherwise(struct connection *c, const struct frame *f, uint64_t now_ns)
+{
+	if (c->phase == CONNECTION_FINISHED)
+		return 0;
+	bool close = c->handed_over && f->type == FRAME_METHOD && f->channel == 0 &&
+		     amqp_method_id(f) == AMQP_CONNECTION_CLOSE;
+	return close ? on_connection_close(c, f, now_ns) : forward(c, f);
+}
+
 static int on_frame(struct connection *c, const struct frame *f, uint64_t now_ns, uint64_t now_ticks)
 {
 	if (f->type == FRAME_HEARTBEAT)
@@ -166,8 +193,8 @@ static int on_frame(struct connection *c, const struct frame *f, uint64_t now_ns
 		on_unblocked(c);
 		return 0;
 	}
-	if (c->phase < CONNECTION_PUBLISHING)
-		return forward(c, f);
+	if (__builtin_expect((unsigned)c->phase - CONNECTION_REPLAYING > CONNECTION_ENDING - CONNECTION_REPLAYING, 0))
+		return on_frame_otherwise(c, f, now_ns);
 	switch (f->type) {
 	case FRAME_METHOD:
 		return on_method(c, f, now_ns, now_ticks);

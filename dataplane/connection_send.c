@@ -34,7 +34,7 @@ static void push_handshake(struct connection *c)
 	}
 }
 
-static void mark_wire(struct connection *c, uint64_t offset, uint64_t id)
+void connection_mark_wire(struct connection *c, uint64_t offset, uint64_t id)
 {
 	struct wire_mark mark = {.offset = offset, .id = id};
 	if (c->marks_tail - c->marks_head == WIRE_MARKS)
@@ -43,7 +43,7 @@ static void mark_wire(struct connection *c, uint64_t offset, uint64_t id)
 }
 
 /* Hands over messages while the stream could send their first octet. They lie one behind the other: one extent. */
-static bool push_messages(struct connection *c)
+static inline __attribute__((always_inline)) bool push_messages(struct connection *c)
 {
 	struct confirms *confirms = &c->confirms;
 	uint64_t id = confirms->handed_id;
@@ -64,8 +64,8 @@ static bool push_messages(struct connection *c)
 	extents_push(&c->stream->tx, log_at(&c->publisher->log, start), len, EXTENT_LOG);
 	/* The last one may go out in part only: those in front of it are not to wait for its stamp. */
 	if (len > budget && len > last_len)
-		mark_wire(c, c->stream->tx.end - last_len, id - 1);
-	mark_wire(c, c->stream->tx.end, id);
+		connection_mark_wire(c, c->stream->tx.end - last_len, id - 1);
+	connection_mark_wire(c, c->stream->tx.end, id);
 	return true;
 }
 
@@ -96,7 +96,7 @@ void connection_begin_ending(struct connection *c, uint64_t now_ns)
 }
 
 /* The application has asked to close: go as soon as every message has its outcome, or when the deadline is over. */
-static void check_closing(struct connection *c, uint64_t now_ns)
+static inline __attribute__((always_inline)) void check_closing(struct connection *c, uint64_t now_ns)
 {
 	struct harewire_publisher *p = c->publisher;
 	uint64_t deadline = atomic_load_explicit(&p->close_deadline_ns, memory_order_acquire);
@@ -107,21 +107,38 @@ static void check_closing(struct connection *c, uint64_t now_ns)
 		connection_begin_ending(c, now_ns);
 }
 
-bool connection_send(struct connection *c, uint64_t now_ns)
+static __attribute__((noinline)) bool push_otherwise(struct connection *c, uint64_t now_ns)
 {
 	bool handed = false;
-	switch (c->phase) {
-	case CONNECTION_HANDSHAKE:
+	if (c->phase == CONNECTION_HANDSHAKE) {
 		push_handshake(c);
-		break;
-	case CONNECTION_PUBLISHING:
+	} else if (c->phase == CONNECTION_REPLAYING) {
+		handed = connection_replay(c);
+		if (c->phase == CONNECTION_PUBLISHING)
+			handed |= push_messages(c);
+		check_closing(c, now_ns);
+	}
+	return handed;
+}
+
+bool connection_wanted_otherwise(struct connection *c)
+{
+	if (c->phase == CONNECTION_HANDSHAKE)
+		return byte_ring_held(&c->bridge.to_wire) > 0;
+	return (c->phase == CONNECTION_REPLAYING && !c->blocked) ||
+	       atomic_load_explicit(&c->publisher->close_deadline_ns, memory_order_relaxed) != PUBLISHER_NOT_CLOSING;
+}
+
+bool connection_send(struct connection *c, uint64_t now_ns)
+{
+	bool handed;
+	if (__builtin_expect(c->phase == CONNECTION_PUBLISHING, 1)) {
 		handed = push_messages(c);
 		check_closing(c, now_ns);
-		break;
-	case CONNECTION_IDLE:
+	} else if (c->phase == CONNECTION_IDLE) {
 		return false;
-	default:
-		break;
+	} else {
+		handed = push_otherwise(c, now_ns);
 	}
 	c->ops->transmit(c->stream, now_ns);
 	connection_stamp_wired(c);

@@ -11,12 +11,12 @@
 
 #include "control/console/console.h"
 #include "control/cpu.h"
-#include "control/session/url.h"
+#include "control/incident.h"
 #include "control/supervisor.h"
+#include "control/target.h"
 #include "dataplane/base/error.h"
 #include "dataplane/worker.h"
 
-#define DAY_NS           (24ull * 3600 * 1000000000u)
 #define WAIT_INLINE_NS   100000u /* between turns while a publisher is taken back */
 #define WAIT_THREADED_NS 10000000u
 
@@ -37,6 +37,8 @@ struct owner {
 	struct connection *connection;
 	struct charge *charge;
 };
+
+_Static_assert(PUBLISHER_WHERE_MAX >= PUBLISHER_HOST_MAX, "an application is told a host as control names it");
 
 const char *harewire_error_text(int code)
 {
@@ -131,8 +133,10 @@ static int start_workers(struct harewire *hw, char *why, size_t why_bytes)
 
 static int start_control(struct harewire *hw, const struct harewire_options *options, const struct worker_plan *plan)
 {
-	struct supervisor_options control = {
-		.plan = plan, .log_line = options->log_line, .log_context = options->log_context};
+	struct supervisor_options control = {.plan = plan,
+					     .log_line = options->log_line,
+					     .log_context = options->log_context,
+					     .trace_dir = options->trace_dir};
 	for (uint32_t i = 0; i < hw->worker_count; i++) {
 		control.channels[i] = &hw->workers[i]->channel;
 		control.longest_gaps_ns[i] = &hw->workers[i]->longest_gap_ns;
@@ -158,6 +162,8 @@ int harewire_create(const struct harewire_options *options, struct harewire **ou
 	struct worker_plan plan;
 	char reason[512] = "";
 	int err = worker_plan_make(options, &plan, reason, sizeof reason);
+	if (!err && options->trace_dir)
+		err = incident_check_directory(options->trace_dir, reason, sizeof reason);
 	if (err)
 		return refuse(err, why, why_bytes, "%s", reason);
 	struct harewire *hw = calloc(1, sizeof *hw);
@@ -249,69 +255,6 @@ void harewire_publisher_options_init(struct harewire_publisher_options *options)
 						       .user_timeout_ns = 10000000000u};
 }
 
-/* What cannot work is refused here, in the application's own call. */
-static int check_options(const struct harewire_publisher_options *o, char *why, size_t why_bytes)
-{
-	const char *bad = topology_check(o);
-	if (bad)
-		return refuse(HW_ERR_INVALID, why, why_bytes, "%s", bad);
-	if (o->frame_max < 4096 || o->frame_max > 1048576)
-		return refuse(HW_ERR_INVALID, why, why_bytes, "frame_max must be 4096 to 1048576 octets");
-	if (o->heartbeat_s > 65535)
-		return refuse(HW_ERR_INVALID, why, why_bytes, "the heartbeat must be 0 to 65535 seconds");
-	if (o->log_bytes == 0 || o->log_bytes > 1ull << 40)
-		return refuse(HW_ERR_INVALID, why, why_bytes, "log_bytes must be 1 to 2^40");
-	if (o->max_messages == 0 || o->max_messages > 1ull << 32)
-		return refuse(HW_ERR_INVALID, why, why_bytes, "max_messages must be 1 to 2^32");
-	if (o->max_templates == 0)
-		return refuse(HW_ERR_INVALID, why, why_bytes, "max_templates must be at least 1");
-	if (o->connect_timeout_ns == 0 || o->connect_timeout_ns > DAY_NS)
-		return refuse(HW_ERR_INVALID, why, why_bytes,
-			      "connect_timeout_ns must be more than 0 and at most a day");
-	if (o->user_timeout_ns > DAY_NS)
-		return refuse(HW_ERR_INVALID, why, why_bytes, "user_timeout_ns must be at most a day");
-	if (o->rto_min_ns < 1000000u || o->rto_min_ns > 60000000000u)
-		return refuse(HW_ERR_INVALID, why, why_bytes, "rto_min_ns must be a millisecond to a minute");
-	return 0;
-}
-
-static int copy_text(char *dst, size_t cap, const char *src, const char *what, char *why, size_t why_bytes)
-{
-	if ((size_t)snprintf(dst, cap, "%s", src) < cap)
-		return 0;
-	return refuse(HW_ERR_INVALID, why, why_bytes, "the %s is longer than %zu octets", what, cap - 1);
-}
-
-static int make_target(const struct harewire_publisher_options *o, struct target *t, char *why, size_t why_bytes)
-{
-	struct url_parts url;
-	const char *sentence;
-	int err = url_parse(o->url ? o->url : "amqp://localhost", &url, &sentence);
-	if (err)
-		return refuse(err, why, why_bytes, "%s", sentence);
-	memset(t, 0, sizeof *t);
-	t->port = url.port;
-	t->heartbeat_s = o->heartbeat_s;
-	t->frame_max = o->frame_max;
-	t->connect_timeout_ns = o->connect_timeout_ns;
-	t->user_timeout_ns = o->user_timeout_ns;
-	t->rto_min_ns = o->rto_min_ns;
-	err = copy_text(t->host, sizeof t->host, url.host, "host", why, why_bytes);
-	if (!err)
-		err = copy_text(t->user, sizeof t->user, o->user ? o->user : url.user, "user", why, why_bytes);
-	if (!err)
-		err = copy_text(t->password, sizeof t->password, o->password ? o->password : url.password, "password",
-				why, why_bytes);
-	if (!err)
-		err = copy_text(t->vhost, sizeof t->vhost, o->vhost ? o->vhost : url.vhost, "vhost", why, why_bytes);
-	if (!err)
-		err = copy_text(t->connection_name, sizeof t->connection_name,
-				o->connection_name ? o->connection_name : "harewire", "connection name", why,
-				why_bytes);
-	explicit_bzero(&url, sizeof url);
-	return err ? err : topology_copy(&t->topology, o);
-}
-
 static void push_now(void *context)
 {
 	struct owner *owner = context;
@@ -334,6 +277,7 @@ static int create_parts(struct harewire *hw, const struct harewire_publisher_opt
 	struct publisher_options options = {.log_bytes = o->log_bytes,
 					    .max_messages = o->max_messages,
 					    .max_templates = o->max_templates,
+					    .policy = o->policy,
 					    .epoch = new_epoch(),
 					    .clock = &hw->clock,
 					    .push = hw->mode == HAREWIRE_INLINE ? push_now : NULL,
@@ -368,9 +312,7 @@ int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher
 {
 	struct target target;
 	char reason[160] = "";
-	int err = check_options(options, why, why_bytes);
-	if (!err)
-		err = make_target(options, &target, why, why_bytes);
+	int err = target_make(options, &target, why, why_bytes);
 	if (err)
 		return err;
 	struct owner *owner = calloc(1, sizeof *owner);

@@ -1,7 +1,14 @@
 /*
  * libharewire: a kernel-bypass AMQP 0-9-1 publisher for RabbitMQ. The only installed header.
  *
- *     harewire_create ──▶ harewire_publisher_open ──▶ READY ──▶ publish … publish ──▶ close ──▶ destroy
+ *     harewire_create ──▶ harewire_publisher_open ──▶ READY ──▶ publish … publish ──▶ close ──▶ CLOSED ──▶ destroy
+ *                                                     ▲ │
+ *                 connected again: what had no outcome│ │the connection is lost: another one
+ *                       yet is sent again, in order   │ ▼is made, at this host or the next
+ *                                                DISCONNECTED ──▶ publish … publish (enum harewire_policy)
+ *
+ * Every message that publish has given an id to gets exactly one outcome, an event or part of one. The log of
+ * messages lives in this process's memory: it survives connections and brokers, not the process.
  *
  * Threads. A `struct harewire` owns a control thread and one or more workers, each of which serves one NIC queue: a
  * thread of its own (threaded mode) or the application's (inline mode, driven by harewire_poll). One publisher is used
@@ -9,7 +16,9 @@
  * blocks or waits except harewire_create, harewire_destroy and harewire_publisher_destroy.
  *
  * Errors. Functions return 0 or a positive result on success and a negative HAREWIRE_ERR_* otherwise; a failed call has
- * changed nothing. harewire_error_text turns codes into sentences; a publisher's own reasons come with its events.
+ * changed nothing but the counts of stats. harewire_error_text turns codes into sentences. What is wrong with options
+ * is said in one sentence by the call that takes them. Everything that goes wrong later comes as an event: what passes
+ * as DISCONNECTED or BLOCKED, what does not as FAILED, each with its reason.
  *
  * Strings are UTF-8, NUL-terminated, and copied by the call that takes them. Durations are ns unless the name says
  * otherwise.
@@ -118,10 +127,15 @@ struct harewire_options {
 	/* Driver "dpdk": answer dpdk-telemetry.py about workers, connections and publishers. Off (0) by default. */
 	int telemetry;
 	/*
-	 * Path of a local socket to be made, of mode 0600, at which this engine answers `harewire stat` and `harewire
-	 * capture` (docs/command.md). A socket there that nobody answers is replaced. NULL (default): none.
+	 * Path of a local socket to be made, of mode 0600, at which this engine answers `harewire stat`, `capture`
+	 * and `trace` (docs/command.md). A socket there that nobody answers is replaced. NULL (default): none.
 	 */
 	const char *control_path;
+	/*
+	 * Directory that the traces of our own TCPs go into when a connection is lost or a retransmission timeout
+	 * fires, one file each, the latest 64 of this process (docs/tcp.md). NULL (default): none.
+	 */
+	const char *trace_dir;
 
 	const struct harewire_worker_options *workers; /* NULL: one worker, made of the fields above */
 	uint32_t worker_count;                         /* 1..HAREWIRE_WORKERS_MAX */
@@ -215,17 +229,19 @@ struct harewire_publisher;
 
 /* What becomes of a message whose connection is lost before it has an outcome. */
 enum harewire_delivery {
-	HAREWIRE_AT_LEAST_ONCE, /* it is sent again on the next connection, with the duplicate flag if it had been sent
-				 */
-	HAREWIRE_AT_MOST_ONCE,  /* HAREWIRE_EVENT_LOST if any of it had been sent; else it is sent on the next one */
+	/* It is sent again on the next connection; with the duplicate flag, if its template has one and it may have
+	 * been sent. */
+	HAREWIRE_AT_LEAST_ONCE,
+	/* If any of it may have been sent it is LOST; else it is sent on the next connection. */
+	HAREWIRE_AT_MOST_ONCE,
 };
 
-/* What publish and claim do while nothing flows: no connection (after the first), or any enum harewire_blockage. */
+/* What publish and claim do while nothing flows: no connection (after the first), or a blockage by the broker. */
 enum harewire_policy {
-	HAREWIRE_BUFFER,      /* keep messages in the log until that is full, then HAREWIRE_ERR_LOG_FULL */
-	HAREWIRE_REFUSE,      /* refuse at once: HAREWIRE_ERR_DISCONNECTED or _BLOCKED */
-	HAREWIRE_DROP_NEWEST, /* keep messages until the log is full, then drop and count the new one: publish returns 0
-			       */
+	HAREWIRE_BUFFER, /* keep messages in the log until that is full, then HAREWIRE_ERR_LOG_FULL */
+	HAREWIRE_REFUSE, /* refuse at once: HAREWIRE_ERR_DISCONNECTED or _BLOCKED */
+	/* As BUFFER, but where that says LOG_FULL, drop and count the new message: publish returns 0. */
+	HAREWIRE_DROP_NEWEST,
 };
 
 enum harewire_host_order {
@@ -237,35 +253,41 @@ struct harewire_publisher_options {
 	const char *url; /* amqp://user:password@host:port/vhost; missing parts: guest, guest, localhost, 5672, "/" */
 	const char *user, *password, *vhost; /* override the URL's; NULL: the URL's */
 	const char *connection_name;         /* shown by the broker; NULL: "harewire" */
-	uint32_t heartbeat_s;                /* asked for; the broker may lower it. Default 10; 0: none */
-	uint32_t frame_max;                  /* asked for, 4096..1048576. Default 131072 */
+	uint32_t heartbeat_s;                /* asked for; the broker may lower it. Default 10, up to 65535; 0: none */
+	uint32_t frame_max;                  /* asked for, 4096..1048576. Default 131072; see harewire_event_poll */
 	int worker;                          /* its index; -1 (default): the one with the fewest publishers */
 	uint64_t log_bytes;          /* ring of encoded messages, rounded up to a power of two. Default 16 MiB */
 	uint64_t max_messages;       /* message index, rounded up to a power of two. Default 65536 */
-	uint32_t max_templates;      /* default 131072 */
+	uint32_t max_templates;      /* at least 1. Default 131072 */
 	uint64_t connect_timeout_ns; /* TCP and AMQP handshake, all in; up to a day. Default 10 s */
-	uint64_t rto_min_ns;         /* user-space TCP; default 5 ms, and never below the ACK delay seen of the peer */
-	uint64_t user_timeout_ns;    /* user-space TCP; default 10 s */
+	uint64_t rto_min_ns;         /* user-space TCP: 1 ms to 1 min, never below the peer's ACK delay. Default 5 ms */
+	uint64_t user_timeout_ns;    /* user-space TCP: unacknowledged for so long; up to a day. Default 10 s */
 	/*
-	 * Hosts beside the URL's, "name" or "name:port" (the URL's port), with the same user, vhost and topology. A
-	 * connection that cannot be made or is lost is made again: at the same host, then at the next, and so on.
+	 * Hosts beside the URL's, "name" or "name:port" (without: the URL's port), with the same user, vhost and
+	 * topology. At first each is tried once, in order, for at most connect_timeout_ns; if none can be had the
+	 * publisher FAILS. A connection that is lost later is made again, for as long as reconnect_timeout_ns allows:
+	 * at the same host, then at the next, and so on around.
 	 */
 	const char *const *hosts;
-	uint32_t host_count; /* up to HAREWIRE_HOSTS_MAX - 1 */
-	enum harewire_host_order host_order;
+	uint32_t host_count;                 /* up to HAREWIRE_HOSTS_MAX - 1; NULL and 0 (default): the URL's alone */
+	enum harewire_host_order host_order; /* default HAREWIRE_HOSTS_ORDERED */
 	/* Pauses between attempts, doubling from the first to the second, each shortened at random by up to a half. */
-	uint64_t reconnect_min_ns;     /* default 10 ms; 1 ms to reconnect_max_ns */
-	uint64_t reconnect_max_ns;     /* default 100 ms; up to an hour */
-	uint64_t reconnect_timeout_ns; /* without a connection for so long the publisher ends; 0 (default): never */
-	enum harewire_delivery delivery;
-	enum harewire_policy policy;
-	/* No outcome for so long although messages wait for one and the broker takes octets: reconnect. 0: never.
-	 * Default 30 s. */
+	uint64_t reconnect_min_ns;       /* 1 ms to reconnect_max_ns. Default 10 ms */
+	uint64_t reconnect_max_ns;       /* 1 ms to an hour. Default 100 ms */
+	uint64_t reconnect_timeout_ns;   /* no connection for so long: FAILED. 1 ms to a year; 0 (default): never */
+	enum harewire_delivery delivery; /* default HAREWIRE_AT_LEAST_ONCE */
+	enum harewire_policy policy;     /* default HAREWIRE_BUFFER */
+	/*
+	 * No outcome for so long although messages wait for one and the broker takes octets: reconnect, at the next
+	 * host. 1 ms to a day; 0: never. Default 30 s.
+	 */
 	uint64_t confirm_timeout_ns;
-	uint64_t blocked_timeout_ns; /* a blockage this long: reconnect, at the next host. 0 (default): never */
+	/* HAREWIRE_BLOCKAGE_ALARM or _WINDOW for so long: likewise. 1 ms to a day; 0 (default): never. */
+	uint64_t blocked_timeout_ns;
 	/*
 	 * File with the password in its first line, read anew for every connection; nobody but its owner may have
-	 * access to it (0600 or less). Instead of `password`. NULL (default): none.
+	 * access to it (0600 or less). Instead of the URL's password; not together with `password`. NULL (default):
+	 * none.
 	 */
 	const char *password_file;
 	const struct harewire_exchange *exchanges;
@@ -280,15 +302,17 @@ HAREWIRE_API void harewire_publisher_options_init(struct harewire_publisher_opti
 
 /*
  * Starts to connect, log in and declare; returns at once. HAREWIRE_EVENT_READY or _FAILED follows. Everything the
- * publisher will ever need is allocated here. HAREWIRE_ERR_INVALID for options that cannot work: `why`, if not NULL,
- * then receives a sentence of up to why_bytes octets.
+ * publisher will ever need is allocated here. On failure `why`, if not NULL, receives one sentence of up to why_bytes
+ * octets, which names the option: HAREWIRE_ERR_INVALID for options that cannot work, _UNSUPPORTED for a URL
+ * with amqps or IPv6, _BUSY (the worker has as many publishers as it can serve), _NOMEM.
  */
 HAREWIRE_API int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher_options *options,
 					 struct harewire_publisher **out, char *why, size_t why_bytes);
 
 /*
- * No more messages. What has been accepted is still sent and awaited, for at most timeout_ns; then the connection is
- * closed, whatever is left becomes UNCONFIRMED, and HAREWIRE_EVENT_CLOSED follows. Returns at once.
+ * No more messages; an open claim is dropped. What has been accepted is still sent and awaited, for at most timeout_ns,
+ * over a new connection if that is what it takes; then the connection is closed, whatever is left becomes UNCONFIRMED,
+ * and HAREWIRE_EVENT_CLOSED follows. Returns 0, at once.
  */
 HAREWIRE_API int harewire_publisher_close(struct harewire_publisher *p, uint64_t timeout_ns);
 
@@ -341,22 +365,34 @@ HAREWIRE_API int harewire_template_release(struct harewire_publisher *p, uint32_
 #define HAREWIRE_MORE 1u /* inline mode: another message follows at once; leave sending to it or to harewire_poll */
 
 /*
- * Publishes `len` octets. Returns the message's id (1, 2, 3, ...) or a negative code, and then nothing happened; or
- * with HAREWIRE_DROP_NEWEST 0: there was no room, and the message has been dropped and counted. Bodies over frame_max -
- * 8 octets are split in frames. Threaded mode: no system call. Either mode: no allocation, no lock, no wait.
+ * Publishes `len` octets. Returns the message's id (1, 2, 3, ...), or what the table says, and then nothing happened
+ * but that it was counted. Bodies over frame_max - 8 octets are split in frames. HAREWIRE_ERR_TOO_LARGE: it will never
+ * fit; _CLAIM_OPEN; _INVALID: no such template. Threaded mode: no system call. Either mode: no allocation, no lock, no
+ * wait.
+ *
+ *                            HAREWIRE_BUFFER      HAREWIRE_REFUSE      HAREWIRE_DROP_NEWEST
+ *     not READY yet          _ERR_DISCONNECTED    _ERR_DISCONNECTED    _ERR_DISCONNECTED
+ *     connected              id                   id                   id
+ *     blocked by the broker  id                   _ERR_BLOCKED         id
+ *     disconnected           id                   _ERR_DISCONNECTED    id
+ *     the log is full        _ERR_LOG_FULL        _ERR_LOG_FULL        0: dropped
+ *     closing or ended       _ERR_CLOSED          _ERR_CLOSED          _ERR_CLOSED
  */
 HAREWIRE_API int64_t harewire_publish(struct harewire_publisher *p, uint32_t template_id, const void *body, size_t len,
 				      unsigned flags);
 
 /*
  * Zero-copy form: the address at which the body is to be written, room for max_body octets (0..frame_max - 8), or NULL
- * with the reason in *error (may be NULL; HAREWIRE_ERR_LOG_FULL with HAREWIRE_DROP_NEWEST too, and the drop is
- * counted). One claim is open at a time; end it with commit or cancel.
+ * with the reason in *error (may be NULL): as publish answers, but HAREWIRE_ERR_LOG_FULL for a message that is dropped.
+ * One claim is open at a time, and nothing else can be published meanwhile; end it with commit or cancel.
  */
 HAREWIRE_API void *harewire_claim(struct harewire_publisher *p, uint32_t template_id, size_t max_body, int *error);
 
-/* Publishes the claimed message with the first `len` (<= max_body) octets of its body. Returns its id or a negative
- * code. */
+/*
+ * Publishes the claimed message with the first `len` (<= max_body) octets of its body. Returns its id: its room is
+ * reserved, so neither a blockage nor a lost connection stands in its way. HAREWIRE_ERR_INVALID: `len` is too large,
+ * and the claim still open; _NO_CLAIM; _CLOSED: the publisher is closing or has ended meanwhile, the claim is over.
+ */
 HAREWIRE_API int64_t harewire_commit(struct harewire_publisher *p, size_t len, unsigned flags);
 
 /* Drops the claim; nothing happened. */
@@ -380,12 +416,15 @@ enum harewire_event_type {
 	HAREWIRE_EVENT_DISCONNECTED, /* the connection is lost: code and text say why; another is being made */
 };
 
-/* What keeps messages from flowing although there is a connection. Each begins and ends on its own. */
+/*
+ * What keeps messages from flowing. Each begins and ends on its own; the first three are the broker's and end with the
+ * connection at the latest, the last is the application's own.
+ */
 enum harewire_blockage {
 	HAREWIRE_BLOCKAGE_ALARM = 1,    /* connection.blocked: the broker is short of memory or disk; nothing is sent */
 	HAREWIRE_BLOCKAGE_WINDOW = 2,   /* the broker reads nothing (TCP's window is closed): its flow control */
-	HAREWIRE_BLOCKAGE_SILENCE = 3,  /* the broker takes messages and gives none of them an outcome */
-	HAREWIRE_BLOCKAGE_LOG_FULL = 4, /* publish has found the log or the index full */
+	HAREWIRE_BLOCKAGE_SILENCE = 3,  /* it takes messages and has given none an outcome for a second */
+	HAREWIRE_BLOCKAGE_LOG_FULL = 4, /* publish found no room; until it, or event_poll, finds that there is again */
 };
 
 struct harewire_event {
@@ -399,9 +438,20 @@ struct harewire_event {
 };
 
 /*
- * The next event: 1, or 0 when there is none. Every accepted message appears in exactly one of CONFIRMED, NACKED,
- * RETURNED, LOST, UNCONFIRMED; in id order. States are levels: a BLOCKED that ended before you looked is not reported.
- * An application that never polls may publish on as long as everything is confirmed.
+ * The next event: 1, or 0 when there is none. The application's thread; no system call, no allocation, no wait.
+ *
+ * Outcomes. Every accepted message appears in exactly one of CONFIRMED, NACKED, RETURNED, LOST, UNCONFIRMED; in id
+ * order, over all connections. An application that never polls may publish on as long as everything is confirmed; all
+ * other outcomes keep their place in the index until they are polled.
+ *
+ * States are levels, told before outcomes: a BLOCKED that ended, or a DISCONNECTED that is READY again, before you
+ * looked is not reported. What has ended comes first (UNBLOCKED, then DISCONNECTED), then READY, then BLOCKED: between
+ * two calls that return 0 a BLOCKED without its UNBLOCKED is a blockage of the present connection, or LOG_FULL. CLOSED
+ * or FAILED comes after the last outcome, is the last event, and ends all levels.
+ *
+ * FAILED is for what will not pass: a refused login or declaration, a wrong vhost, one message that ends connection
+ * after connection, a broker whose frame_max is below that of the first connection (which fixes it for the publisher's
+ * life), or reconnect_timeout_ns. Before the first READY anything will do, once every host has been tried.
  */
 HAREWIRE_API int harewire_event_poll(struct harewire_publisher *p, struct harewire_event *event);
 
@@ -416,15 +466,15 @@ struct harewire_percentiles {
 struct harewire_publisher_stats {
 	uint64_t accepted; /* messages publish and commit returned an id for */
 	uint64_t confirmed, nacked, returned, lost, unconfirmed;
-	uint64_t refused, dropped;       /* calls that published nothing: any HAREWIRE_ERR_* there is; DROP_NEWEST */
+	uint64_t refused, dropped;       /* publish, claim, commit: answered HAREWIRE_ERR_*; dropped (DROP_NEWEST) */
 	uint64_t replayed;               /* messages sent again on a later connection; one may be so several times */
 	uint64_t connections, channels;  /* made so far: handed over; re-opened on a connection that lived on */
 	uint64_t in_flight;              /* accepted without an outcome */
 	uint64_t log_used, log_capacity; /* octets */
 	uint64_t blocked_count;          /* alarms of the broker */
 	uint32_t blockages;              /* at the moment: bit n for the enum harewire_blockage n */
-	int connected;
-	/* the connection */
+	int connected;                   /* 1: handed over and not lost */
+	/* the connection, or the last one */
 	uint64_t srtt_ns, retransmits, rto_fired, octets_sent, segments_sent, segments_received;
 	uint32_t cwnd, peer_window, mss;
 	char tcp_state[16];

@@ -1,4 +1,4 @@
-#include "dataplane/publisher.h"
+#include "dataplane/publisher_internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -46,6 +46,7 @@ int publisher_create(const struct publisher_options *options, struct harewire_pu
 	memset(p->index.ring, 0, messages * sizeof(struct message));
 	p->max_templates = options->max_templates;
 	p->epoch = options->epoch;
+	p->policy = options->policy;
 	p->clock = options->clock;
 	p->push = options->push;
 	p->push_context = options->push_context;
@@ -176,30 +177,60 @@ static void reclaim_confirmed(struct harewire_publisher *p)
 		p->reclaimed_id++;
 }
 
-/* The hot path's guard failed: why, or 0 when room was found after all. */
-static __attribute__((noinline)) int make_room(struct harewire_publisher *p, uint64_t need)
+bool publisher_find_room(struct harewire_publisher *p, uint64_t need)
 {
+	p->known_released_pos = atomic_load_explicit(&p->released_pos, memory_order_acquire);
+	reclaim_confirmed(p);
+	uint64_t next_id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
+	return need <= p->log.capacity - (p->next_pos - p->known_released_pos) &&
+	       next_id - p->reclaimed_id <= p->index.mask;
+}
+
+/* What the state and the application's policy say to a message. */
+static int check_state(const struct harewire_publisher *p)
+{
+	if (atomic_load_explicit(&p->close_deadline_ns, memory_order_relaxed) != PUBLISHER_NOT_CLOSING)
+		return HW_ERR_CLOSED;
 	switch (atomic_load_explicit(&p->state, memory_order_acquire)) {
 	case PUBLISHER_CONNECTING:
 		return HW_ERR_DISCONNECTED;
 	case PUBLISHER_READY:
+		return 0;
 	case PUBLISHER_BLOCKED:
-		break;
+		return p->policy == HAREWIRE_REFUSE ? HW_ERR_BLOCKED : 0;
+	case PUBLISHER_RECONNECTING:
+		return p->policy == HAREWIRE_REFUSE ? HW_ERR_DISCONNECTED : 0;
 	default:
 		return HW_ERR_CLOSED;
 	}
-	if (atomic_load_explicit(&p->close_deadline_ns, memory_order_relaxed) != PUBLISHER_NOT_CLOSING)
-		return HW_ERR_CLOSED;
+}
+
+/* The hot path's guard failed: why, or 0 when the message may be accepted after all. */
+static __attribute__((noinline)) int make_room(struct harewire_publisher *p, uint64_t need)
+{
+	int err = check_state(p);
+	if (err)
+		return err;
 	if (p->claimed)
 		return HW_ERR_CLAIM_OPEN;
 	if (need > p->log.capacity)
 		return HW_ERR_TOO_LARGE;
-	p->known_released_pos = atomic_load_explicit(&p->released_pos, memory_order_acquire);
-	reclaim_confirmed(p);
-	uint64_t next_id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
-	if (need > p->log.capacity - (p->next_pos - p->known_released_pos) || next_id - p->reclaimed_id > p->index.mask)
-		return HW_ERR_LOG_FULL;
-	return 0;
+	bool room = publisher_find_room(p, need);
+	publisher_note_room(p, room, need);
+	return room ? 0 : HW_ERR_LOG_FULL;
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* A call that publishes nothing. Returns what the application is told: `err`, or 0 for a message that is dropped. */
+static __attribute__((noinline)) int refuse(struct harewire_publisher *p, int err)
+{
+	bool drop = err == HW_ERR_LOG_FULL && p->policy == HAREWIRE_DROP_NEWEST;
+	count(drop ? &p->dropped : &p->refused);
+	return drop ? 0 : err;
 }
 
 /* 0 when a message of `need` octets can be accepted now. */
@@ -257,14 +288,14 @@ static __attribute__((noinline)) int64_t publish_split(struct harewire_publisher
 	/* Before READY the frame size is not known: ask for the state first. */
 	int err = check_room(p, 1);
 	if (err)
-		return err;
+		return refuse(p, err);
 	uint32_t frame_max = atomic_load_explicit(&p->body_max, memory_order_relaxed) + AMQP_FRAME_OVERHEAD;
 	if (len > p->log.capacity)
-		return HW_ERR_TOO_LARGE;
+		return refuse(p, HW_ERR_TOO_LARGE);
 	uint64_t need = amqp_message_bytes(t, len, frame_max);
 	err = need > UINT32_MAX ? HW_ERR_TOO_LARGE : check_room(p, need);
 	if (err)
-		return err;
+		return refuse(p, err);
 	uint64_t id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
 	struct amqp_slot_values values = slot_values(p, t, id);
 	amqp_message_write_split(t, log_at(&p->log, p->next_pos), body, len, frame_max, &values);
@@ -277,13 +308,13 @@ int64_t publisher_publish(struct harewire_publisher *p, uint32_t template_id, co
 	uint64_t ticks = clock_ticks(p->clock);
 	const struct amqp_template *t = find_template(p, template_id);
 	if (unlikely(!t || (!body && len)))
-		return HW_ERR_INVALID;
+		return refuse(p, HW_ERR_INVALID);
 	if (unlikely(len > atomic_load_explicit(&p->body_max, memory_order_relaxed)))
 		return publish_split(p, template_id, t, body, len, ticks, flags);
 
 	int err = check_room(p, (uint64_t)t->image_len + len + 1);
 	if (unlikely(err))
-		return err;
+		return refuse(p, err);
 	uint64_t id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
 	struct amqp_slot_values values = slot_values(p, t, id);
 	uint8_t *dst = log_at(&p->log, p->next_pos);
@@ -303,6 +334,7 @@ void *publisher_claim(struct harewire_publisher *p, uint32_t template_id, size_t
 	if (!err && max_body > atomic_load_explicit(&p->body_max, memory_order_relaxed))
 		err = HW_ERR_TOO_LARGE;
 	if (err) {
+		refuse(p, err);
 		if (error)
 			*error = err;
 		return NULL;
@@ -318,14 +350,17 @@ int64_t publisher_commit(struct harewire_publisher *p, size_t len, unsigned flag
 {
 	const struct amqp_template *t = p->claimed;
 	if (unlikely(!t))
-		return HW_ERR_NO_CLAIM;
+		return refuse(p, HW_ERR_NO_CLAIM);
 	if (unlikely(len > p->claimed_max))
-		return HW_ERR_INVALID;
-	/* The publisher may have ended since the claim: then there is nobody left to give this message an outcome. */
+		return refuse(p, HW_ERR_INVALID);
+	/*
+	 * Its space is reserved: whatever has become of the connection, it is accepted. But if the publisher has ended
+	 * there is nobody left to give this message an outcome.
+	 */
 	if (unlikely(atomic_load_explicit(&p->state, memory_order_acquire) >= PUBLISHER_CLOSED ||
 		     atomic_load_explicit(&p->close_deadline_ns, memory_order_relaxed) != PUBLISHER_NOT_CLOSING)) {
 		p->claimed = NULL;
-		return HW_ERR_CLOSED;
+		return refuse(p, HW_ERR_CLOSED);
 	}
 	uint64_t id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
 	struct amqp_slot_values values = slot_values(p, t, id);

@@ -38,6 +38,8 @@ enum publisher_state {
 #define PUBLISHER_NOT_CLOSING UINT64_MAX
 #define PUBLISHER_TEXT_MAX    512
 #define PUBLISHER_REASON_MAX  256
+#define PUBLISHER_WHERE_MAX   264 /* "name:port" */
+#define PUBLISHER_BLOCKAGES   5   /* one more than the largest enum harewire_blockage */
 
 /* What the worker tells of the connection, for display. */
 struct publisher_figures {
@@ -51,10 +53,30 @@ struct publisher_figures {
 #define PUBLISHER_FIGURE_WORDS (sizeof(struct publisher_figures) / 8)
 _Static_assert(sizeof(struct publisher_figures) % 8 == 0, "copied word by word");
 
+/*
+ * What the application is told of the connection: levels, not a queue. The worker writes its own copy and shares it
+ * word by word under a sequence lock (publisher_level.c); the application keeps the copy it looked at last.
+ */
+struct publisher_level {
+	uint32_t state;                                  /* enum publisher_state */
+	uint32_t blockages;                              /* the worker's: bit n for the enum harewire_blockage n */
+	int64_t code;                                    /* RECONNECTING, CLOSED, FAILED: why */
+	uint64_t since_ns;                               /* of the state, READY and BLOCKED taken as one */
+	uint64_t blockage_since_ns[PUBLISHER_BLOCKAGES]; /* when each began or ended last */
+	const char *end_text;                            /* CLOSED, FAILED: lives as long as the publisher; or NULL */
+	char where[PUBLISHER_WHERE_MAX];                 /* the broker that was handed over last */
+	char lost_text[PUBLISHER_TEXT_MAX];              /* RECONNECTING: why */
+	char alarm_text[PUBLISHER_REASON_MAX];           /* the broker's reason for its alarm */
+};
+
+#define PUBLISHER_LEVEL_WORDS (sizeof(struct publisher_level) / 8)
+_Static_assert(sizeof(struct publisher_level) % 8 == 0, "copied word by word");
+
 struct publisher_options {
 	uint64_t log_bytes;
 	uint64_t max_messages;
 	uint32_t max_templates;
+	enum harewire_policy policy;
 	uint32_t epoch;
 	const struct clock_scale *clock;
 	/* Inline mode: called after a commit without HAREWIRE_MORE, to send at once. NULL in threaded mode. */
@@ -69,6 +91,7 @@ struct harewire_publisher {
 	struct amqp_template **templates; /* by id; NULL: free */
 	uint32_t max_templates;
 	uint32_t epoch;
+	enum harewire_policy policy;
 	const struct clock_scale *clock;
 	void (*push)(void *context);
 	void *push_context;
@@ -85,26 +108,31 @@ struct harewire_publisher {
 	uint32_t claimed_id;
 	uint32_t claimed_max;
 	uint64_t claimed_ticks;
-	uint32_t seen_state;                    /* enum publisher_state */
-	char seen_reason[PUBLISHER_REASON_MAX]; /* the application's copy of blocked_reason */
 	uint32_t template_count;
-	uint32_t free_template; /* where to look for a free id first */
+	uint32_t free_template;   /* where to look for a free id first */
+	_Atomic uint32_t no_room; /* HAREWIRE_BLOCKAGE_LOG_FULL: this thread's own blockage */
+	uint32_t told_blockages;
+	uint32_t told_state;       /* CONNECTING: nothing yet; READY: connected; RECONNECTING; or an end */
+	uint32_t seen_version;     /* level_version that `seen` is of */
+	uint64_t no_room_need;     /* octets that did not fit */
+	uint64_t no_room_since_ns; /* when it began or ended last */
+	_Atomic uint64_t refused, dropped;
+	struct publisher_level seen;
 
 	/* The worker's, read by the application. `state` changes rarely and has its own line. */
 	alignas(CACHE_LINE) _Atomic uint32_t state; /* enum publisher_state */
-	_Atomic uint32_t body_max; /* octets of a body that fit one frame; 0 before READY, then fixed */
-	_Atomic uint64_t state_since_ns;
-	_Atomic(const char *) state_text; /* FAILED: why */
-	_Atomic int end_code;
-	_Atomic uint32_t reason_version; /* of blocked_reason: odd while it is being written */
-	_Atomic uint64_t blocked_reason[PUBLISHER_REASON_MAX / 8];
+	_Atomic uint32_t body_max;      /* octets of a body that fit one frame; 0 before READY, then fixed */
+	_Atomic uint32_t blockages;     /* the worker's, for display */
+	_Atomic uint32_t level_version; /* of level_words: odd while they are being written */
+	_Atomic uint64_t level_words[PUBLISHER_LEVEL_WORDS];
+	struct publisher_level level; /* the worker's own: what level_words says, or is about to */
 	alignas(CACHE_LINE) _Atomic uint64_t settled_id;
 	_Atomic uint64_t released_pos;
 
 	/* The worker's, for display: racy snapshots. */
 	alignas(CACHE_LINE) _Atomic uint64_t figures[PUBLISHER_FIGURE_WORDS]; /* struct publisher_figures */
 	uint64_t outcomes[OUTCOME_COUNT];
-	uint64_t blocked_count;
+	_Atomic uint64_t alarms, replayed, connections, channels;
 	struct histogram call_to_wire_ticks, publish_to_confirm_ticks;
 };
 
@@ -135,30 +163,39 @@ static inline bool publisher_is_blocked(const struct harewire_publisher *p)
 /* Any thread: each figure whole, but perhaps of two moments. */
 void publisher_get_figures(const struct harewire_publisher *p, struct publisher_figures *figures);
 void publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats);
+/* Any thread: whole and of one moment. False, and nothing is changed: the worker was at writing it; ask again. */
+bool publisher_get_level(const struct harewire_publisher *p, struct publisher_level *level);
 
 /* ---- worker ---- */
 
-/* The first hand-over fixes frame_max. */
+/* The first hand-over fixes frame_max for the publisher's life: later calls change nothing. */
 void publisher_set_frame_max(struct harewire_publisher *p, uint32_t frame_max);
 
-/* Changes the level that the application sees. `text` stays valid for the publisher's life; or NULL. */
+/* The publisher is over: PUBLISHER_CLOSED or _FAILED. `text` stays valid for the publisher's life; or NULL. */
 void publisher_set_state(struct harewire_publisher *p, enum publisher_state state, int code, const char *text);
 
 void publisher_set_figures(struct harewire_publisher *p, const struct publisher_figures *figures);
 
-/* A connection has been handed over (after a loss: again), to be named to the application as `host`. */
+/*
+ * A connection has been handed over (after a loss: again), to be named to the application as `host`, "name:port".
+ * READY; or BLOCKED if a blockage has been set that has not ended.
+ */
 void publisher_set_ready(struct harewire_publisher *p, const char *host);
+
 /* It is lost: RECONNECTING, without blockages. `text` of `len` octets is copied; NULL: the code's sentence. */
 void publisher_set_disconnected(struct harewire_publisher *p, int code, const char *text, size_t len);
-/* A blockage that the worker sees has begun or ended. `reason` of `len` octets is copied; NULL: none. */
+
+/*
+ * A blockage that the worker sees has begun or ended: ALARM, WINDOW, SILENCE. Of an alarm the `reason` of `len` octets
+ * is copied (NULL: none). One that is there already only takes its new reason. Right before publisher_set_ready too:
+ * an alarm raised during the handshake.
+ */
 void publisher_set_blockage(struct harewire_publisher *p, enum harewire_blockage which, bool on, const char *reason,
 			    size_t len);
+
 /* Handed over: a new connection, or a new channel on the old one; and messages sent again. */
 void publisher_count_connection(struct harewire_publisher *p, bool channel_only);
 void publisher_count_replayed(struct harewire_publisher *p, uint64_t messages);
-
-/* BLOCKED, with the broker's reason (not terminated). */
-void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len);
 
 /*
  * Gives outcomes and log space back. `acked_pos`: log position up to which TCP needs the bytes no more. Returns whether

@@ -1,18 +1,13 @@
-/* What the application reads: outcomes, states, figures. */
+/* What the application reads: outcomes and figures. States and blockages are in publisher_level.c. */
 #include <string.h>
 
 #include "dataplane/base/error.h"
-#include "dataplane/publisher.h"
+#include "dataplane/publisher_internal.h"
 
 _Static_assert((int)HAREWIRE_ERR_LOG_FULL == (int)HW_ERR_LOG_FULL && (int)HAREWIRE_ERR_TIMEOUT == (int)HW_ERR_TIMEOUT &&
 		       (int)HAREWIRE_ERR_NO_CLAIM == (int)HW_ERR_NO_CLAIM &&
 		       (int)HAREWIRE_ERR_CLOSED == (int)HW_ERR_CLOSED,
 	       "public codes are the table's");
-
-static bool has_ended(uint32_t state)
-{
-	return state == PUBLISHER_CLOSED || state == PUBLISHER_FAILED;
-}
 
 static const char *return_text(uint16_t code)
 {
@@ -42,6 +37,8 @@ static enum harewire_event_type event_of(enum message_outcome outcome)
 		return HAREWIRE_EVENT_NACKED;
 	case OUTCOME_RETURNED:
 		return HAREWIRE_EVENT_RETURNED;
+	case OUTCOME_LOST:
+		return HAREWIRE_EVENT_LOST;
 	default:
 		return HAREWIRE_EVENT_UNCONFIRMED;
 	}
@@ -59,7 +56,7 @@ static int poll_outcome(struct harewire_publisher *p, uint64_t end, struct harew
 		next = p->reclaimed_id;
 	else
 		outcome = outcome_of(p, next++);
-	if (outcome == OUTCOME_CONFIRMED || outcome == OUTCOME_UNCONFIRMED)
+	if (outcome == OUTCOME_CONFIRMED || outcome == OUTCOME_UNCONFIRMED || outcome == OUTCOME_LOST)
 		while (next < end && outcome_of(p, next) == outcome)
 			next++;
 
@@ -75,92 +72,15 @@ static int poll_outcome(struct harewire_publisher *p, uint64_t end, struct harew
 	return 1;
 }
 
-/* Copies the broker's reason to where only the application writes. */
-static const char *take_reason(struct harewire_publisher *p)
-{
-	uint64_t words[PUBLISHER_REASON_MAX / 8];
-	uint32_t before, after;
-	do {
-		before = atomic_load_explicit(&p->reason_version, memory_order_acquire);
-		for (size_t i = 0; i < PUBLISHER_REASON_MAX / 8; i++)
-			words[i] = atomic_load_explicit(&p->blocked_reason[i], memory_order_relaxed);
-		atomic_thread_fence(memory_order_acquire);
-		after = atomic_load_explicit(&p->reason_version, memory_order_relaxed);
-	} while (before != after || (before & 1));
-	memcpy(p->seen_reason, words, sizeof words);
-	return p->seen_reason;
-}
-
-/* The level has changed since the application last looked. A READY that turned to BLOCKED meanwhile is told first. */
-static int poll_state(struct harewire_publisher *p, uint32_t state, struct harewire_event *event)
-{
-	if (state == p->seen_state)
-		return 0;
-	event->since_ns = atomic_load_explicit(&p->state_since_ns, memory_order_relaxed);
-	if (p->seen_state == PUBLISHER_CONNECTING && state == PUBLISHER_BLOCKED) {
-		event->type = HAREWIRE_EVENT_READY;
-		p->seen_state = PUBLISHER_READY;
-		return 1;
-	}
-	switch (state) {
-	case PUBLISHER_READY:
-		event->type = p->seen_state == PUBLISHER_BLOCKED ? HAREWIRE_EVENT_UNBLOCKED : HAREWIRE_EVENT_READY;
-		break;
-	case PUBLISHER_BLOCKED:
-		event->type = HAREWIRE_EVENT_BLOCKED;
-		event->text = take_reason(p);
-		break;
-	case PUBLISHER_CLOSED:
-		event->type = HAREWIRE_EVENT_CLOSED;
-		break;
-	default:
-		event->type = HAREWIRE_EVENT_FAILED;
-		event->code = atomic_load_explicit(&p->end_code, memory_order_relaxed);
-		event->text = atomic_load_explicit(&p->state_text, memory_order_relaxed);
-		break;
-	}
-	p->seen_state = state;
-	return 1;
-}
-
 int publisher_event_poll(struct harewire_publisher *p, struct harewire_event *event)
 {
 	memset(event, 0, sizeof *event);
-	uint32_t state = atomic_load_explicit(&p->state, memory_order_acquire);
-	if (!has_ended(state) && poll_state(p, state, event))
+	bool ended = publisher_look(p) >= PUBLISHER_CLOSED;
+	if (!ended && publisher_poll_level(p, event))
 		return 1;
-	uint64_t end = has_ended(state) ? atomic_load_explicit(&p->committed_id, memory_order_relaxed)
-					: atomic_load_explicit(&p->settled_id, memory_order_acquire);
-	return poll_outcome(p, end, event) || poll_state(p, state, event);
-}
-
-void publisher_set_frame_max(struct harewire_publisher *p, uint32_t frame_max)
-{
-	atomic_store_explicit(&p->body_max, frame_max - AMQP_FRAME_OVERHEAD, memory_order_relaxed);
-}
-
-void publisher_set_state(struct harewire_publisher *p, enum publisher_state state, int code, const char *text)
-{
-	/* Rare enough to ask the kernel's own clock, which other programs' stamps can be compared with. */
-	atomic_store_explicit(&p->state_since_ns, clock_monotonic_ns(), memory_order_relaxed);
-	atomic_store_explicit(&p->end_code, code, memory_order_relaxed);
-	atomic_store_explicit(&p->state_text, text, memory_order_relaxed);
-	atomic_store_explicit(&p->state, state, memory_order_release);
-}
-
-/* A sequence lock: the worker never waits, and a reader that was overtaken looks again. */
-void publisher_set_blocked(struct harewire_publisher *p, const char *reason, size_t len)
-{
-	uint64_t words[PUBLISHER_REASON_MAX / 8] = {0};
-	uint32_t version = atomic_load_explicit(&p->reason_version, memory_order_relaxed);
-	memcpy(words, reason, len < sizeof words - 1 ? len : sizeof words - 1);
-	atomic_store_explicit(&p->reason_version, version + 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-	for (size_t i = 0; i < PUBLISHER_REASON_MAX / 8; i++)
-		atomic_store_explicit(&p->blocked_reason[i], words[i], memory_order_relaxed);
-	atomic_store_explicit(&p->reason_version, version + 2, memory_order_release);
-	p->blocked_count++;
-	publisher_set_state(p, PUBLISHER_BLOCKED, 0, NULL);
+	uint64_t end = ended ? atomic_load_explicit(&p->committed_id, memory_order_relaxed)
+			     : atomic_load_explicit(&p->settled_id, memory_order_acquire);
+	return poll_outcome(p, end, event) || (ended && publisher_poll_end(p, event));
 }
 
 /* ---- figures ---- */
@@ -194,6 +114,36 @@ void publisher_get_figures(const struct harewire_publisher *p, struct publisher_
 	memcpy(figures, words, sizeof *figures);
 }
 
+static void state_stats(const struct harewire_publisher *p, uint32_t state, struct harewire_publisher_stats *stats)
+{
+	stats->connected = state == PUBLISHER_READY || state == PUBLISHER_BLOCKED;
+	if (stats->connected)
+		stats->blockages = atomic_load_explicit(&p->blockages, memory_order_relaxed);
+	if (state < PUBLISHER_CLOSED && atomic_load_explicit(&p->no_room, memory_order_relaxed))
+		stats->blockages |= 1u << HAREWIRE_BLOCKAGE_LOG_FULL;
+	stats->blocked_count = atomic_load_explicit(&p->alarms, memory_order_relaxed);
+	stats->refused = atomic_load_explicit(&p->refused, memory_order_relaxed);
+	stats->dropped = atomic_load_explicit(&p->dropped, memory_order_relaxed);
+	stats->replayed = atomic_load_explicit(&p->replayed, memory_order_relaxed);
+	stats->connections = atomic_load_explicit(&p->connections, memory_order_relaxed);
+	stats->channels = atomic_load_explicit(&p->channels, memory_order_relaxed);
+}
+
+static void outcome_stats(const struct harewire_publisher *p, uint32_t state, struct harewire_publisher_stats *stats)
+{
+	stats->accepted = atomic_load_explicit(&p->committed_id, memory_order_acquire) - 1;
+	stats->confirmed = p->outcomes[OUTCOME_CONFIRMED];
+	stats->nacked = p->outcomes[OUTCOME_NACKED];
+	stats->returned = p->outcomes[OUTCOME_RETURNED];
+	stats->lost = p->outcomes[OUTCOME_LOST];
+	stats->unconfirmed = p->outcomes[OUTCOME_UNCONFIRMED];
+	uint64_t known = stats->confirmed + stats->nacked + stats->returned + stats->lost;
+	if (state >= PUBLISHER_CLOSED)
+		stats->unconfirmed = stats->accepted - known;
+	known += stats->unconfirmed;
+	stats->in_flight = stats->accepted > known ? stats->accepted - known : 0;
+}
+
 void publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats)
 {
 	uint32_t state = atomic_load_explicit(&p->state, memory_order_acquire);
@@ -209,17 +159,8 @@ void publisher_stats(const struct harewire_publisher *p, struct harewire_publish
 						   .peer_window = f.peer_window,
 						   .mss = f.mss};
 	memcpy(stats->tcp_state, f.tcp_state, sizeof stats->tcp_state);
-	stats->accepted = atomic_load_explicit(&p->committed_id, memory_order_acquire) - 1;
-	stats->confirmed = p->outcomes[OUTCOME_CONFIRMED];
-	stats->nacked = p->outcomes[OUTCOME_NACKED];
-	stats->returned = p->outcomes[OUTCOME_RETURNED];
-	stats->unconfirmed = p->outcomes[OUTCOME_UNCONFIRMED];
-	stats->blocked_count = p->blocked_count;
-	uint64_t known = stats->confirmed + stats->nacked + stats->returned;
-	if (has_ended(state))
-		stats->unconfirmed = stats->accepted - known;
-	known += stats->unconfirmed;
-	stats->in_flight = stats->accepted > known ? stats->accepted - known : 0;
+	state_stats(p, state, stats);
+	outcome_stats(p, state, stats);
 	stats->log_capacity = p->log.capacity;
 	uint64_t released = atomic_load_explicit(&p->released_pos, memory_order_relaxed);
 	stats->log_used = p->next_pos > released ? p->next_pos - released : 0;

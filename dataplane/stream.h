@@ -35,6 +35,7 @@ enum stream_state {
 
 struct transport;
 struct driver;
+struct tcp_trace;
 
 struct stream {
 	struct transport *transport;
@@ -55,6 +56,7 @@ struct stream_address {
 	uint16_t mtu;
 	uint64_t connect_timeout_ns;
 	uint64_t rto_min_ns, user_timeout_ns; /* of TCPs of our own; the kernel has its own ideas */
+	bool first; /* of this user of the stream: what its trace holds is another's, and is forgotten */
 };
 
 /* An ICMP error about a segment of the stream's (RFC 792, 1191). */
@@ -67,6 +69,7 @@ struct stream_error {
 struct stream_info {
 	uint64_t srtt_ns, rttvar_ns, rto_ns;
 	uint32_t cwnd, ssthresh, peer_window, receive_window, in_flight, mss; /* octets */
+	uint64_t unsent; /* octets pushed that have not left yet, a socket's own buffer included */
 	uint64_t retransmits, rto_fired, segments_sent, segments_received, octets_sent;
 	/* Retransmits by cause: the peer's word (SACK, ACKs), and a timeout. Both 0 where the kernel does not tell. */
 	uint64_t retransmits_fast, retransmits_rto;
@@ -100,6 +103,9 @@ struct transport_ops {
 	/* An ICMP error about it has come in elsewhere. NULL where the kernel sees to that. */
 	void (*take_error)(struct stream *s, const struct stream_error *error, uint64_t now_ns);
 	void (*info)(const struct stream *s, struct stream_info *info);
+	/* What has happened to it lately (dataplane/tcp/trace.h), once opened; any thread may copy it until destroy.
+	 * NULL where the kernel knows. */
+	const struct tcp_trace *(*trace)(const struct stream *s);
 
 	/*
 	 * Packets go through `driver` from now on, which wraps the transport's own and stays its owner's; NULL: through

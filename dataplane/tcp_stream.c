@@ -38,7 +38,8 @@ struct tcp_transport {
 	struct tcp_stream *streams;
 	uint8_t *tcp_memory;
 	size_t tcp_bytes;
-	struct driver *own; /* destroyed with the transport */
+	struct tcp_trace *traces; /* one for each stream */
+	struct driver *own;       /* destroyed with the transport */
 };
 
 static inline struct tcp_transport *transport_of(const struct transport *tp)
@@ -338,6 +339,7 @@ static inline __attribute__((always_inline)) void send_due(struct stream *s, boo
 		uint32_t wanted = buffers_wanted(tt, ts);
 		uint32_t reserved = tt->ops->tx_reserve(tt->driver, packets, wanted);
 		if (reserved == 0) {
+			tcp_refused(ts->tcp, now_ns);
 			stream_mark_ready(s); /* all buffers are in flight: again next turn */
 			break;
 		}
@@ -379,6 +381,9 @@ static int open_stream(struct transport *tp, uint32_t index, const struct stream
 	config.connect_timeout_ns = a->connect_timeout_ns;
 	config.rto_min_ns = a->rto_min_ns;
 	config.user_timeout_ns = a->user_timeout_ns;
+	config.trace = &tt->traces[index];
+	if (a->first)
+		tcp_trace_touch(config.trace);
 	ts->tcp = tcp_init(tt->tcp_memory + index * tt->tcp_bytes, &config);
 	ts->tuple = (struct tcp_tuple){.local_ip = a->local_ip,
 				       .remote_ip = a->remote_ip,
@@ -459,6 +464,7 @@ static void info(const struct stream *s, struct stream_info *out)
 	out->peer_window = i.peer_window;
 	out->in_flight = i.in_flight;
 	out->mss = i.mss;
+	out->unsent = s->tx.end - sent(s);
 	out->retransmits_fast = i.counters.retransmits_fast;
 	out->retransmits_rto = i.counters.retransmits_rto;
 	out->tlp_probes = i.counters.tlp_probes;
@@ -470,6 +476,11 @@ static void info(const struct stream *s, struct stream_info *out)
 	out->segments_received = i.counters.segments_received;
 	out->octets_sent = i.counters.octets_sent;
 	strncpy(out->state, tcp_state_name(i.state), sizeof out->state - 1);
+}
+
+static const struct tcp_trace *trace(const struct stream *s)
+{
+	return &transport_of(s->transport)->traces[s->index];
 }
 
 static void intercept(struct transport *tp, struct driver *driver)
@@ -487,6 +498,7 @@ static void destroy(struct transport *tp)
 	deadlines_fini(&tt->deadlines);
 	free(tt->streams);
 	free(tt->tcp_memory);
+	free(tt->traces);
 	free(tt);
 }
 
@@ -495,7 +507,7 @@ static void destroy(struct transport *tp)
 		.receive = (receive_op), .timers = timers, .open = open_stream, .may_push = may_push,                  \
 		.transmit = (transmit_op), .readable = readable, .consume = consume, .close = close_stream,            \
 		.abort = abort_stream, .sent = sent, .next_hop = next_hop, .take_error = take_error, .info = info,     \
-		.intercept = intercept, .destroy = destroy,                                                            \
+		.trace = trace, .intercept = intercept, .destroy = destroy,                                            \
 	}
 
 /* By: is there a side channel, does the device sum. */
@@ -521,7 +533,8 @@ int tcp_transport_create(struct driver *driver, const struct tcp_transport_optio
 	tt->tcp_bytes = (tcp_size(&tt->config) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
 	tt->tcp_memory = aligned_alloc(CACHE_LINE, tt->tcp_bytes * tt->stream_count);
 	tt->streams = calloc(tt->stream_count, sizeof *tt->streams);
-	if (!tt->tcp_memory || !tt->streams || deadlines_init(&tt->deadlines, tt->stream_count)) {
+	tt->traces = aligned_alloc(CACHE_LINE, tt->stream_count * sizeof *tt->traces);
+	if (!tt->tcp_memory || !tt->streams || !tt->traces || deadlines_init(&tt->deadlines, tt->stream_count)) {
 		destroy(&tt->transport);
 		return HW_ERR_NOMEM;
 	}
@@ -533,6 +546,7 @@ int tcp_transport_create(struct driver *driver, const struct tcp_transport_optio
 	for (uint32_t i = 0; i < tt->stream_count; i++) {
 		tt->streams[i].stream.transport = &tt->transport;
 		tt->streams[i].stream.index = i;
+		tcp_trace_init(&tt->traces[i]);
 		tt->transport.streams[i] = &tt->streams[i].stream;
 	}
 	table_rebuild(tt);

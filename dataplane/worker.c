@@ -24,7 +24,7 @@ int worker_init(struct worker *w, const struct worker_options *options)
 	w->cpu = options->cpu;
 	if (deadlines_init(&w->deadlines, STREAMS_MAX) ||
 	    spsc_init(&w->channel.commands, COMMAND_RING, sizeof(struct command)) ||
-	    spsc_init(&w->channel.events, 4 * STREAMS_MAX, sizeof(struct worker_event))) {
+	    spsc_init(&w->channel.events, EVENT_RING, sizeof(struct worker_event))) {
 		worker_fini(w);
 		return HW_ERR_NOMEM;
 	}
@@ -158,11 +158,10 @@ static void run_command(struct worker *w, const struct command *cmd, uint64_t no
 	}
 }
 
-static uint32_t run_commands(struct worker *w, uint64_t now_ns)
+static __attribute__((noinline)) uint32_t run_commands(struct worker *w, const struct command *cmd, uint64_t now_ns)
 {
 	uint32_t done = 0;
-	const struct command *cmd;
-	while ((cmd = spsc_peek(&w->channel.commands)) != NULL) {
+	for (; cmd; cmd = spsc_peek(&w->channel.commands)) {
 		struct command copy = *cmd;
 		spsc_pop(&w->channel.commands);
 		run_command(w, &copy, now_ns);
@@ -249,7 +248,8 @@ uint32_t worker_turn(struct worker *w)
 	uint64_t now_ticks = clock_ticks(w->clock);
 	uint64_t now_ns = clock_ns_at(w->clock, now_ticks);
 	note_gap(w, now_ns);
-	uint32_t done = run_commands(w, now_ns);
+	const struct command *cmd = spsc_peek(&w->channel.commands);
+	uint32_t done = __builtin_expect(cmd != NULL, 0) ? run_commands(w, cmd, now_ns) : 0;
 	if (!w->transport)
 		return done;
 	done += receive(w, now_ns, now_ticks);

@@ -6,10 +6,12 @@ CHECK_PROGRAMS :=
 
 include tests/fuzz/fuzz.mk
 include tests/sim/sim.mk
+include tests/sim/session/session.mk
 include tests/integration/integration.mk
 include tests/bench/bench.mk
 include tests/nic/nic.mk
 include tests/packetdrill/packetdrill.mk
+include tests/chaos/chaos.mk
 
 .PHONY: deps demo check check-valgrind check-scripts integration test lint
 
@@ -25,8 +27,8 @@ demo:
 	@B=$(B) scripts/demo $(if $(FEED),'$(FEED)')
 
 ##H make check           the unit tests and short simulations: under a minute, no root
-check: $(UNIT_TESTS) $(CHECK_PROGRAMS)
-	@scripts/run-tests $^
+check: $(UNIT_TESTS) $(CHECK_PROGRAMS) $(B)/docs/example
+	@scripts/run-tests $(UNIT_TESTS) $(CHECK_PROGRAMS) 'tests/scripts/example_test.py $(B)/docs/example'
 
 # Rooms whose code is all arithmetic on memory; the others' tests talk to the kernel or to threads.
 VALGRIND_ROOMS ?= base net tcp amqp plane feed
@@ -50,7 +52,7 @@ coverage:
 	@scripts/coverage --lines 95 --branches 88 $(COVERAGE_FLAGS) $(B)-coverage $(addprefix dataplane/,$(COVERED))
 
 check-scripts: all
-	@B=$(B) scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py tests/scripts/acceptance_test.py \
+	@B=$(B) scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py tests/scripts/acceptance_test.py tests/scripts/chaos_checker_test.py \
 		tests/scripts/install_test.py
 
 # What scripts/nic-acceptance asks a device with. A build without DPDK has none.
@@ -63,8 +65,14 @@ NIC_PROBE := $(if $(filter 0,$(DPDK)),,$(B)/nic-probe)
 .PHONY: nic-acceptance
 nic-acceptance: $(B)/harewire $(NIC_PROBE)
 
+# The program of docs/api.md, with nothing of ours but the installed header and the library.
+$(B)/docs/example: docs/example.c dataplane/harewire.h $(B)/libharewire.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -Wpedantic -Idataplane $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
+		-o $@ $< $(B)/libharewire.a $(HW_LDFLAGS) $(LIBS)
+
 # tests/integration/*.c that tests run as they are, linked as a user of the library would.
-INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls $(B)/tests/integration/publish_workers
+INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls $(B)/tests/integration/publish_workers $(B)/tests/integration/resume
 $(INTEGRATION_CLIENTS): $(B)/tests/integration/%: tests/integration/%.c $(B)/libharewire.so
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HW_CFLAGS) -o $@ $< -L$(B) -lharewire -Wl,-rpath,$(abspath $(B)) $(HW_LDFLAGS)
@@ -74,8 +82,8 @@ INTEGRATION_PROGRAMS := $(patsubst %,$(B)/tests/integration/%,$(INTEGRATION_DRIV
 INTEGRATION_TSHARK   := $(B)/tests/integration/dump_frames
 
 ##H make integration     the command against a RabbitMQ in the lab (root); CASES='pattern...' picks some
-integration: $(B)/harewire $(NIC_PROBE) $(B)/libharewire.so $(INTEGRATION_CLIENTS) $(INTEGRATION_PROGRAMS) $(INTEGRATION_TSHARK) $(B)/loss.bpf.o
-	@B=$(B) tests/integration/run.py $(addprefix --program ,$(INTEGRATION_PROGRAMS)) \
+integration: $(B)/harewire $(NIC_PROBE) $(B)/libharewire.so $(INTEGRATION_CLIENTS) $(B)/docs/example $(INTEGRATION_PROGRAMS) $(INTEGRATION_TSHARK) $(B)/loss.bpf.o
+	@B=$(B) tests/integration/run.py --lanes $(addprefix --program ,$(INTEGRATION_PROGRAMS)) \
 		--program 'tests/integration/amqp_tshark.py $(INTEGRATION_TSHARK)' $(CASES)
 
 ##H make test            everything, installing what it needs (root)

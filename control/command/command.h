@@ -15,6 +15,7 @@ int feed_main(struct settings *settings);
 int consume_main(struct settings *settings);
 int stat_main(struct settings *settings);
 int capture_main(struct settings *settings);
+int trace_main(struct settings *settings);
 
 /* "harewire: " and one sentence, on standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

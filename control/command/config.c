@@ -99,14 +99,15 @@ static int apply_value(const struct config *c, enum config_section section, uint
 {
 	const struct config_value *value = &c->file->sections[section][index];
 	const struct option *o = &options[index];
-	struct config_complaint complaint = {.name = o->name, .reason = "out of memory"};
+	struct config_complaint complaint = {.name = option_key(o), .reason = "out of memory"};
 	int code = 0;
 
-	snprintf(complaint.place, sizeof complaint.place, "%s/%s", config_section_name(section), o->name);
+	snprintf(complaint.place, sizeof complaint.place, "%s/%s", config_section_name(section), option_key(o));
 	if (value->text)
 		code = option_set(o, s, value->text, complaint.reason, sizeof complaint.reason);
 	for (uint32_t i = 0; i < value->item_count && !code; i++) {
-		snprintf(complaint.place, sizeof complaint.place, "%s/%s/%u", config_section_name(section), o->name, i);
+		snprintf(complaint.place, sizeof complaint.place, "%s/%s/%u", config_section_name(section),
+			 option_key(o), i);
 		code = option_set(o, s, value->items[i], complaint.reason, sizeof complaint.reason);
 	}
 	if (code)

@@ -116,7 +116,7 @@ bool config_section_has(enum config_section section, uint32_t index)
 
 static cyaml_schema_field_t option_field(uint32_t index)
 {
-	cyaml_schema_field_t f = {.key = options[index].name};
+	cyaml_schema_field_t f = {.key = option_key(&options[index])};
 	uint32_t at = index * (uint32_t)sizeof(struct config_value);
 
 	f.value.flags = ABSENT_ALLOWED;

@@ -86,6 +86,7 @@ int declare_from_settings(struct settings *s, char *why, size_t why_bytes)
 		return 0;
 	case COMMAND_STAT:
 	case COMMAND_CAPTURE:
+	case COMMAND_TRACE:
 		return 0;
 	}
 	return 0;

@@ -6,6 +6,10 @@
 #include "control/command/command.h"
 #include "control/command/engine_socket.h"
 #include "control/command/options.h"
+#include "dataplane/base/clock.h"
+
+#define NS_PER_S          1000000000ull
+#define WARNINGS_A_SECOND 8u
 
 uint32_t engine_publishers(const struct settings *settings)
 {
@@ -14,13 +18,35 @@ uint32_t engine_publishers(const struct settings *settings)
 	return settings->worker_count ? settings->worker_count : 1;
 }
 
+/* Hundreds of publishers lose their broker at once: enough is said with the first. */
+static bool may_be_said(struct engine_log *log)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (now_ns - log->second_ns >= NS_PER_S) {
+		log->second_ns = now_ns;
+		log->said = 0;
+	}
+	if (log->said == WARNINGS_A_SECOND) {
+		log->unsaid++;
+		return false;
+	}
+	log->said++;
+	return true;
+}
+
 /* What is an error to the library comes with its event, too. */
 static void show_log_line(void *context, enum harewire_log_level level, const char *line)
 {
-	const struct settings *s = context;
+	struct engine_log *log = context;
+	const struct settings *s = log->settings;
 
-	if (level == HAREWIRE_LOG_WARNING || s->verbose)
-		fprintf(stderr, "harewire: %s\n", line);
+	if (!s->verbose && (s->quiet || level != HAREWIRE_LOG_WARNING || !may_be_said(log)))
+		return;
+	if (log->unsaid)
+		complain("%u more warnings were not said; --verbose says all", log->unsaid);
+	log->unsaid = 0;
+	complain("%s", line);
 }
 
 /* A default for workers that no worker takes: hardly what was meant. */
@@ -60,7 +86,7 @@ static void warn_of_overridden(const struct settings *s)
 				 defaults[i].option, defaults[i].key);
 }
 
-int engine_create(const struct settings *s, struct harewire **out, char *why, size_t why_bytes)
+int engine_create(const struct settings *s, struct engine_log *log, struct harewire **out, char *why, size_t why_bytes)
 {
 	struct harewire_options wanted;
 	char control[ENGINE_SOCKET_MAX];
@@ -82,6 +108,7 @@ int engine_create(const struct settings *s, struct harewire **out, char *why, si
 	wanted.checksum_offload = s->checksum_offload;
 	wanted.tso = s->tso;
 	wanted.telemetry = s->telemetry;
+	wanted.trace_dir = s->trace_dir;
 	if (!s->control)
 		wanted.control_path = engine_socket_own(control, sizeof control);
 	else if (strcmp(s->control, "none") != 0)
@@ -89,6 +116,7 @@ int engine_create(const struct settings *s, struct harewire **out, char *why, si
 	wanted.workers = s->workers;
 	wanted.worker_count = s->worker_count;
 	wanted.log_line = show_log_line;
-	wanted.log_context = (void *)s;
+	*log = (struct engine_log){.settings = s};
+	wanted.log_context = log;
 	return harewire_create(&wanted, out, why, why_bytes);
 }

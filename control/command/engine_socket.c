@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,67 @@
 #define SUFFIX       ".sock"
 #define ANSWER_MAX   (64u << 20)
 #define ANSWER_FIRST 65536u
+
+static bool is_socket_name(const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(SUFFIX);
+	return len > suffix && strcmp(name + len - suffix, SUFFIX) == 0;
+}
+
+/* A descriptor or -1. */
+static int try_path(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof address.sun_path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	strcpy(address.sun_path, path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+/* ---- what killed processes leave ---- */
+
+/* Named after a process that is no more. One that is has perhaps not come to listen yet. */
+static bool is_left_behind(const char *path, const char *name)
+{
+	struct stat st;
+	char *end;
+	long pid = strtol(name, &end, 10);
+	return pid > 0 && pid <= INT_MAX && strcmp(end, SUFFIX) == 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH &&
+	       lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* Opens what answers there; what nobody can answer any more is removed. A descriptor or -1. */
+static int try_or_remove(const char *path, const char *name)
+{
+	int fd = try_path(path);
+	if (fd < 0 && errno == ECONNREFUSED && is_left_behind(path, name))
+		unlink(path);
+	return fd;
+}
+
+void engine_socket_sweep(const char *directory)
+{
+	char path[ENGINE_SOCKET_MAX];
+	DIR *d = opendir(directory);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		if (!is_socket_name(e->d_name) ||
+		    (size_t)snprintf(path, sizeof path, "%s/%s", directory, e->d_name) >= sizeof path)
+			continue;
+		int fd = try_or_remove(path, e->d_name);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (d)
+		closedir(d);
+}
 
 /* ---- the usual place ---- */
 
@@ -40,28 +103,11 @@ const char *engine_socket_own(char *path, size_t bytes)
 		return NULL;
 	if ((size_t)snprintf(path, bytes, "%s/%d" SUFFIX, directory, (int)getpid()) >= bytes)
 		return NULL;
+	engine_socket_sweep(directory);
 	return path;
 }
 
 /* ---- finding one ---- */
-
-/* A descriptor or -1. */
-static int try_path(const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof address.sun_path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	strcpy(address.sun_path, path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		return fd;
-	int error = errno;
-	close(fd);
-	errno = error;
-	return -1;
-}
 
 static int connect_path(const char *path, char *why, size_t why_bytes)
 {
@@ -70,12 +116,6 @@ static int connect_path(const char *path, char *why, size_t why_bytes)
 		return fd;
 	snprintf(why, why_bytes, "no engine answers at %.200s: %s", path, strerror(errno));
 	return HW_ERR_SYSTEM;
-}
-
-static bool is_socket_name(const char *name)
-{
-	size_t len = strlen(name), suffix = strlen(SUFFIX);
-	return len > suffix && strcmp(name + len - suffix, SUFFIX) == 0;
 }
 
 /* Those that answer, by their process ids, in `names`; the first one's descriptor in *fd. Returns how many. */
@@ -89,7 +129,7 @@ static uint32_t find_all(const char *directory, int *fd, char *names, size_t nam
 		if (!is_socket_name(e->d_name) ||
 		    (size_t)snprintf(path, sizeof path, "%s/%s", directory, e->d_name) >= sizeof path)
 			continue;
-		int one = try_path(path);
+		int one = try_or_remove(path, e->d_name);
 		if (one < 0)
 			continue;
 		if (found++ == 0)

@@ -24,4 +24,7 @@ int engine_socket_connect(const char *name, char *why, size_t why_bytes);
 /* Asks and waits for the answer. 0, or HW_ERR_* and a sentence, the engine's own if it refuses. */
 int engine_socket_ask(int fd, struct json_object *request, struct json_object **answer, char *why, size_t why_bytes);
 
+/* Removes the sockets PID.sock of processes that are no more: killed, they could not. */
+void engine_socket_sweep(const char *directory);
+
 #endif

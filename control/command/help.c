@@ -31,6 +31,11 @@ static const struct {
 	{COMMAND_CAPTURE, "harewire capture start FILE|stop [SOCKET|PID] [options]",
 	 "Capture the packets of a running publish or feed, which bypass the kernel and tcpdump, into a pcapng file.",
 	 "start: FILE is written by the asked process, until stop or its end; an older file is replaced."},
+	{COMMAND_TRACE, "harewire trace [SOCKET|PID] [options]",
+	 "Show what has happened to a connection of a running publish or feed lately: losses, retransmissions, "
+	 "timeouts, "
+	 "and why.",
+	 "af_xdp and dpdk only, where TCP is ours. Its last 4095 events are kept; what goes as it should leaves none."},
 };
 
 #define TEXT_COUNT (sizeof texts / sizeof texts[0])
@@ -80,7 +85,7 @@ void help_print_subcommand(FILE *out, enum subcommand command)
 
 void help_print(FILE *out)
 {
-	fputs("usage: harewire publish|feed|consume|stat|capture|help|version [options]\n\n", out);
+	fputs("usage: harewire publish|feed|consume|stat|capture|trace|help|version [options]\n\n", out);
 	for (size_t i = 0; i < TEXT_COUNT; i++)
 		fprintf(out, "  %s\n        %s\n", texts[i].usage, texts[i].summary);
 	fputs("  harewire help [SUBCOMMAND]\n        This text, or a subcommand's.\n"

@@ -18,7 +18,7 @@ static const struct {
 } subcommands[] = {
 	{"publish", COMMAND_PUBLISH, publish_main}, {"feed", COMMAND_FEED, feed_main},
 	{"consume", COMMAND_CONSUME, consume_main}, {"stat", COMMAND_STAT, stat_main},
-	{"capture", COMMAND_CAPTURE, capture_main},
+	{"capture", COMMAND_CAPTURE, capture_main}, {"trace", COMMAND_TRACE, trace_main},
 };
 
 #define SUBCOMMAND_COUNT (sizeof subcommands / sizeof subcommands[0])
@@ -64,7 +64,8 @@ static int help_main(int argc, char *const argv[])
 	int index = argc > 0 ? find_subcommand(argv[0]) : -1;
 
 	if (argc > 0 && index < 0) {
-		complain("there is no subcommand '%s': publish, feed, consume, stat, capture, help, version", argv[0]);
+		complain("there is no subcommand '%s': publish, feed, consume, stat, capture, trace, help, version",
+			 argv[0]);
 		return EXIT_USAGE;
 	}
 	if (index >= 0)
@@ -79,7 +80,7 @@ static int dispatch(int argc, char *const argv[])
 	const char *name = argc > 1 ? argv[1] : NULL;
 
 	if (!name) {
-		complain("say what to do: publish, feed, consume, stat, capture, help, version");
+		complain("say what to do: publish, feed, consume, stat, capture, trace, help, version");
 		return EXIT_USAGE;
 	}
 	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
@@ -90,7 +91,8 @@ static int dispatch(int argc, char *const argv[])
 	}
 	int index = find_subcommand(name);
 	if (index < 0) {
-		complain("there is no subcommand '%s': publish, feed, consume, stat, capture, help, version", name);
+		complain("there is no subcommand '%s': publish, feed, consume, stat, capture, trace, help, version",
+			 name);
 		return EXIT_USAGE;
 	}
 	return run_subcommand(index, argc - 2, argv + 2);

@@ -9,6 +9,8 @@
 
 int check_field(const char *value, char *why, size_t why_bytes); /* NAME=VALUE */
 int check_property(const char *value, char *why, size_t why_bytes);
+int check_host(const char *value, char *why, size_t why_bytes);       /* NAME[:PORT] */
+int check_credential(const char *value, char *why, size_t why_bytes); /* a file name */
 int check_slots(const char *value, char *why, size_t why_bytes);
 int check_milliseconds(const char *value, char *why, size_t why_bytes);
 int check_pattern(const char *value, char *why, size_t why_bytes);

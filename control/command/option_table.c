@@ -3,9 +3,11 @@
 
 #define ALL          (COMMAND_PUBLISH | COMMAND_FEED | COMMAND_CONSUME)
 #define PUBLISHING   (COMMAND_PUBLISH | COMMAND_FEED)
-#define ASKING       (COMMAND_STAT | COMMAND_CAPTURE)
+#define ASKING       (COMMAND_STAT | COMMAND_CAPTURE | COMMAND_TRACE)
 #define AT(member)   offsetof(struct settings, member)
 #define YEAR_SECONDS 31536000u
+#define DAY_SECONDS  86400u
+#define NS_PER_MS    1000000u
 
 static const char *const drivers[] = {
 	[DRIVER_AUTO] = "auto", [DRIVER_AF_XDP] = "af_xdp", [DRIVER_DPDK] = "dpdk", [DRIVER_KERNEL] = "kernel", NULL};
@@ -17,6 +19,17 @@ const char *driver_name(enum driver_choice driver)
 static const char *const idles[] = {[IDLE_BACKOFF] = "backoff", [IDLE_SPIN] = "spin", NULL};
 static const char *const uses[] = {
 	[HAREWIRE_USE_AUTO] = "auto", [HAREWIRE_USE_ON] = "on", [HAREWIRE_USE_OFF] = "off", NULL};
+static const char *const orders[] = {
+	[HAREWIRE_HOSTS_ORDERED] = "ordered", [HAREWIRE_HOSTS_SHUFFLED] = "shuffled", NULL};
+static const char *const deliveries[] = {
+	[HAREWIRE_AT_LEAST_ONCE] = "at-least-once", [HAREWIRE_AT_MOST_ONCE] = "at-most-once", NULL};
+static const char *const policies[] = {
+	[HAREWIRE_BUFFER] = "buffer", [HAREWIRE_REFUSE] = "refuse", [HAREWIRE_DROP_NEWEST] = "drop-newest", NULL};
+const char *policy_name(enum harewire_policy policy)
+{
+	return policies[policy];
+}
+
 static const char *const formats[] = {[FORMAT_LINES] = "lines", [FORMAT_LEN32] = "len32", NULL};
 
 /* clang-format off */
@@ -38,6 +51,32 @@ const struct option options[] = {
 	 .help = "largest frame asked for, 4096 to 1048576. Default 131072", .min = 4096, .max = 1048576},
 	{"connect-timeout", 0, OPTION_SECONDS, SECTION_BROKER, ALL, 0, AT(connect_timeout_ns), "SECONDS",
 	 .help = "for connecting, logging in and declaring together. Default 10", .min = 1, .max = YEAR_SECONDS},
+	{"password-file", 0, OPTION_TEXT, SECTION_BROKER, ALL, 0, AT(password_file), "FILE",
+	 .help = "the password is the first line of FILE, which nobody but its owner may have access to (mode 0600); it is read anew for every connection"},
+	{"password-credential", 0, OPTION_TEXT, SECTION_BROKER, ALL, 0, AT(password_credential), "NAME",
+	 .help = "the same with the file NAME in $CREDENTIALS_DIRECTORY, where systemd puts what a unit's LoadCredential= names", .check = check_credential},
+	/* when the connection is lost, or takes nothing */
+	{"host", 0, OPTION_LIST, SECTION_BROKER, PUBLISHING, 0, AT(hosts), "NAME[:PORT]",
+	 .help = "another host of the same brokers, to be tried when the URL's does not answer or is lost; its port, else the URL's. "
+	 "May be repeated, up to 15 times", .key = "hosts", .check = check_host},
+	{"host-order", 0, OPTION_CHOICE, SECTION_BROKER, PUBLISHING, 0, AT(host_order), "ordered|shuffled",
+	 .help = "ordered (default): the URL's host, then --host as given; shuffled: in an order drawn at the start, so that many publishers spread", .choices = orders},
+	{"reconnect-min", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(reconnect_min_ns), "SECONDS",
+	 .help = "first pause between attempts to connect again; each further one is twice as long, and shortened at random by up to a half. Default 0.01",
+	 .min = NS_PER_MS, .max = 3600},
+	{"reconnect-max", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(reconnect_max_ns), "SECONDS",
+	 .help = "longest pause. Default 0.1", .min = NS_PER_MS, .max = 3600},
+	{"reconnect-timeout", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(reconnect_timeout_ns), "SECONDS",
+	 .help = "fail after so long without a connection; 0 (default): never give up", .min = 0, .max = YEAR_SECONDS},
+	{"delivery", 0, OPTION_CHOICE, SECTION_BROKER, PUBLISHING, 0, AT(delivery), "at-least-once|at-most-once",
+	 .help = "what becomes of messages whose connection is lost before their confirm: sent again (default), or if any of it was sent counted as lost", .choices = deliveries},
+	{"policy", 0, OPTION_CHOICE, SECTION_BROKER, PUBLISHING, 0, AT(policy), "buffer|refuse|drop-newest",
+	 .help = "while nothing flows: keep messages in the log and wait when it is full (buffer, default); take none (refuse); "
+	 "keep them and drop the new one when it is full (drop-newest)", .choices = policies},
+	{"confirm-timeout", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(confirm_timeout_ns), "SECONDS",
+	 .help = "connect again, to the next host, after so long without a confirm while messages wait for one; 0: never. Default 30", .min = 0, .max = DAY_SECONDS},
+	{"blocked-timeout", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(blocked_timeout_ns), "SECONDS",
+	 .help = "connect again, to the next host, after so long an alarm or closed window of the broker; 0 (default): never", .min = 0, .max = DAY_SECONDS},
 	/* the driver */
 	{"driver", 'd', OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(driver), "NAME",
 	 .help = "auto (default: af_xdp where it works, else kernel), af_xdp, dpdk or kernel", .choices = drivers},
@@ -61,8 +100,10 @@ const struct option options[] = {
 	{"telemetry", 0, OPTION_FLAG, SECTION_DRIVER, PUBLISHING, 0, AT(telemetry), NULL,
 	 .help = "dpdk: answer dpdk-telemetry.py with the figures of workers, connections and publishers"},
 	{"control", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(control), "PATH|none",
-	 .help = "the local socket at which harewire stat and harewire capture are answered. Default: /run/harewire/PID.sock for root, "
+	 .help = "the local socket at which harewire stat, capture and trace are answered. Default: /run/harewire/PID.sock for root, "
 	 "$XDG_RUNTIME_DIR/harewire/PID.sock for others"},
+	{"trace-dir", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(trace_dir), "DIRECTORY",
+	 .help = "af_xdp and dpdk: keep TCP's trace there when a connection is lost or a retransmission timeout fires, a file each, at most 64"},
 	{"nic-queue", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(nic_queue), "N",
 	 .help = "NIC queue to serve; default: the driver's choice", .min = 0, .max = 4095},
 	{"cpu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(cpu), "N", .help = "pin the worker's thread to CPU N; of several workers: those that name no core", .min = 0, .max = 4095},
@@ -169,6 +210,8 @@ const struct option options[] = {
 	{"json", 'j', OPTION_FLAG, SECTION_NONE, ASKING, 0, AT(json), NULL, .help = "print each answer as a line of JSON"},
 	{"snaplen", 's', OPTION_NUMBER, SECTION_NONE, COMMAND_CAPTURE, 0, AT(snap_bytes), "OCTETS",
 	 .help = "start: capture at most so much of each packet; 0 (default): all of it", .min = 0, .max = 262144},
+	{"connection", 'c', OPTION_NUMBER, SECTION_NONE, COMMAND_TRACE, 0, AT(connection), "N",
+	 .help = "its number in harewire stat; default: the only one", .min = 1, .max = INT64_MAX},
 	{"help", 'h', OPTION_FLAG, SECTION_NONE, ALL | ASKING, 0, AT(help), NULL, .help = "this text"},
 };
 /* clang-format on */

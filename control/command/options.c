@@ -10,6 +10,11 @@
 
 #define NS_PER_S 1e9
 
+const char *option_key(const struct option *o)
+{
+	return o->key ? o->key : o->name;
+}
+
 const struct option *option_find(const char *name, size_t name_len, enum subcommand command)
 {
 	for (uint32_t i = 0; i < option_count; i++) {
@@ -95,10 +100,12 @@ static int set_seconds(const struct option *o, uint64_t *target, const char *val
 {
 	double seconds;
 
-	/* min 1 means: more than none */
-	if (!read_real(value, &seconds) || seconds > (double)o->max || (o->min && seconds * NS_PER_S < 1)) {
-		snprintf(why, why_bytes, "'%s' is not a number of seconds %s and at most %llu", value,
-			 o->min ? "above 0" : "from 0", (unsigned long long)o->max);
+	if (!read_real(value, &seconds) || seconds > (double)o->max || seconds * NS_PER_S < (double)o->min) {
+		char from[32] = "above 0"; /* min 1: more than none */
+		if (o->min != 1)
+			snprintf(from, sizeof from, "from %g", (double)o->min / NS_PER_S);
+		snprintf(why, why_bytes, "'%s' is not a number of seconds %s and at most %llu", value, from,
+			 (unsigned long long)o->max);
 		return HW_ERR_INVALID;
 	}
 	*target = (uint64_t)(seconds * NS_PER_S);
@@ -200,7 +207,7 @@ static int parse_option(struct settings *s, struct arguments *a, const char *arg
 		snprintf(why, why_bytes,
 			 "--%s is not taken from the command line, which others can see: use $HAREWIRE_PASSWORD, "
 			 "$AMQP_URL, "
-			 "--url-file or a config file",
+			 "--password-file, --url-file or a config file",
 			 o->name);
 		return HW_ERR_INVALID;
 	}
@@ -229,7 +236,7 @@ static int parse_operand(struct settings *s, const char *argument, char *why, si
 		snprintf(why, why_bytes, "unexpected argument: a URL belongs after --url");
 		return HW_ERR_INVALID;
 	}
-	if (s->command & (COMMAND_STAT | COMMAND_CAPTURE))
+	if (s->command & (COMMAND_STAT | COMMAND_CAPTURE | COMMAND_TRACE))
 		return text_list_add(&s->operands, argument);
 	if (s->command != COMMAND_FEED || s->source) {
 		snprintf(why, why_bytes, "unexpected argument '%s'; --help shows what is allowed", argument);

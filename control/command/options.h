@@ -18,7 +18,7 @@ enum option_kind {
 	OPTION_TEXT,    /* const char * */
 	OPTION_NUMBER,  /* uint64_t within min..max */
 	OPTION_BYTES,   /* the same, with K, M or G */
-	OPTION_SECONDS, /* uint64_t ns, from a decimal number of seconds */
+	OPTION_SECONDS, /* uint64_t ns, from a decimal number of seconds: min is in ns, max in seconds */
 	OPTION_REAL,    /* double above 0; "max" is 0: as fast as possible */
 	OPTION_CHOICE,  /* uint32_t: index into choices */
 	OPTION_LIST,    /* struct text_list; may be given several times */
@@ -41,6 +41,7 @@ struct option {
 	const char *help;
 	uint64_t min, max;
 	const char *const *choices;
+	const char *key; /* its name in the config file, where that is another */
 	/* Of a text or of a list's entry, beyond its kind. 0, or HW_ERR_* with what is wrong; NULL: anything goes. */
 	int (*check)(const char *value, char *why, size_t why_bytes);
 };
@@ -48,8 +49,14 @@ struct option {
 extern const struct option options[];
 extern const uint32_t option_count;
 
+/* Its name in the config file. */
+const char *option_key(const struct option *o);
+
 /* As the library knows it. */
 const char *driver_name(enum driver_choice driver);
+
+/* As the flag has it. */
+const char *policy_name(enum harewire_policy policy);
 
 /* By name, for that subcommand; NULL: there is none. */
 const struct option *option_find(const char *name, size_t name_len, enum subcommand command);

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "control/command/command.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
 
@@ -35,7 +35,49 @@ static void set_topology(struct harewire_publisher_options *options, const struc
 	options->binding_count = t->binding_count;
 }
 
-static void open_publisher(struct run *run, uint32_t index)
+static bool binds_exclusive(const struct declarations *t, const struct harewire_binding *binding)
+{
+	for (uint32_t i = 0; i < t->queue_count; i++)
+		if (t->queues[i].exclusive && binding->queue && strcmp(t->queues[i].name, binding->queue) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * What others than the first declare: all but exclusive queues, which are locked to its connection. The arrays are the
+ * caller's to free, what they hold is not. 0 or HW_ERR_NOMEM.
+ */
+static int share_topology(const struct declarations *t, struct declarations *out)
+{
+	*out = (struct declarations){.exchanges = t->exchanges, .exchange_count = t->exchange_count};
+	out->queues = calloc(t->queue_count + 1, sizeof *out->queues);
+	out->bindings = calloc(t->binding_count + 1, sizeof *out->bindings);
+	if (!out->queues || !out->bindings)
+		return HW_ERR_NOMEM;
+	for (uint32_t i = 0; i < t->queue_count; i++)
+		if (!t->queues[i].exclusive)
+			out->queues[out->queue_count++] = t->queues[i];
+	for (uint32_t i = 0; i < t->binding_count; i++)
+		if (!binds_exclusive(t, &t->bindings[i]))
+			out->bindings[out->binding_count++] = t->bindings[i];
+	return 0;
+}
+
+static void set_reconnecting(struct harewire_publisher_options *options, const struct settings *s)
+{
+	options->hosts = s->hosts.items;
+	options->host_count = s->hosts.count;
+	options->host_order = s->host_order;
+	options->reconnect_min_ns = s->reconnect_min_ns;
+	options->reconnect_max_ns = s->reconnect_max_ns;
+	options->reconnect_timeout_ns = s->reconnect_timeout_ns;
+	options->delivery = s->delivery;
+	options->policy = s->policy;
+	options->confirm_timeout_ns = s->confirm_timeout_ns;
+	options->blocked_timeout_ns = s->blocked_timeout_ns;
+}
+
+static void open_publisher(struct run *run, uint32_t index, const struct declarations *topology)
 {
 	const struct settings *s = run->settings;
 	struct run_publisher *p = &run->publishers[index];
@@ -46,6 +88,7 @@ static void open_publisher(struct run *run, uint32_t index)
 	options.url = s->url;
 	options.user = s->user;
 	options.password = s->password;
+	options.password_file = s->password_file;
 	options.vhost = s->vhost;
 	snprintf(name, sizeof name, "%s %u/%u", s->connection_name, index + 1, run->publisher_count);
 	options.connection_name = run->publisher_count > 1 ? name : s->connection_name;
@@ -55,8 +98,8 @@ static void open_publisher(struct run *run, uint32_t index)
 	options.log_bytes = s->log_bytes;
 	options.max_messages = s->max_messages;
 	options.connect_timeout_ns = s->connect_timeout_ns;
-	if (index == 0)
-		set_topology(&options, &s->topology);
+	set_reconnecting(&options, s);
+	set_topology(&options, topology);
 	int code = harewire_publisher_open(run->hw, &options, &p->handle, why, sizeof why);
 	if (code)
 		run_fail(run, code, "%s%s", prefix_of(run, p).text, why[0] ? why : harewire_error_text(code));
@@ -71,29 +114,23 @@ static void await_ready(struct run *run, uint32_t count)
 int publishers_open(struct run *run)
 {
 	uint32_t count = run->publisher_count;
+	struct declarations shared;
 
 	run->publishers = calloc(count, sizeof *run->publishers);
 	if (!run->publishers)
 		return HW_ERR_NOMEM;
-	for (uint32_t i = 0; i < count && !run_should_stop(run); i++) {
+	int code = share_topology(&run->settings->topology, &shared);
+	for (uint32_t i = 0; i < count && !code && !run_should_stop(run); i++) {
 		run->publishers[i].worker = i % run->worker_count;
-		open_publisher(run, i);
+		open_publisher(run, i, i ? &shared : &run->settings->topology);
 		if (i == 0)
 			await_ready(run, 1);
 	}
-	await_ready(run, count);
-	return 0;
-}
-
-static void set_blocked(struct run *run, struct run_publisher *p, bool blocked, const char *text)
-{
-	if (p->blocked == blocked)
-		return;
-	p->blocked = blocked;
-	run->blocked_count += blocked ? 1u : -1u;
-	/* An alarm is the broker's: it blocks all of them, and is said once. */
-	if (blocked && run->blocked_count == 1 && !run->settings->quiet)
-		complain("the broker has blocked publishing: %s", text ? text : "resource alarm");
+	if (!code)
+		await_ready(run, count);
+	free(shared.queues);
+	free(shared.bindings);
+	return code;
 }
 
 /* What an event tells of outcomes. */
@@ -105,7 +142,7 @@ static void gain(struct tally *t, const struct harewire_event *event)
 	t->nacked += event->type == HAREWIRE_EVENT_NACKED;
 	t->returned += event->type == HAREWIRE_EVENT_RETURNED;
 	t->unconfirmed += event->type == HAREWIRE_EVENT_UNCONFIRMED ? ids : 0;
-	t->blocked += event->type == HAREWIRE_EVENT_BLOCKED;
+	t->lost += event->type == HAREWIRE_EVENT_LOST ? ids : 0;
 }
 
 static void take_event(struct run *run, struct run_publisher *p, const struct harewire_event *event)
@@ -117,11 +154,12 @@ static void take_event(struct run *run, struct run_publisher *p, const struct ha
 	case HAREWIRE_EVENT_NACKED:
 	case HAREWIRE_EVENT_UNCONFIRMED:
 	case HAREWIRE_EVENT_LOST:
-	case HAREWIRE_EVENT_DISCONNECTED:
 		break;
 	case HAREWIRE_EVENT_READY:
+		if (p->ready)
+			standing_take(run, p, event);
+		run->ready_count += !p->ready;
 		p->ready = true;
-		run->ready_count++;
 		break;
 	case HAREWIRE_EVENT_CONFIRMED:
 		schedule_confirm(&run->schedule, (uint32_t)(p - run->publishers), event->first, event->last);
@@ -131,11 +169,10 @@ static void take_event(struct run *run, struct run_publisher *p, const struct ha
 			snprintf(run->return_text, sizeof run->return_text, "%d %s", event->code,
 				 event->text ? event->text : "");
 		break;
+	case HAREWIRE_EVENT_DISCONNECTED:
 	case HAREWIRE_EVENT_BLOCKED:
-		set_blocked(run, p, true, event->text);
-		break;
 	case HAREWIRE_EVENT_UNBLOCKED:
-		set_blocked(run, p, false, NULL);
+		standing_take(run, p, event);
 		break;
 	case HAREWIRE_EVENT_CLOSED:
 		p->ended = true;
@@ -168,6 +205,18 @@ void publishers_count_accepted(struct run *run, struct run_publisher *p)
 {
 	p->tally.accepted++;
 	run->total.accepted++;
+}
+
+void publishers_count_refused(struct run *run, struct run_publisher *p)
+{
+	p->tally.refused++;
+	run->total.refused++;
+}
+
+void publishers_count_dropped(struct run *run, struct run_publisher *p)
+{
+	p->tally.dropped++;
+	run->total.dropped++;
 }
 
 void publishers_count_wait(struct run *run, struct run_publisher *p)
@@ -217,6 +266,7 @@ void publishers_close(struct run *run)
 		uint64_t untold = tally_in_flight(&p->tally); /* no outcome was ever said */
 		p->tally.unconfirmed += untold;
 		run->total.unconfirmed += untold;
+		standing_end(run, p, clock_monotonic_ns());
 		if (!p->handle)
 			continue;
 		harewire_publisher_stats(p->handle, &p->stats);

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "control/command/command.h"
+#include "control/command/options.h"
 #include "control/command/report_json.h"
 #include "control/command/report_sum.h"
 
-#define NS_PER_US 1000.0
+#define NS_PER_US            1000.0
+#define PUBLISHERS_SHOWN_MAX 8u
 
 static void print_latency(const char *name, const struct harewire_percentiles *p)
 {
@@ -76,19 +78,98 @@ static void print_workers(const struct run *run)
 	}
 }
 
+/* The least and the most of a count among the publishers. */
+static void print_range(const struct run *run, const char *name, uint64_t (*count)(const struct run_publisher *p))
+{
+	uint64_t least = UINT64_MAX, most = 0;
+
+	for (uint32_t i = 0; i < run->publisher_count; i++) {
+		uint64_t one = count(&run->publishers[i]);
+		least = one < least ? one : least;
+		most = one > most ? one : most;
+	}
+	fprintf(stderr, "  %s %llu", name, (unsigned long long)least);
+	if (most != least)
+		fprintf(stderr, " to %llu", (unsigned long long)most);
+}
+
+static uint64_t accepted_of(const struct run_publisher *p)
+{
+	return p->tally.accepted;
+}
+
+static uint64_t confirmed_of(const struct run_publisher *p)
+{
+	return p->tally.confirmed;
+}
+
+static uint64_t bad_of(const struct run_publisher *p)
+{
+	return p->tally.accepted - p->tally.confirmed;
+}
+
+static uint64_t retransmits_of(const struct run_publisher *p)
+{
+	return p->stats.retransmits;
+}
+
+static void print_publisher(const struct run *run, const struct run_publisher *p)
+{
+	const struct tally *t = &p->tally;
+
+	fprintf(stderr,
+		"  publisher %-3u worker %u: accepted %llu  confirmed %llu  nacked %llu  returned %llu  lost %llu  "
+		"unconfirmed %llu  retransmits %llu\n",
+		(unsigned)(p - run->publishers) + 1, p->worker, (unsigned long long)t->accepted,
+		(unsigned long long)t->confirmed, (unsigned long long)t->nacked, (unsigned long long)t->returned,
+		(unsigned long long)t->lost, (unsigned long long)t->unconfirmed,
+		(unsigned long long)p->stats.retransmits);
+}
+
+/* A line for each of a few; of many the range, and a line for each of those that something is wrong with. */
 static void print_publishers(const struct run *run)
 {
+	bool many = run->publisher_count > PUBLISHERS_SHOWN_MAX;
+	uint32_t shown = 0;
+
 	for (uint32_t i = 0; run->publisher_count > 1 && i < run->publisher_count; i++) {
 		const struct run_publisher *p = &run->publishers[i];
-		const struct tally *t = &p->tally;
-		fprintf(stderr,
-			"  publisher %-3u worker %u: accepted %llu  confirmed %llu  nacked %llu  returned %llu  "
-			"unconfirmed "
-			"%llu  retransmits %llu\n",
-			i + 1, p->worker, (unsigned long long)t->accepted, (unsigned long long)t->confirmed,
-			(unsigned long long)t->nacked, (unsigned long long)t->returned,
-			(unsigned long long)t->unconfirmed, (unsigned long long)p->stats.retransmits);
+		if (shown < PUBLISHERS_SHOWN_MAX && (!many || bad_of(p)) && ++shown)
+			print_publisher(run, p);
 	}
+	if (!many)
+		return;
+	fprintf(stderr, "  each of %u: ", run->publisher_count);
+	print_range(run, "accepted", accepted_of);
+	print_range(run, "confirmed", confirmed_of);
+	print_range(run, "not confirmed", bad_of);
+	print_range(run, "retransmits", retransmits_of);
+	fputc('\n', stderr);
+}
+
+/* Only where there is more to say than that the connections were made and held. */
+static void print_standing(const struct run *run, const struct harewire_publisher_stats *stats)
+{
+	struct standing sum = report_sum_standing(run);
+	const char *separator = "blocked     ";
+
+	if (stats->connections > run->publisher_count || stats->channels || sum.spells[HINDRANCE_DISCONNECTED].count)
+		fprintf(stderr,
+			"connections %llu made, %llu channels re-opened, longest without one %.3f s, "
+			"%llu messages sent again\n",
+			(unsigned long long)stats->connections, (unsigned long long)stats->channels,
+			(double)sum.spells[HINDRANCE_DISCONNECTED].longest_ns / 1e9,
+			(unsigned long long)stats->replayed);
+	for (unsigned i = HINDRANCE_DISCONNECTED + 1; i < HINDRANCES; i++) {
+		if (!sum.spells[i].count || i == HAREWIRE_BLOCKAGE_LOG_FULL)
+			continue;
+		fprintf(stderr, "%s%s %llu time%s, at most %.3f s", separator, hindrance_name(i),
+			(unsigned long long)sum.spells[i].count, sum.spells[i].count == 1 ? "" : "s",
+			(double)sum.spells[i].longest_ns / 1e9);
+		separator = "; ";
+	}
+	if (*separator == ';')
+		fputc('\n', stderr);
 }
 
 static void print_latencies(const struct run *run, const struct harewire_publisher_stats *stats)
@@ -115,9 +196,13 @@ static void print_publish(const struct publish_report *r)
 		print_feed(r);
 	fprintf(stderr, "published   %llu in %.3f s, accepted at %.0f messages/s\n", (unsigned long long)t->accepted,
 		report_publish_seconds(run), report_acceptance_rate(run));
-	fprintf(stderr, "confirmed   %llu   nacked %llu   returned %llu   unconfirmed %llu\n",
+	if (t->refused || t->dropped)
+		fprintf(stderr, "not taken   %llu refused, %llu dropped, of %llu\n", (unsigned long long)t->refused,
+			(unsigned long long)t->dropped, (unsigned long long)tally_attempted(t));
+	fprintf(stderr, "confirmed   %llu   nacked %llu   returned %llu   lost %llu   unconfirmed %llu\n",
 		(unsigned long long)t->confirmed, (unsigned long long)t->nacked, (unsigned long long)t->returned,
-		(unsigned long long)t->unconfirmed);
+		(unsigned long long)t->lost, (unsigned long long)t->unconfirmed);
+	print_standing(run, &stats);
 	print_publishers(run);
 	fprintf(stderr, "packets     %llu sent, %llu received, %llu retransmitted segments\n",
 		(unsigned long long)drivers.packets_sent, (unsigned long long)drivers.packets_received,
@@ -149,6 +234,13 @@ void report_publish(const struct publish_report *report, const struct settings *
 	if (t->nacked || t->unconfirmed)
 		complain("%llu nacked by the broker, %llu unconfirmed (may or may not have arrived)",
 			 (unsigned long long)t->nacked, (unsigned long long)t->unconfirmed);
+	if (t->lost)
+		complain("%llu lost (sent at most once: their connection ended first; they may have arrived)",
+			 (unsigned long long)t->lost);
+	if (t->refused || t->dropped)
+		complain("%llu refused and %llu dropped, of %llu: the policy was %s", (unsigned long long)t->refused,
+			 (unsigned long long)t->dropped, (unsigned long long)tally_attempted(t),
+			 policy_name(settings->policy));
 	if (settings->json)
 		report_publish_json(report);
 }

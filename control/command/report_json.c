@@ -138,13 +138,32 @@ static void add_tcp(json *parent, const struct harewire_publisher_stats *s, bool
 
 static void add_tally(json *o, const struct tally *t)
 {
+	add_count(o, "attempted", tally_attempted(t));
 	add_count(o, "accepted", t->accepted);
+	add_count(o, "refused", t->refused);
+	add_count(o, "dropped", t->dropped);
 	add_count(o, "confirmed", t->confirmed);
 	add_count(o, "nacked", t->nacked);
 	add_count(o, "returned", t->returned);
+	add_count(o, "lost", t->lost);
 	add_count(o, "unconfirmed", t->unconfirmed);
-	add_count(o, "blocked", t->blocked);
 	add_count(o, "waits_for_log", t->waits_for_log);
+}
+
+/* What came of connections that come and go. */
+static void add_standing(json *o, const struct standing *standing, const struct harewire_publisher_stats *s)
+{
+	add_count(o, "replayed", s->replayed);
+	add_count(o, "connections", s->connections);
+	add_count(o, "channels", s->channels);
+	add_us(o, "longest_disconnected_us", standing->spells[HINDRANCE_DISCONNECTED].longest_ns);
+	add_count(o, "blocked", standing->spells[HAREWIRE_BLOCKAGE_ALARM].count);
+	json *blockages = add_object(o, "blockages");
+	for (unsigned i = HINDRANCE_DISCONNECTED + 1; i < HINDRANCES; i++) {
+		json *one = add_object(blockages, hindrance_name(i));
+		add_count(one, "count", standing->spells[i].count);
+		add_us(one, "longest_us", standing->spells[i].longest_ns);
+	}
 }
 
 static void add_publishers(json *parent, const struct run *run)
@@ -159,6 +178,7 @@ static void add_publishers(json *parent, const struct run *run)
 		add_count(o, "worker", p->worker);
 		add_count(o, "epoch", p->epoch);
 		add_tally(o, &p->tally);
+		add_standing(o, &p->standing, &p->stats);
 		add_tcp(o, &p->stats, true);
 		add_percentiles(o, "call_to_wire", &p->stats.call_to_wire);
 		add_percentiles(o, "publish_to_confirm", &p->stats.publish_to_confirm);
@@ -231,6 +251,7 @@ void report_publish_json(const struct publish_report *r)
 {
 	const struct run *run = r->run;
 	struct harewire_publisher_stats stats = report_sum_stats(run);
+	struct standing standing = report_sum_standing(run);
 	json *o = json_object_new_object();
 
 	add_text(o, "command", run->settings->command == COMMAND_FEED ? "feed" : "publish");
@@ -238,6 +259,7 @@ void report_publish_json(const struct publish_report *r)
 	if (run->code)
 		add_error(o, run->code, run->text);
 	add_tally(o, &run->total);
+	add_standing(o, &standing, &stats);
 	if (run->total.returned)
 		add_text(o, "returned_reason", run->return_text);
 	json_object_object_add(o, "stopped", json_object_new_boolean(run->stopped));

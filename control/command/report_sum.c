@@ -54,6 +54,9 @@ struct harewire_publisher_stats report_sum_stats(const struct run *run)
 		sum = run->publishers[0].stats;
 	for (uint32_t i = 1; run->publishers && i < run->publisher_count; i++) {
 		const struct harewire_publisher_stats *s = &run->publishers[i].stats;
+		sum.replayed += s->replayed;
+		sum.connections += s->connections;
+		sum.channels += s->channels;
 		sum.retransmits += s->retransmits;
 		sum.rto_fired += s->rto_fired;
 		sum.octets_sent += s->octets_sent;
@@ -62,6 +65,15 @@ struct harewire_publisher_stats report_sum_stats(const struct run *run)
 		bound_percentiles(&sum.call_to_wire, &s->call_to_wire);
 		bound_percentiles(&sum.publish_to_confirm, &s->publish_to_confirm);
 	}
+	return sum;
+}
+
+struct standing report_sum_standing(const struct run *run)
+{
+	struct standing sum = {0};
+
+	for (uint32_t i = 0; run->publishers && i < run->publisher_count; i++)
+		standing_add(&sum, &run->publishers[i].standing);
 	return sum;
 }
 

@@ -18,6 +18,9 @@ double report_acceptance_rate(const struct run *run);
  */
 struct harewire_publisher_stats report_sum_stats(const struct run *run);
 
+/* Counts summed, the longest spells. */
+struct standing report_sum_standing(const struct run *run);
+
 /* Counters are summed, the longest gap is the longest; texts that differ between workers become "mixed". */
 struct harewire_driver_info report_sum_drivers(const struct run *run);
 

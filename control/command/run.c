@@ -7,7 +7,6 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#include "control/command/engine.h"
 #include "control/command/interrupt.h"
 #include "control/command/progress.h"
 #include "control/command/publishers.h"
@@ -68,7 +67,7 @@ static int create(struct run *run)
 
 	int code = schedule_init(&run->schedule, run->settings, run->publisher_count);
 	if (!code)
-		code = engine_create(run->settings, &run->hw, why, sizeof why);
+		code = engine_create(run->settings, &run->log, &run->hw, why, sizeof why);
 	if (code)
 		run_fail(run, code, "%s", why[0] ? why : harewire_error_text(code));
 	else
@@ -117,9 +116,36 @@ static bool wait_for_turn(struct run *run, uint64_t due_ns)
 	return false;
 }
 
-static bool worth_waiting(int64_t code)
+/* Nothing is wrong with the message: it cannot be taken now. */
+static bool is_for_now(int64_t code)
 {
-	return code == HAREWIRE_ERR_LOG_FULL || code == HAREWIRE_ERR_BLOCKED;
+	return code == HAREWIRE_ERR_LOG_FULL || code == HAREWIRE_ERR_BLOCKED || code == HAREWIRE_ERR_DISCONNECTED;
+}
+
+/* With a pace a message has its time, and whoever chose to have it refused does not want it later. */
+static bool worth_waiting(const struct run *run, int64_t code)
+{
+	const struct settings *s = run->settings;
+
+	return is_for_now(code) && !(s->policy == HAREWIRE_REFUSE && (s->rate > 0 || s->speed > 0));
+}
+
+static void take_result(struct run *run, struct run_publisher *p, const struct run_message *m, int64_t id)
+{
+	if (id > 0) {
+		publishers_count_accepted(run, p);
+		run->last_publish_ns = clock_monotonic_ns();
+	} else if (id == 0) {
+		publishers_count_dropped(run, p);
+	} else if (is_for_now(id)) {
+		if (!worth_waiting(run, id)) /* else it waited, and the run stops */
+			publishers_count_refused(run, p);
+	} else {
+		if (id == HAREWIRE_ERR_CLOSED)
+			publishers_await_end(run, p);
+		run_fail(run, (int)id, "message %llu of %zu octets: %s",
+			 (unsigned long long)tally_attempted(&run->total) + 1, m->len, harewire_error_text((int)id));
+	}
 }
 
 static void publish_one(struct run *run, const struct run_message *m)
@@ -132,21 +158,13 @@ static void publish_one(struct run *run, const struct run_message *m)
 	schedule_publish(&run->schedule, m->publisher, p->tally.accepted + 1, m->due_ns, clock_monotonic_ns());
 
 	int64_t id = harewire_publish(p->handle, m->template_id, m->body, m->len, 0);
-	if (id == HAREWIRE_ERR_LOG_FULL)
+	if (id == HAREWIRE_ERR_LOG_FULL && worth_waiting(run, id))
 		publishers_count_wait(run, p);
-	while (worth_waiting(id) && !run_should_stop(run)) {
+	while (worth_waiting(run, id) && !run_should_stop(run)) {
 		run_wait(run, 0);
 		id = harewire_publish(p->handle, m->template_id, m->body, m->len, 0);
 	}
-	if (id > 0) {
-		publishers_count_accepted(run, p);
-		run->last_publish_ns = clock_monotonic_ns();
-	} else if (!worth_waiting(id)) {
-		if (id == HAREWIRE_ERR_CLOSED)
-			publishers_await_end(run, p);
-		run_fail(run, (int)id, "message %llu of %zu octets: %s", (unsigned long long)run->total.accepted + 1,
-			 m->len, harewire_error_text((int)id));
-	}
+	take_result(run, p, m, id);
 }
 
 void run_publish(struct run *run, enum source_result (*next)(void *source, struct run_message *message), void *source)
@@ -193,5 +211,5 @@ void run_fini(struct run *run)
 bool run_good(const struct run *run)
 {
 	return run->code == 0 && run->ready && (run->finished || run->stopped) &&
-	       run->total.confirmed == run->total.accepted;
+	       run->total.confirmed == tally_attempted(&run->total);
 }

@@ -3,7 +3,8 @@
  * pace with the log's back-pressure, wait for the outcomes, close.
  *
  *     engine.h      the library and its workers          publishers.h   the connections and what becomes of messages
- *     schedule.h    due times and how late               run.h          the run that holds them together
+ *     schedule.h    due times and how late               standing.h     what keeps messages from flowing, and when
+ *     run.h         the run that holds them together
  *
  * Waiting never blocks: in inline mode every wait is a turn of the workers; otherwise a short sleep, or none with
  * --idle spin.
@@ -15,8 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/command/engine.h"
 #include "control/command/schedule.h"
 #include "control/command/settings.h"
+#include "control/command/standing.h"
 #include "dataplane/harewire.h"
 
 #define RUN_TEXT_MAX 512u
@@ -39,23 +42,30 @@ struct run_message {
 
 /* Messages and what became of them, from events. */
 struct tally {
-	uint64_t accepted, confirmed, nacked, returned, unconfirmed;
-	uint64_t blocked;       /* times */
-	uint64_t waits_for_log; /* messages that had to wait because the log was full */
+	uint64_t accepted, confirmed, nacked, returned, lost, unconfirmed;
+	uint64_t refused, dropped; /* messages not accepted, and gone: what the policy says */
+	uint64_t waits_for_log;    /* messages that had to wait because the log was full */
 };
+
+/* Messages the source has brought to an end: not one that still waits to be accepted. */
+static inline uint64_t tally_attempted(const struct tally *t)
+{
+	return t->accepted + t->refused + t->dropped;
+}
 
 static inline uint64_t tally_in_flight(const struct tally *t)
 {
-	return t->accepted - t->confirmed - t->nacked - t->returned - t->unconfirmed;
+	return t->accepted - t->confirmed - t->nacked - t->returned - t->lost - t->unconfirmed;
 }
 
 /* One of the run's connections. */
 struct run_publisher {
 	struct harewire_publisher *handle;
 	uint32_t worker;
-	bool ready, closing, ended;
-	bool blocked; /* now */
+	bool ready; /* has been */
+	bool closing, ended;
 	struct tally tally;
+	struct standing standing;
 	/* once the run is closed */
 	struct harewire_publisher_stats stats;
 	uint32_t epoch;
@@ -64,10 +74,12 @@ struct run_publisher {
 struct run {
 	const struct settings *settings;
 	struct harewire *hw;
+	struct engine_log log;
 	struct run_publisher *publishers;
 	uint32_t publisher_count;
-	uint32_t ready_count, blocked_count; /* publishers that are, now */
-	uint32_t next_polled;                /* the publisher whose events are looked at next */
+	uint32_t ready_count; /* publishers that have been */
+	uint32_t next_polled; /* the publisher whose events are looked at next */
+	struct standings standings;
 	/* how it stands */
 	bool ready;    /* all publishers have been */
 	bool stopped;  /* by an interrupt or --duration */
@@ -103,7 +115,7 @@ void run_fini(struct run *run);
 /* Records the first failure. */
 void run_fail(struct run *run, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Every message has been accepted and confirmed, and nothing failed. */
+/* Every message has been accepted and confirmed, none refused or dropped, and nothing failed. */
 bool run_good(const struct run *run);
 
 /* One step of waiting, not longer than until due_ns (0: whatever comes first). Takes what has happened. */

@@ -10,10 +10,12 @@
 
 #include "control/command/command.h"
 #include "control/command/settings.h"
+#include "control/session/password_file.h"
 #include "control/session/url.h"
 #include "dataplane/base/error.h"
 
-#define URL_BYTES_MAX 4096u
+#define URL_BYTES_MAX  4096u
+#define PATH_BYTES_MAX 4096u
 
 /* The last '@' ends the password even where a sloppy URL has one inside, or a '/': rather hide too much than too
  * little. */
@@ -99,13 +101,79 @@ static int check_url(const char *url, char *why, size_t why_bytes)
 	return code;
 }
 
-int secrets_settle(struct secrets *secrets, struct settings *settings, bool url_from_flag, char *why, size_t why_bytes)
+/* A flag overrides the config file, also where it names the file in the other way. */
+static const char *choose_password_file(struct settings *s, struct secrets_flags flags)
+{
+	size_t len;
+	bool url_has_one = flags.url && secrets_find_password(s->url, &len);
+	bool file_flag = flags.password_file || flags.password_credential;
+
+	if (url_has_one && file_flag)
+		return "--url has a password already: give it without one, or leave the password file out";
+	if (url_has_one || (flags.password_credential && !flags.password_file))
+		s->password_file = NULL;
+	if (url_has_one || (flags.password_file && !flags.password_credential))
+		s->password_credential = NULL;
+	if (s->password_file && s->password_credential)
+		return "password-file and password-credential both name a password: give one of them";
+	return NULL;
+}
+
+/* Where systemd has put the credential: becomes password_file. */
+static const char *find_credential(struct secrets *secrets, struct settings *s)
+{
+	const char *directory = getenv("CREDENTIALS_DIRECTORY");
+
+	if (!s->password_credential)
+		return NULL;
+	if (!directory || !*directory)
+		return "--password-credential: $CREDENTIALS_DIRECTORY is not set: systemd sets it for a service whose "
+		       "unit "
+		       "has LoadCredential= or SetCredential=";
+	secrets->password_path = malloc(PATH_BYTES_MAX);
+	if (!secrets->password_path)
+		return "out of memory";
+	if (snprintf(secrets->password_path, PATH_BYTES_MAX, "%s/%s", directory, s->password_credential) >=
+	    (int)PATH_BYTES_MAX)
+		return "--password-credential: the path of the credential is too long";
+	s->password_file = secrets->password_path;
+	return NULL;
+}
+
+/* Reads it in any case: a mistake is told before anything is done. */
+static int read_password(struct secrets *secrets, struct settings *s, char *why, size_t why_bytes)
+{
+	if (!s->password_file)
+		return 0;
+	secrets->password_text = malloc(URL_PASSWORD_BYTES);
+	if (!secrets->password_text)
+		return HW_ERR_NOMEM;
+	int code = password_file_read(s->password_file, secrets->password_text, URL_PASSWORD_BYTES, why, why_bytes);
+	s->password = s->command == COMMAND_CONSUME ? secrets->password_text : NULL;
+	return code;
+}
+
+static int settle_password_file(struct secrets *secrets, struct settings *s, struct secrets_flags flags, char *why,
+				size_t why_bytes)
+{
+	const char *clash = choose_password_file(s, flags);
+
+	if (!clash)
+		clash = find_credential(secrets, s);
+	if (!clash)
+		return read_password(secrets, s, why, why_bytes);
+	snprintf(why, why_bytes, "%s", clash);
+	return HW_ERR_INVALID;
+}
+
+int secrets_settle(struct secrets *secrets, struct settings *settings, struct secrets_flags flags, char *why,
+		   size_t why_bytes)
 {
 	size_t len;
 	const char *environment = getenv("AMQP_URL");
 	const char *password = getenv("HAREWIRE_PASSWORD");
 
-	if (settings->url_file && !url_from_flag) {
+	if (settings->url_file && !flags.url) {
 		int code = read_url_file(settings->url_file, &secrets->url_text, why, why_bytes);
 		if (code)
 			return code;
@@ -113,12 +181,13 @@ int secrets_settle(struct secrets *secrets, struct settings *settings, bool url_
 	}
 	if (!settings->url)
 		settings->url = environment && *environment ? environment : "amqp://localhost";
-	if (url_from_flag && secrets_find_password(settings->url, &len))
+	if (flags.url && secrets_find_password(settings->url, &len))
 		settings->password = NULL;
 	else if (password && *password)
 		settings->password = password;
 
-	return check_url(settings->url, why, why_bytes);
+	int code = settle_password_file(secrets, settings, flags, why, why_bytes);
+	return code ? code : check_url(settings->url, why, why_bytes);
 }
 
 void secrets_fini(struct secrets *secrets)
@@ -126,4 +195,8 @@ void secrets_fini(struct secrets *secrets)
 	if (secrets->url_text)
 		explicit_bzero(secrets->url_text, URL_BYTES_MAX);
 	free(secrets->url_text);
+	if (secrets->password_text)
+		explicit_bzero(secrets->password_text, URL_PASSWORD_BYTES);
+	free(secrets->password_text);
+	free(secrets->password_path);
 }

@@ -20,16 +20,25 @@ void secrets_free_arguments(char **arguments);
 
 /* What secrets_settle has read; wiped by secrets_fini. */
 struct secrets {
-	char *url_text; /* contents of --url-file */
+	char *url_text;      /* contents of --url-file */
+	char *password_text; /* of the password file, for consume */
+	char *password_path; /* of --password-credential */
+};
+
+/* What came from the command line. */
+struct secrets_flags {
+	bool url, password_file, password_credential;
 };
 
 /*
  * Settles url and password of the settings: --url, then --url-file, then the config file, then $AMQP_URL, then
- * amqp://localhost; $HAREWIRE_PASSWORD replaces any password but one in --url itself. `url_from_flag`: settings->url is
- * from the command line. 0, or HW_ERR_* with a sentence (an unreadable file, a URL
- * that cannot be used).
+ * amqp://localhost; $HAREWIRE_PASSWORD replaces any password but one in --url itself, and a password file all of them.
+ * password_file is then set for the library to read for every connection, or where the command itself connects, once,
+ * read into password. 0, or HW_ERR_* with a sentence (an unreadable file, a URL that cannot be used, two passwords on
+ * the command line).
  */
-int secrets_settle(struct secrets *secrets, struct settings *settings, bool url_from_flag, char *why, size_t why_bytes);
+int secrets_settle(struct secrets *secrets, struct settings *settings, struct secrets_flags flags, char *why,
+		   size_t why_bytes);
 void secrets_fini(struct secrets *secrets);
 
 #endif

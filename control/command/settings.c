@@ -17,6 +17,9 @@ void settings_init(struct settings *s, enum subcommand command)
 		.heartbeat_s = 10,
 		.frame_max = 131072,
 		.connect_timeout_ns = 10 * NS_PER_S,
+		.reconnect_min_ns = SETTING_UNSET,
+		.reconnect_max_ns = SETTING_UNSET,
+		.confirm_timeout_ns = 30 * NS_PER_S,
 		.nic_queue = SETTING_UNSET,
 		.cpu = SETTING_UNSET,
 		.publishers = SETTING_UNSET,
@@ -39,6 +42,7 @@ void settings_init(struct settings *s, enum subcommand command)
 
 void settings_fini(struct settings *s)
 {
+	free(s->hosts.items);
 	free(s->declare_exchanges.items);
 	free(s->declare_queues.items);
 	free(s->bindings.items);

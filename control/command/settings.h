@@ -17,6 +17,7 @@ enum subcommand {
 	/* those that ask a running engine */
 	COMMAND_STAT = 1 << 3,
 	COMMAND_CAPTURE = 1 << 4,
+	COMMAND_TRACE = 1 << 5,
 };
 
 enum driver_choice { DRIVER_AUTO, DRIVER_AF_XDP, DRIVER_DPDK, DRIVER_KERNEL };
@@ -36,6 +37,14 @@ struct settings {
 	/* broker */
 	const char *url, *url_file, *user, *password, *vhost, *connection_name;
 	uint64_t heartbeat_s, frame_max, connect_timeout_ns;
+	const char *password_file, *password_credential;
+	/* when the connection is lost, or takes nothing */
+	struct text_list hosts; /* beside the URL's */
+	uint32_t host_order;    /* enum harewire_host_order */
+	uint32_t delivery;      /* enum harewire_delivery */
+	uint32_t policy;        /* enum harewire_policy */
+	uint64_t reconnect_min_ns, reconnect_max_ns, reconnect_timeout_ns;
+	uint64_t confirm_timeout_ns, blocked_timeout_ns;
 	/* driver */
 	uint32_t driver, idle;
 	const char *interface;
@@ -43,6 +52,7 @@ struct settings {
 	uint64_t nic_queue, cpu, vlan, mtu;
 	uint32_t checksum_offload, tso; /* enum harewire_use */
 	bool inline_worker, telemetry;
+	const char *trace_dir;
 	/* The table `workers` of the config file; none: one worker, made of the above. What an entry leaves out (NULL,
 	 * 0, -1) is taken from the above too. */
 	struct harewire_worker_options *workers;
@@ -76,7 +86,7 @@ struct settings {
 	/* asking a running engine */
 	const char *control; /* where ours is to answer: a path, or "none"; NULL: the usual place */
 	struct text_list operands;
-	uint64_t interval_ns, snap_bytes;
+	uint64_t interval_ns, snap_bytes, connection;
 	bool once;
 	/* the command itself */
 	const char *config;

@@ -1,6 +1,7 @@
 #include "control/command/stat_text.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -91,12 +92,25 @@ static void print_publisher(FILE *out, const struct entry *e)
 {
 	uint64_t capacity = number(e->now, "log_capacity");
 	fprintf(out,
-		"%6" PRIu64 "  %-24.24s %12" PRIu64 " %10.0f %12" PRIu64 " %10.0f %9" PRIu64 " %6.1f %% %8" PRIu64
-		"%s\n",
-		number(e->now, "id"), text(e->now, "name"), number(e->now, "accepted"), rate(e, "accepted"),
-		number(e->now, "confirmed"), rate(e, "confirmed"), number(e->now, "in_flight"),
+		"%6" PRIu64 "  %-24.24s %-12s %12" PRIu64 " %10.0f %12" PRIu64 " %10.0f %9" PRIu64 " %6.1f %% %8" PRIu64
+		" %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %6" PRIu64 " %6" PRIu64 "\n",
+		number(e->now, "id"), text(e->now, "name"), text(e->now, "state"), number(e->now, "accepted"),
+		rate(e, "accepted"), number(e->now, "confirmed"), rate(e, "confirmed"), number(e->now, "in_flight"),
 		capacity ? 100.0 * (double)number(e->now, "log_used") / (double)capacity : 0,
-		number(e->now, "blocked_count"), number(e->now, "blocked") ? " now" : "");
+		number(e->now, "replayed"), number(e->now, "lost"), number(e->now, "dropped"),
+		number(e->now, "refused"), number(e->now, "connections"), number(e->now, "blocked_count"));
+}
+
+/* Where all is well nothing more is to be said. */
+static void print_hindrance(FILE *out, const struct entry *e)
+{
+	const char *state = text(e->now, "state"), *reason = text(e->now, "reason");
+	bool blocked = strcmp(state, "blocked") == 0;
+	if (!blocked && strcmp(state, "reconnecting") != 0)
+		return;
+	fprintf(out, "%6" PRIu64 "  %s%s%s%s for %.1f s%s%s\n", number(e->now, "id"), state, blocked ? " (" : "",
+		blocked ? text(e->now, "blockages") : "", blocked ? ")" : "", (double)number(e->now, "state_ns") / 1e9,
+		*reason ? ": " : "", reason);
 }
 
 static void print_capture(FILE *out, struct json_object *answer)
@@ -118,8 +132,10 @@ void stat_print(FILE *out, struct json_object *answer, struct json_object *earli
 	fprintf(out, "\n%6s  %-12s %-22s %16s %9s %9s %9s %9s %9s %6s %6s %6s %6s\n", "conn", "state", "broker",
 		"rtt us", "cwnd", "ssthresh", "peer wnd", "our wnd", "in flight", "fast", "late", "RTO", "TLP");
 	print_list(out, answer, earlier, "connections", print_connection);
-	fprintf(out, "\n%6s  %-24s %12s %10s %12s %10s %9s %8s %8s\n", "publ", "name", "accepted", "/s", "confirmed",
-		"/s", "in flight", "log", "blocked");
+	fprintf(out, "\n%6s  %-24s %-12s %12s %10s %12s %10s %9s %8s %8s %8s %8s %8s %6s %6s\n", "publ", "name",
+		"state", "accepted", "/s", "confirmed", "/s", "in flight", "log", "replayed", "lost", "dropped",
+		"refused", "conns", "alarms");
 	print_list(out, answer, earlier, "publishers", print_publisher);
+	print_list(out, answer, earlier, "publishers", print_hindrance);
 	print_capture(out, answer);
 }

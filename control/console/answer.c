@@ -1,12 +1,15 @@
 #include "control/console/answer.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
 
 #include "control/telemetry.h"
+#include "control/trace.h"
 #include "dataplane/base/clock.h"
+#include "dataplane/base/error.h"
 #include "dataplane/harewire.h"
 
 /* json-c takes NULL for the value null, and copies texts. What it has no memory for is missing. */
@@ -105,5 +108,56 @@ struct json_object *answer_stat(struct supervisor *s, const struct capture_resul
 			add_capture(c, capture);
 		}
 	}
+	return o;
+}
+
+static struct json_object *record(const struct tcp_trace_record *r, uint64_t since_1970_ns)
+{
+	char sentence[256];
+	struct json_object *o = json_object_new_object();
+	if (!o)
+		return NULL;
+	tcp_trace_text(r, sentence, sizeof sentence);
+	add_number(o, "ns", r->at_ns + since_1970_ns);
+	add_text(o, "event", tcp_trace_name(r->kind));
+	add_number(o, "detail", r->detail);
+	add_number(o, "seq", r->seq);
+	add_number(o, "ack", r->ack);
+	add_number(o, "value", r->value);
+	add_number(o, "cwnd", r->cwnd);
+	add_number(o, "in_flight", r->in_flight);
+	add_number(o, "srtt_us", r->srtt_us);
+	add_text(o, "text", sentence);
+	return o;
+}
+
+static struct json_object *trace_object(const struct trace_copy *c)
+{
+	struct json_object *o = answer_good(), *records = json_object_new_array();
+	if (!o || !records) {
+		json_object_put(o);
+		json_object_put(records);
+		return NULL;
+	}
+	add_number(o, "connection", c->connection);
+	add_number(o, "worker", c->worker);
+	add_text(o, "name", c->name);
+	add_text(o, "local", c->local);
+	add_text(o, "remote", c->remote);
+	for (uint32_t i = 0; i < c->count; i++)
+		json_object_array_add(records, record(&c->records[i], c->since_1970_ns));
+	json_object_object_add(o, "records", records);
+	return o;
+}
+
+struct json_object *answer_trace(struct supervisor *supervisor, uint64_t connection)
+{
+	char why[256];
+	struct trace_copy *copy = malloc(sizeof *copy);
+	if (!copy)
+		return answer_error(hw_error_sentence(HW_ERR_NOMEM));
+	int err = trace_take(supervisor, connection, copy, why, sizeof why);
+	struct json_object *o = err ? answer_error(why) : trace_object(copy);
+	free(copy);
 	return o;
 }

@@ -14,6 +14,8 @@ struct json_object *answer_good(void);
 struct json_object *answer_error(const char *sentence);
 /* Everything there is to tell of the engine; `capture`: the one that runs, or the last; NULL: there was none. */
 struct json_object *answer_stat(struct supervisor *supervisor, const struct capture_result *capture, bool running);
+/* The trace of a connection, or of the only one (0): what it is of, and its records, oldest first. */
+struct json_object *answer_trace(struct supervisor *supervisor, uint64_t connection);
 /* What has become of a capture. */
 struct json_object *answer_capture(const struct capture_result *capture);
 

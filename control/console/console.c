@@ -118,6 +118,8 @@ static bool serve_line(struct console *k, struct client *c, const char *line, si
 		return start_capture(k, c, &request);
 	case REQUEST_CAPTURE_STOP:
 		return stop_capture(k, c);
+	case REQUEST_TRACE:
+		return answer(c, answer_trace(k->supervisor, request.connection));
 	}
 	return false;
 }

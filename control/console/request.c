@@ -11,8 +11,10 @@
 
 #define DEPTH_MAX 4 /* nothing nests in a request */
 
-static const char *const names[] = {
-	[REQUEST_STAT] = "stat", [REQUEST_CAPTURE_START] = "capture-start", [REQUEST_CAPTURE_STOP] = "capture-stop"};
+static const char *const names[] = {[REQUEST_STAT] = "stat",
+				    [REQUEST_CAPTURE_START] = "capture-start",
+				    [REQUEST_CAPTURE_STOP] = "capture-stop",
+				    [REQUEST_TRACE] = "trace"};
 
 #define NAME_COUNT (sizeof names / sizeof names[0])
 
@@ -47,7 +49,7 @@ static int set_type(struct request *r, const struct json_object *value, const st
 			r->type = (enum request_type)i;
 			return 0;
 		}
-	return refuse(why, "unknown request: stat, capture-start and capture-stop are known");
+	return refuse(why, "unknown request: stat, capture-start, capture-stop and trace are known");
 }
 
 static int set_file(struct request *r, const struct json_object *value, const struct why *why)
@@ -68,10 +70,19 @@ static int set_snap_bytes(struct request *r, const struct json_object *value, co
 	return 0;
 }
 
+static int set_connection(struct request *r, const struct json_object *value, const struct why *why)
+{
+	int64_t n = json_object_is_type(value, json_type_int) ? json_object_get_int64(value) : 0;
+	if (n < 1)
+		return refuse(why, "'connection' must be the id of a connection, as stat tells it");
+	r->connection = (uint64_t)n;
+	return 0;
+}
+
 static const struct {
 	const char *key;
 	int (*set)(struct request *r, const struct json_object *value, const struct why *why);
-} members[] = {{"request", set_type}, {"file", set_file}, {"snaplen", set_snap_bytes}};
+} members[] = {{"request", set_type}, {"file", set_file}, {"snaplen", set_snap_bytes}, {"connection", set_connection}};
 
 #define MEMBER_COUNT (sizeof members / sizeof members[0])
 
@@ -80,7 +91,7 @@ static int set_member(struct request *r, const char *key, const struct json_obje
 	for (uint32_t i = 0; i < MEMBER_COUNT; i++)
 		if (strcmp(key, members[i].key) == 0)
 			return members[i].set(r, value, why);
-	return refuse(why, "unknown member in the request: request, file and snaplen are known");
+	return refuse(why, "unknown member in the request: request, file, snaplen and connection are known");
 }
 
 static int set_members(struct request *r, struct json_object *object, const struct why *why)
@@ -101,7 +112,9 @@ static int set_members(struct request *r, struct json_object *object, const stru
 	bool needs_file = r->type == REQUEST_CAPTURE_START;
 	if (needs_file && !r->file[0])
 		return refuse(why, "capture-start needs a 'file'");
-	if (!needs_file && json_object_object_length(object) > 1)
+	if (r->connection && r->type != REQUEST_TRACE)
+		return refuse(why, "only trace takes a 'connection'");
+	if (!needs_file && json_object_object_length(object) > 1 + (r->connection > 0))
 		return refuse(why, "%s takes no other member", names[r->type]);
 	return 0;
 }

@@ -13,12 +13,14 @@ enum request_type {
 	REQUEST_STAT,          /* {"request": "stat"} */
 	REQUEST_CAPTURE_START, /* {"request": "capture-start", "file": "/absolute/path", "snaplen": 96} */
 	REQUEST_CAPTURE_STOP,  /* {"request": "capture-stop"} */
+	REQUEST_TRACE,         /* {"request": "trace", "connection": 1} */
 };
 
 struct request {
 	enum request_type type;
 	char file[PATH_MAX];
 	uint32_t snap_bytes; /* 0: whole packets */
+	uint64_t connection; /* 0: the only one */
 };
 
 /* `line` without its newline. 0, or HW_ERR_INVALID and a sentence in `why`, HW_ERR_NOMEM. */

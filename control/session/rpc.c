@@ -129,6 +129,7 @@ int rpc_fail_closed(struct rpc *r, amqp_channel_t channel, const amqp_method_t *
 	int code = connection ? HW_ERR_AMQP_CONNECTION_CLOSED : HW_ERR_AMQP_CHANNEL_CLOSED;
 	if (r->refused_code && !broker_ends)
 		code = r->refused_code;
+	r->reply_code = r->code ? r->reply_code : m->reply_code;
 	rpc_fail(r, code, "%u %.*s", m->reply_code, (int)m->reply_text.len, (const char *)m->reply_text.bytes);
 
 	amqp_channel_close_ok_t ok = {0};

@@ -31,6 +31,7 @@ struct rpc {
 	char step[RPC_STEP_MAX];
 
 	int code;
+	uint16_t reply_code; /* of the close that was the failure; else 0 */
 	char text[SESSION_TEXT_MAX];
 };
 

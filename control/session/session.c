@@ -71,6 +71,7 @@ void session_establish(const struct session_request *request, struct session_res
 	rpc_close(&rpc);
 
 	result->code = rpc.code;
+	result->reply_code = rpc.reply_code;
 	snprintf(result->text, sizeof result->text, "%s", rpc.text);
 	if (result->code == 0) {
 		result->frame_max = tuning.frame_max;

@@ -36,7 +36,8 @@ struct session_result {
 	 * _UNSUPPORTED for what cannot be asked for.
 	 */
 	int code;
-	char text[SESSION_TEXT_MAX];                  /* one sentence for people when code is not 0; never a password */
+	uint16_t reply_code;         /* of the broker's close, if that is what `code` is about; else 0 */
+	char text[SESSION_TEXT_MAX]; /* one sentence for people when code is not 0; never a password */
 	uint32_t frame_max, heartbeat_s, channel_max; /* as negotiated */
 };
 

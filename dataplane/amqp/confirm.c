@@ -4,13 +4,14 @@
 
 #include "dataplane/base/error.h"
 
-void confirms_init(struct confirms *c, const struct message_index *index, struct histogram *latency_ticks)
+void confirms_init(struct confirms *c, const struct message_index *index, struct replayed *replay,
+		   struct histogram *latency_ticks)
 {
 	memset(c, 0, sizeof *c);
 	c->index = index;
+	c->replay = replay;
 	c->latency_ticks = latency_ticks;
-	c->settled_id = 1;
-	c->handed_id = 1;
+	c->settled_id = c->handed_id = c->transmitted_id = 1;
 	confirms_start(c);
 }
 
@@ -19,20 +20,69 @@ void confirms_start(struct confirms *c)
 	c->next_tag = 1;
 	c->low_tag = 1;
 	c->replayed = 0;
+	c->replay_base = c->replay_id = c->settled_id;
 	c->first_new_id = c->handed_id;
-}
-
-static uint64_t tag_to_id(const struct confirms *c, uint64_t tag)
-{
-	if (__builtin_expect(tag <= c->replayed, 0))
-		return c->replay_ids[tag & c->index->mask];
-	return c->first_new_id + (tag - c->replayed - 1);
 }
 
 static bool is_pending(const struct confirms *c, uint64_t id)
 {
 	return message_at(c->index, id)->outcome == OUTCOME_PENDING;
 }
+
+/* ---- replay ---- */
+
+uint64_t confirms_replay_due(struct confirms *c)
+{
+	/* Records before settled_id are the application's. */
+	uint64_t id = c->replay_id < c->settled_id ? c->settled_id : c->replay_id;
+	while (id < c->first_new_id && !is_pending(c, id))
+		id++;
+	c->replay_id = id < c->first_new_id ? id : c->first_new_id;
+	return c->replay_id < c->first_new_id ? c->replay_id : 0;
+}
+
+void confirms_replay(struct confirms *c)
+{
+	const struct message *m = message_at(c->index, c->replay_id);
+	struct replayed *r = &c->replay[c->next_tag & c->index->mask];
+	r->pos = m->pos;
+	r->len = m->len;
+	r->nth = (uint32_t)(c->replay_id - c->replay_base);
+	c->replay_id++;
+	c->replayed = c->next_tag++;
+}
+
+/* ---- the end of a generation ---- */
+
+uint64_t confirms_outcomes(const struct confirms *c)
+{
+	uint64_t sum = 0;
+	for (int o = OUTCOME_CONFIRMED; o < OUTCOME_COUNT; o++)
+		sum += c->outcomes[o];
+	return sum;
+}
+
+uint64_t confirms_unsent_tag(const struct confirms *c, uint64_t unsent_octets)
+{
+	uint64_t tag = c->next_tag;
+	/* Below low_tag all have outcomes, and records may be the application's. */
+	for (; tag > c->low_tag; tag--) {
+		uint32_t len = message_at(c->index, confirms_id(c, tag - 1))->len;
+		if (len > unsent_octets)
+			break;
+		unsent_octets -= len;
+	}
+	return tag;
+}
+
+void confirms_note_transmitted(struct confirms *c, uint64_t tag)
+{
+	uint64_t behind = tag > 1 ? confirms_id(c, tag - 1) + 1 : 0;
+	if (behind > c->transmitted_id)
+		c->transmitted_id = behind;
+}
+
+/* ---- outcomes ---- */
 
 static void settle_one(struct confirms *c, uint64_t id, enum message_outcome outcome, uint64_t now_ticks)
 {
@@ -52,7 +102,7 @@ static void settle_one(struct confirms *c, uint64_t id, enum message_outcome out
  */
 static void advance(struct confirms *c)
 {
-	while (c->low_tag < c->next_tag && !is_pending(c, tag_to_id(c, c->low_tag)))
+	while (c->low_tag < c->next_tag && !is_pending(c, confirms_id(c, c->low_tag)))
 		c->low_tag++;
 	while (c->settled_id < c->handed_id && !is_pending(c, c->settled_id)) {
 		const struct message *m = message_at(c->index, c->settled_id);
@@ -72,7 +122,7 @@ int confirms_settle(struct confirms *c, uint64_t tag, bool multiple, enum messag
 	if (tag < c->low_tag)
 		return 0;
 	for (uint64_t t = multiple ? c->low_tag : tag; t <= tag; t++)
-		settle_one(c, tag_to_id(c, t), outcome, now_ticks);
+		settle_one(c, confirms_id(c, t), outcome, now_ticks);
 	if (multiple)
 		c->low_tag = tag + 1;
 	advance(c);
@@ -81,13 +131,21 @@ int confirms_settle(struct confirms *c, uint64_t tag, bool multiple, enum messag
 
 int confirms_returned(struct confirms *c, uint64_t id, uint16_t code)
 {
-	if (c->low_tag == c->next_tag || id < tag_to_id(c, c->low_tag) || id > tag_to_id(c, c->next_tag - 1) ||
+	if (c->low_tag == c->next_tag || id < confirms_id(c, c->low_tag) || id > confirms_id(c, c->next_tag - 1) ||
 	    !is_pending(c, id))
 		return HW_ERR_AMQP_UNEXPECTED;
 	message_at(c->index, id)->code = code;
 	settle_one(c, id, OUTCOME_RETURNED, 0);
 	advance(c);
 	return 0;
+}
+
+void confirms_lose(struct confirms *c, uint64_t id)
+{
+	uint64_t end = id < c->handed_id ? id : c->handed_id;
+	for (uint64_t lost = c->settled_id; lost < end; lost++)
+		settle_one(c, lost, OUTCOME_LOST, 0);
+	advance(c);
 }
 
 void confirms_end(struct confirms *c, uint64_t next_id, enum message_outcome outcome)
@@ -100,4 +158,5 @@ void confirms_end(struct confirms *c, uint64_t next_id, enum message_outcome out
 	if (c->handed_id < next_id)
 		c->handed_id = next_id;
 	c->low_tag = c->next_tag;
+	c->replay_id = c->first_new_id;
 }

@@ -61,6 +61,19 @@ void extents_copy(const struct extent_queue *q, uint64_t offset, uint8_t *dst, s
 	}
 }
 
+uint64_t extents_count(const struct extent_queue *q, uint64_t from, enum extent_kind kind)
+{
+	assert(from >= q->start && from <= q->end);
+	uint64_t octets = 0;
+	for (uint32_t i = q->head; i != q->tail; i++) {
+		const struct extent *e = &q->ring[i & (EXTENTS_MAX - 1)];
+		uint64_t before = from <= e->offset ? 0 : from - e->offset;
+		if ((enum extent_kind)e->kind == kind && before < e->len)
+			octets += e->len - before;
+	}
+	return octets;
+}
+
 void extents_pop_slow(struct extent_queue *q, uint64_t offset)
 {
 	assert(offset >= q->start && offset <= q->end);

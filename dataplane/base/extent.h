@@ -53,6 +53,9 @@ const uint8_t *extents_at(const struct extent_queue *q, uint64_t offset, uint64_
 /* Copies [offset, offset + len) to dst; the range must be held. */
 void extents_copy(const struct extent_queue *q, uint64_t offset, uint8_t *dst, size_t len);
 
+/* Octets of one kind at stream offset `from` (start <= from <= end) and behind it. */
+uint64_t extents_count(const struct extent_queue *q, uint64_t from, enum extent_kind kind);
+
 /* extents_pop's general case. */
 void extents_pop_slow(struct extent_queue *q, uint64_t offset);
 

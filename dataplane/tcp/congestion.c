@@ -36,8 +36,11 @@ void tcp_congestion_after_idle(struct tcp *t, uint64_t since_ns, uint64_t now_ns
 {
 	if (!controlled(t) || now_ns - since_ns <= t->rto_ns || t->congestion.cwnd <= first_window(t))
 		return;
+	uint32_t before = t->congestion.cwnd;
 	tcp_congestion_set(t, first_window(t));
 	t->congestion.cubic.growing = false;
+	t->called_ns = now_ns;
+	tcp_note(t, TCP_TRACE_REDUCED, TCP_TRACE_FOR_IDLE, 0, before, t->congestion.ssthresh);
 	tcp_update_permission(t);
 }
 

@@ -30,6 +30,7 @@ static void lower_mtu(struct tcp *t, uint16_t next_mtu)
 		return;
 	}
 	tcp_set_mss(t);
+	tcp_note(t, TCP_TRACE_MTU, 0, 0, 0, t->mss);
 	tcp_recovery_recut(t);
 	tcp_update_permission(t);
 }
@@ -64,6 +65,8 @@ void tcp_icmp(struct tcp *t, uint8_t type, uint8_t code, uint32_t quoted_seq, ui
 	/* RFC 5927, 4.1: it must quote something that is in flight */
 	if (t->state == TCP_CLOSED || quoted_seq - t->snd_una >= tcp_flight(t))
 		return;
+	t->called_ns = now_ns;
+	tcp_note(t, TCP_TRACE_ICMP, code, quoted_seq - t->isn, type, next_mtu);
 	if (type != ICMP_DESTINATION_UNREACHABLE)
 		return; /* source quench (RFC 6633), time exceeded, parameter problem: nothing to be done */
 	if (code == ICMP_FRAGMENTATION_NEEDED)

@@ -142,13 +142,16 @@ static bool acceptable(const struct tcp *t, const struct tcp_segment *s)
 }
 
 /* First step failed. What carries data or a FIN was retransmitted because our ACK got lost; the rest may be forged. */
-static void answer_unacceptable(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
+static void answer_unacceptable(struct tcp *t, const struct tcp_segment *s, enum tcp_trace_drop why, uint64_t now_ns)
 {
 	t->counters.out_of_window++;
+	tcp_note_segment(t, TCP_TRACE_DROPPED, why, s);
 	if (s->flags & TCP_RST) {
 		t->counters.resets_ignored++;
 		return;
 	}
+	if (s->payload_len && seq_lt(s->seq, t->rcv_nxt))
+		tcp_receive_came_twice(t, s->seq, seq_min(s->seq + s->payload_len, t->rcv_nxt));
 	if (s->payload_len || s->flags & TCP_FIN)
 		t->ack_due = true;
 	else
@@ -218,6 +221,8 @@ static void update_send_window(struct tcp *t, const struct tcp_segment *s, uint6
 	t->snd_wl2 = s->ack;
 	if (t->snd_wnd > t->snd_wnd_max)
 		t->snd_wnd_max = t->snd_wnd;
+	if (!t->snd_wnd != !before)
+		tcp_note_ours(t, TCP_TRACE_WINDOW, 0, t->snd_una, t->snd_wnd);
 	if (t->snd_wnd == 0) { /* perhaps the answer to a probe */
 		t->probe_answered = true;
 		tcp_timer_clear(t, TCP_TIMER_USER);
@@ -260,6 +265,7 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 {
 	/* RFC 5961, 5.2: too old to be a delayed one, or of what was never sent */
 	if (seq_gt(s->ack, t->snd_nxt) || seq_lt(s->ack, t->snd_una - t->snd_wnd_max)) {
+		tcp_note_segment(t, TCP_TRACE_DROPPED, TCP_TRACE_DROP_ACK, s);
 		tcp_challenge(t, now_ns);
 		return false;
 	}
@@ -284,6 +290,7 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	bool dsack = t->sack_permitted && tcp_scoreboard_is_dsack(t, s);
 	if (dsack) {
 		t->counters.dsack_received++;
+		tcp_note(t, TCP_TRACE_DSACK, 0, s->sack[0].left - t->isn, s->sack[0].right - t->isn, 0);
 		tcp_rack_on_dsack(t, s, now_ns);
 		tcp_undo_on_dsack(t, s);
 	}
@@ -305,6 +312,7 @@ static void take_payload(struct tcp *t, const struct tcp_segment *s, uint64_t no
 	const uint8_t *payload = s->payload;
 	if (seq_lt(seq, t->rcv_nxt)) {
 		uint32_t old = t->rcv_nxt - seq < len ? t->rcv_nxt - seq : len;
+		tcp_receive_came_twice(t, seq, seq + old);
 		seq += old;
 		payload += old;
 		len -= old;
@@ -392,10 +400,12 @@ static void input_synchronized(struct tcp *t, const struct tcp_segment *s, uint6
 	/* first step; RFC 7323's check comes before it */
 	if (lacks_timestamps(t, s)) {
 		t->counters.out_of_window++;
+		tcp_note_segment(t, TCP_TRACE_DROPPED, TCP_TRACE_DROP_TIMESTAMP, s);
 		return;
 	}
-	if (paws_rejects(t, s, now_ns) || !acceptable(t, s)) {
-		answer_unacceptable(t, s, now_ns);
+	bool old = paws_rejects(t, s, now_ns);
+	if (old || !acceptable(t, s)) {
+		answer_unacceptable(t, s, old ? TCP_TRACE_DROP_PAWS : TCP_TRACE_DROP_WINDOW, now_ns);
 		return;
 	}
 	if (s->flags & TCP_RST) {
@@ -411,8 +421,23 @@ static void input_synchronized(struct tcp *t, const struct tcp_segment *s, uint6
 		tcp_input_data(t, s, now_ns);
 }
 
+/*
+ * RFC 9293, 3.10.7.4, fourth step: an ACK answers it. To the very SYN that crossed ours it has to be the SYN-ACK once
+ * more, which got lost: without a SYN the peer, in SYN-SENT, can do nothing with it.
+ */
+static void challenge_syn(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
+{
+	bool again = t->state == TCP_SYN_RECEIVED && s->seq == t->irs && t->snd_nxt == t->isn + 1;
+	bool pending = t->ack_due;
+	tcp_challenge(t, now_ns);
+	if (again && t->ack_due && !pending)
+		t->syn_due = true;
+}
+
 static __attribute__((noinline)) void input_slow(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 {
+	t->called_ns = now_ns;
+	tcp_note_segment(t, TCP_TRACE_RECEIVED, s->flags, s);
 	if (t->state == TCP_CLOSED) {
 		if (t->opened && !(s->flags & TCP_RST))
 			tcp_reset_answer(t, s);
@@ -426,7 +451,7 @@ static __attribute__((noinline)) void input_slow(struct tcp *t, const struct tcp
 			struct tcp_segment rest = without_syn(s);
 			input_synchronized(t, &rest, now_ns);
 		} else {
-			tcp_challenge(t, now_ns);
+			challenge_syn(t, s, now_ns);
 		}
 	} else {
 		input_synchronized(t, s, now_ns);

@@ -10,7 +10,8 @@ void tcp_update_permission(struct tcp *t)
 {
 	bool sending = t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT;
 	t->plain = sending && !t->fin_queued && !t->probe_due && !t->keepalive.due && !t->reset_due &&
-		   tcp_recovery_quiet(t) && t->receive.out_of_order_count == 0 && !t->ecn.echo && !t->ecn.cwr_due;
+		   tcp_recovery_quiet(t) && t->receive.out_of_order_count == 0 && !t->receive.came_twice &&
+		   !t->ecn.echo && !t->ecn.cwr_due;
 	t->predicted = t->plain && t->state == TCP_ESTABLISHED && !t->receive.fin_known && t->snd_wnd > 0 &&
 		       !tcp_timer_armed(t, TCP_TIMER_PERSIST);
 	t->send_limit = t->push_limit = t->fast_until = 0;
@@ -35,7 +36,7 @@ uint64_t tcp_may_push(const struct tcp *t)
 /* Options that only some segments carry take room from their data (RFC 6691). */
 static uint32_t payload_max(const struct tcp *t)
 {
-	uint32_t blocks = t->sack_permitted ? t->receive.out_of_order_count : 0, most = t->timestamps ? 3 : 4;
+	uint32_t blocks = tcp_receive_sack_count(t), most = t->timestamps ? 3 : 4;
 	if (blocks == 0)
 		return t->mss;
 	return t->mss - (4 + 8 * (blocks < most ? blocks : most));
@@ -77,16 +78,29 @@ static size_t send_new(struct tcp *t, uint8_t *packet, uint32_t len, bool fin, u
 	tcp_record_sent(t, now_ns);
 	tcp_arm_after_new(t, now_ns);
 	tcp_settle_retransmit(t);
+	tcp_note_sent(t, TCP_ACK | (fin ? TCP_FIN : 0), seq, len);
 	return send_range(t, packet, seq, len, t->snd_wnd > 0, now_ns);
 }
 
-static size_t resend(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, uint64_t now_ns)
+static size_t resend(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len, enum tcp_trace_cause why,
+		     uint64_t now_ns)
 {
+	tcp_note_ours(t, TCP_TRACE_RESENT, why, seq, len);
 	tcp_scoreboard_resent(t, seq, len, now_ns);
 	tcp_undo_on_resend(t, len, now_ns);
 	tcp_arm_if_unarmed(t, now_ns);
 	t->counters.octets_retransmitted += len;
 	return send_range(t, packet, seq, len, false, now_ns);
+}
+
+static size_t output_ack(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	struct tcp_outgoing out = {.seq = t->snd_nxt, .flags = TCP_ACK};
+	if (!t->ack_due)
+		return 0;
+	if (!t->plain) /* else it is one of many that say nothing unusual */
+		tcp_note_sent(t, out.flags, out.seq, 0);
+	return tcp_build(t, packet, &out, now_ns);
 }
 
 static size_t output_syn(struct tcp *t, uint8_t *packet, uint64_t now_ns)
@@ -104,9 +118,10 @@ static size_t output_syn(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 		else
 			tcp_scoreboard_resent(t, t->isn, 1, now_ns);
 		tcp_arm_if_unarmed(t, now_ns);
+		tcp_note_sent(t, out.flags, t->isn, 0);
 		return tcp_build(t, packet, &out, now_ns);
 	}
-	return 0;
+	return output_ack(t, packet, now_ns); /* in SYN-RECEIVED: to what has to be challenged */
 }
 
 /* Lost octets go first, cut to today's MSS, within both windows; the first of a recovery asks no congestion window. */
@@ -122,7 +137,8 @@ static size_t output_lost(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 		len = t->snd_wnd - (seq - t->snd_una);
 	if (!r->force && tcp_recovery_pipe(t) + len > t->congestion.cwnd)
 		return 0;
-	if (r->phase == TCP_PHASE_LOSS) {
+	bool by_timeout = r->phase == TCP_PHASE_LOSS;
+	if (by_timeout) {
 		t->counters.retransmits_rto++;
 	} else {
 		t->counters.retransmits_fast++;
@@ -130,7 +146,7 @@ static size_t output_lost(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 			tcp_timer_clear(t, TCP_TIMER_RETRANSMIT);
 	}
 	r->force = false;
-	return resend(t, packet, seq, len, now_ns);
+	return resend(t, packet, seq, len, by_timeout ? TCP_TRACE_BY_RTO : TCP_TRACE_BY_FAST, now_ns);
 }
 
 /*
@@ -183,7 +199,7 @@ static size_t output_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 		return 0;
 	t->probe_due = false;
 	if (tcp_flight(t) > 0)
-		return resend(t, packet, t->snd_una, 1, now_ns);
+		return resend(t, packet, t->snd_una, 1, TCP_TRACE_BY_WINDOW, now_ns);
 	uint64_t pending = pending_octets(t);
 	uint32_t len = t->snd_wnd ? t->snd_wnd : 1;
 	len = len < payload_max(t) ? len : payload_max(t);
@@ -207,7 +223,7 @@ static size_t output_tail_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	uint32_t fresh = held_back ? 0 : new_data_fitting(t, pending_octets(t)), max = payload_max(t);
 	uint32_t last = tcp_flight(t) < max ? tcp_flight(t) : max;
 	size_t len = fresh ? send_new(t, packet, fresh, reaches_fin(t, fresh), now_ns)
-			   : resend(t, packet, t->snd_nxt - last, last, now_ns);
+			   : resend(t, packet, t->snd_nxt - last, last, TCP_TRACE_BY_TAIL, now_ns);
 	tcp_tlp_note(t, fresh ? 0 : last);
 	t->counters.tlp_probes++;
 	tcp_timer_set(t, TCP_TIMER_RETRANSMIT, t->rto_at_ns);
@@ -220,13 +236,10 @@ static size_t output_keepalive(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	struct tcp_outgoing out = {.seq = t->snd_nxt - 1, .flags = TCP_ACK};
 	bool due = t->keepalive.due;
 	t->keepalive.due = false;
-	return due && tcp_flight(t) == 0 ? tcp_build(t, packet, &out, now_ns) : 0;
-}
-
-static size_t output_ack(struct tcp *t, uint8_t *packet, uint64_t now_ns)
-{
-	struct tcp_outgoing out = {.seq = t->snd_nxt, .flags = TCP_ACK};
-	return t->ack_due ? tcp_build(t, packet, &out, now_ns) : 0;
+	if (!due || tcp_flight(t) > 0)
+		return 0;
+	tcp_note_sent(t, out.flags, out.seq, 0);
+	return tcp_build(t, packet, &out, now_ns);
 }
 
 static size_t output_synchronized(struct tcp *t, uint8_t *packet, uint64_t now_ns)
@@ -249,8 +262,12 @@ static size_t output_synchronized(struct tcp *t, uint8_t *packet, uint64_t now_n
 static __attribute__((noinline)) size_t output_slow(struct tcp *t, uint8_t *packet, size_t cap, uint64_t now_ns)
 {
 	assert(cap >= t->config.mtu);
-	if (t->reset_due)
+	t->called_ns = now_ns;
+	if (t->reset_due) {
+		tcp_note(t, TCP_TRACE_SENT, TCP_RST | (t->reset_has_ack ? TCP_ACK : 0), t->reset_seq - t->isn,
+			 t->reset_has_ack ? t->reset_ack - t->irs : 0, 0);
 		return tcp_build_reset(t, packet);
+	}
 	if (t->state == TCP_CLOSED)
 		return 0;
 	if (!tcp_synchronized(t))

@@ -115,5 +115,7 @@ uint32_t tcp_rack_detect(struct tcp *t, uint64_t now_ns)
 	k->wake_ns = wake_ns ? wake_ns : TCP_NEVER;
 	uint32_t lost = t->scoreboard.lost_octets - before;
 	t->counters.rack_losses += lost > 0;
+	if (lost)
+		tcp_note_ours(t, TCP_TRACE_LOST, 0, t->snd_una, lost);
 	return lost;
 }

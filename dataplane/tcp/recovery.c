@@ -18,7 +18,14 @@ static void set_recovery_point(struct tcp *t)
 
 static void lose_first_segment(struct tcp *t)
 {
+	uint32_t before = t->scoreboard.lost_octets;
 	tcp_scoreboard_lose_range(t, t->snd_una, seq_min(t->snd_una + t->mss, t->snd_nxt));
+	tcp_note_ours(t, TCP_TRACE_LOST, 1, t->snd_una, t->scoreboard.lost_octets - before);
+}
+
+static void note_phase(const struct tcp *t)
+{
+	tcp_note_ours(t, TCP_TRACE_PHASE, t->recovery.phase, t->recovery.recovery_point, t->congestion.ssthresh);
 }
 
 static void leave(struct tcp *t)
@@ -32,6 +39,7 @@ static void leave(struct tcp *t)
 	if (!t->sack_permitted) /* a guess that reached beyond the recovery point */
 		tcp_scoreboard_find_all(t);
 	tcp_rack_on_recovered(t);
+	note_phase(t);
 }
 
 /* RFC 6582, 3.2, step 3: a partial ACK means that the next segment was lost, too. */
@@ -58,8 +66,10 @@ void tcp_recovery_on_ack(struct tcp *t, uint32_t acked)
 
 static void reduce(struct tcp *t, uint64_t now_ns)
 {
+	uint32_t before = t->congestion.cwnd;
 	tcp_congestion_on_recovery(t, tcp_flight(t));
 	t->recovery.reduced_ns = now_ns;
+	tcp_note(t, TCP_TRACE_REDUCED, TCP_TRACE_FOR_LOSS, 0, before, t->congestion.ssthresh);
 }
 
 static void enter(struct tcp *t, uint64_t now_ns)
@@ -71,6 +81,7 @@ static void enter(struct tcp *t, uint64_t now_ns)
 	set_recovery_point(t);
 	t->tlp.open = false;
 	r->force = true;
+	note_phase(t);
 }
 
 /* Without SACK a duplicate ACK says that some segment has left the network, a full one for want of better knowledge. */
@@ -151,6 +162,7 @@ static void enter_loss(struct tcp *t)
 	r->dup_acks = 0;
 	r->reno_left = 0;
 	r->force = false;
+	note_phase(t);
 }
 
 static void lose_overdue(struct tcp *t, uint64_t now_ns)
@@ -171,9 +183,11 @@ static void lose_overdue(struct tcp *t, uint64_t now_ns)
 void tcp_recovery_on_timeout(struct tcp *t, uint64_t now_ns)
 {
 	bool reneged = tcp_record_at(t, 0)->flags & TCP_SACKED;
+	uint32_t before = t->congestion.cwnd;
 	tcp_undo_begin(t);
 	tcp_congestion_on_timeout(t);
 	t->recovery.reduced_ns = now_ns;
+	tcp_note(t, TCP_TRACE_REDUCED, TCP_TRACE_FOR_RTO, 0, before, t->congestion.ssthresh);
 	if (reneged)
 		tcp_scoreboard_forget_sacks(t);
 	enter_loss(t);
@@ -200,6 +214,7 @@ void tcp_recovery_cancel(struct tcp *t)
 	r->dup_acks = 0;
 	r->reno_left = 0;
 	tcp_rack_on_recovered(t);
+	note_phase(t);
 }
 
 uint32_t tcp_recovery_pipe(const struct tcp *t)

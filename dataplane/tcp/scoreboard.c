@@ -266,8 +266,12 @@ uint32_t tcp_scoreboard_on_sack(struct tcp *t, const struct tcp_segment *s, uint
 	struct tcp_sack_block blocks[4];
 	uint32_t fresh = 0, n = sort_blocks(t, s, blocks);
 	t->counters.sack_blocks += n;
-	for (uint32_t i = 0; i < n; i++)
-		fresh += take_block(t, blocks[i].left, blocks[i].right, s, now_ns);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t news = take_block(t, blocks[i].left, blocks[i].right, s, now_ns);
+		if (news)
+			tcp_note(t, TCP_TRACE_SACK, 0, blocks[i].left - t->isn, blocks[i].right - t->isn, news);
+		fresh += news;
+	}
 	return fresh;
 }
 

@@ -97,7 +97,8 @@ int tcp_open(struct tcp *t, const struct tcp_tuple *tuple, uint32_t isn, struct 
 	assert(tx->start == 0 && tx->end == 0);
 	reset(t, tuple, isn, tx);
 	t->syn_due = true;
-	t->progress_ns = now_ns;
+	t->progress_ns = t->called_ns = now_ns;
+	tcp_note(t, TCP_TRACE_OPEN, 0, isn, tuple->remote_ip, (uint32_t)tuple->local_port << 16 | tuple->remote_port);
 	if (t->config.connect_timeout_ns)
 		tcp_timer_set(t, TCP_TIMER_USER, now_ns + t->config.connect_timeout_ns);
 	tcp_set_state(t, TCP_SYN_SENT);
@@ -125,6 +126,7 @@ void tcp_set_state(struct tcp *t, enum tcp_state state)
 	t->state = state;
 	if (state == TCP_ESTABLISHED && t->fin_queued) /* closed while it was being opened */
 		t->state = TCP_FIN_WAIT_1;
+	tcp_note(t, TCP_TRACE_STATE, t->state, 0, 0, state == TCP_CLOSED ? (uint32_t)t->error : 0);
 	tcp_update_permission(t);
 }
 
@@ -157,6 +159,13 @@ void tcp_set_mss(struct tcp *t)
 	t->mss = mss - (t->timestamps ? TCP_TIMESTAMP_BYTES : 0);
 }
 
+static void note_negotiated(const struct tcp *t)
+{
+	uint32_t has = (t->timestamps ? TCP_TRACE_HAS_TIMESTAMPS : 0) | (t->sack_permitted ? TCP_TRACE_HAS_SACK : 0) |
+		       (t->scaling ? TCP_TRACE_HAS_SCALE : 0) | (t->ecn.on ? TCP_TRACE_HAS_ECN : 0);
+	tcp_note(t, TCP_TRACE_NEGOTIATED, has, t->mss, t->irs, t->snd_scale);
+}
+
 void tcp_negotiate(struct tcp *t, const struct tcp_segment *syn, uint64_t now_ns)
 {
 	t->peer_mss = syn->mss ? syn->mss : TCP_DEFAULT_PEER_MSS;
@@ -173,10 +182,12 @@ void tcp_negotiate(struct tcp *t, const struct tcp_segment *syn, uint64_t now_ns
 	tcp_build_template(t);
 	tcp_congestion_init(t);
 	tcp_receive_update_window(t);
+	note_negotiated(t);
 }
 
 void tcp_close(struct tcp *t, uint64_t now_ns)
 {
+	t->called_ns = now_ns;
 	if (t->fin_queued)
 		return;
 	switch (t->state) {
@@ -205,6 +216,7 @@ void tcp_close(struct tcp *t, uint64_t now_ns)
  */
 void tcp_abort(struct tcp *t, uint64_t now_ns)
 {
+	t->called_ns = now_ns;
 	bool known = t->state != TCP_CLOSED && t->snd_nxt != t->isn;
 	bool finished =
 		t->fin_sent && (t->state == TCP_CLOSING || t->state == TCP_LAST_ACK || t->state == TCP_TIME_WAIT);

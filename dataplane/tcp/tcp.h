@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "dataplane/base/extent.h"
+#include "dataplane/tcp/trace.h"
 
 #define TCP_NEVER UINT64_MAX /* no deadline */
 
@@ -74,6 +75,7 @@ struct tcp_config {
 	 * without fill_checksum.
 	 */
 	uint32_t tso_bytes;
+	struct tcp_trace *trace; /* what happens is noted there; NULL: nowhere */
 };
 
 /* LAN defaults. */
@@ -211,6 +213,9 @@ void tcp_abort(struct tcp *t, uint64_t now_ns);
 /* An ICMP error quoting this connection (RFC 5927 checks inside): type and code, the quoted sequence number, next MTU.
  */
 void tcp_icmp(struct tcp *t, uint8_t type, uint8_t code, uint32_t quoted_seq, uint16_t next_mtu, uint64_t now_ns);
+
+/* The driver had no buffer for what is due: for the trace. */
+void tcp_refused(struct tcp *t, uint64_t now_ns);
 
 enum tcp_state tcp_state_of(const struct tcp *t);
 const char *tcp_state_name(enum tcp_state state);

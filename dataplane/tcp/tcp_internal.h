@@ -16,6 +16,7 @@
  *     undo.c        and what is taken back when it was not lost (3522, 4015)
  *     timers.c      what happens when no answer comes at all                       icmp.c     what routers say
  *     isn.c         where sequence numbers start
+ *     trace.c       what has happened lately                                       trace_text.c  in words
  */
 #ifndef HAREWIRE_TCP_INTERNAL_H
 #define HAREWIRE_TCP_INTERNAL_H
@@ -218,6 +219,8 @@ struct tcp_receive {
 	uint32_t fin_seq;   /* valid when fin_known */
 	bool fin_known;     /* a FIN has been seen, perhaps beyond a gap */
 	bool fin_taken;     /* and counted in rcv_nxt */
+	bool came_twice;    /* octets that we had already, `twice`: the next segment says so (RFC 2883) */
+	struct tcp_range twice;
 	uint32_t out_of_order_count;
 	struct tcp_range
 		out_of_order[TCP_OUT_OF_ORDER_MAX]; /* most recently changed first, as RFC 2018, 4 wants them sent */
@@ -264,7 +267,9 @@ struct tcp {
 	struct tcp_rtt rtt;
 	uint64_t progress_ns; /* when the peer last acknowledged something, or we began to wait for it */
 	uint64_t ts_recent_ns;
-	uint64_t heard_ns; /* when the last segment came */
+	uint64_t heard_ns;  /* when the last segment came */
+	uint64_t called_ns; /* when the slow path was last taken: the time of what is noted */
+	uint64_t sample_ns; /* when the trace wants a sample next */
 	struct tcp_congestion congestion;
 	struct tcp_counters counters;
 
@@ -335,6 +340,17 @@ static inline uint32_t tcp_timestamp(uint64_t now_ns)
 	return (uint32_t)(now_ns >> TCP_TIMESTAMP_SHIFT);
 }
 
+/* ---- trace.c: notes for config.trace, at called_ns, if there is one ---- */
+
+void tcp_note(const struct tcp *t, enum tcp_trace_kind kind, uint32_t detail, uint32_t seq, uint32_t ack,
+	      uint32_t value);
+/* One of the peer's; one of ours; something at `seq` of ours. */
+void tcp_note_segment(const struct tcp *t, enum tcp_trace_kind kind, uint32_t detail, const struct tcp_segment *s);
+void tcp_note_sent(const struct tcp *t, uint32_t flags, uint32_t seq, uint32_t octets);
+void tcp_note_ours(const struct tcp *t, enum tcp_trace_kind kind, uint32_t detail, uint32_t seq, uint32_t value);
+/* The timers are looked at: a sample of a connection to which nothing happens, or how late we are. */
+void tcp_note_time(struct tcp *t, uint64_t deadline_ns, uint64_t now_ns);
+
 /* ---- options.c ---- */
 
 int tcp_options_parse(const uint8_t *p, size_t len, struct tcp_segment *segment);
@@ -388,8 +404,12 @@ uint32_t tcp_receive_store(struct tcp *t, uint32_t seq, const uint8_t *payload, 
 void tcp_receive_copy_in_order(struct tcp *t, const uint8_t *payload, uint32_t len);
 /* Moves the window's edge as far as silly-window avoidance allows, and recomputes window_wire. */
 void tcp_receive_update_window(struct tcp *t);
-/* Writes up to `max` blocks, most recent first; returns how many. */
+/* Writes up to `max` blocks, a D-SACK first, then the most recent; returns how many. */
 uint32_t tcp_receive_sack_blocks(const struct tcp *t, uint8_t *p, uint32_t max);
+/* [left, right), all of which we have had: worth a D-SACK. */
+void tcp_receive_came_twice(struct tcp *t, uint32_t left, uint32_t right);
+/* Blocks there are to tell. */
+uint32_t tcp_receive_sack_count(const struct tcp *t);
 uint32_t tcp_receive_available(const struct tcp *t);
 
 /* What of the advertised window is left. */

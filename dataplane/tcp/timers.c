@@ -89,17 +89,24 @@ static void probe(struct tcp *t, uint64_t now_ns)
 	watch_user_timeout(t);
 }
 
+static void note_timeout(const struct tcp *t)
+{
+	tcp_note(t, TCP_TRACE_RTO, 0, t->snd_una - t->isn, t->snd_nxt - t->isn, (uint32_t)(t->rto_ns / 1000));
+}
+
 /* RFC 6298, 5.4 to 5.6. Behind a closed window a retransmission is a probe: nothing has been lost. */
 static void on_timeout(struct tcp *t, uint64_t now_ns)
 {
 	if (!tcp_synchronized(t)) {
 		t->syn_due = t->syn_retransmitted = true;
 		t->counters.rto_fired++;
+		note_timeout(t);
 		back_off(t);
 	} else if (t->snd_wnd == 0) {
 		probe(t, now_ns);
 	} else {
 		t->counters.rto_fired++;
+		note_timeout(t);
 		tcp_recovery_on_timeout(t, now_ns);
 		back_off(t);
 		watch_user_timeout(t);
@@ -168,8 +175,13 @@ static void on_idle(struct tcp *t, uint64_t now_ns)
 
 void tcp_timer(struct tcp *t, uint64_t now_ns)
 {
-	if (tcp_deadline(t) > now_ns)
+	uint64_t deadline_ns = tcp_deadline(t);
+	if (deadline_ns > now_ns) {
+		tcp_note_time(t, deadline_ns, now_ns);
 		return;
+	}
+	t->called_ns = now_ns;
+	tcp_note_time(t, deadline_ns, now_ns);
 	if (t->timers[TCP_TIMER_USER] <= now_ns)
 		on_user(t, now_ns);
 	if (t->timers[TCP_TIMER_IDLE] <= now_ns)

@@ -12,15 +12,23 @@ bool tcp_tlp_allowed(const struct tcp *t)
 	       t->scoreboard.sacked_octets == 0 && t->snd_wnd > 0 && tcp_flight(t) > 0 && tcp_may_send_data(t);
 }
 
+static void note_fate(const struct tcp *t, enum tcp_trace_tail fate)
+{
+	tcp_note_ours(t, TCP_TRACE_TAIL, fate, t->tlp.end, t->tlp.again);
+}
+
 /* It came once, so what it repeated had been lost: to be answered like any loss. */
 static void conclude_recovered(struct tcp *t)
 {
+	uint32_t before = t->congestion.cwnd;
 	t->tlp.open = false;
 	t->counters.tlp_recovered++;
+	note_fate(t, TCP_TRACE_TAIL_REPAIRED);
 	if (t->recovery.phase != TCP_PHASE_OPEN)
 		return;
 	tcp_undo_forget(t); /* an earlier recovery may turn out needless; this is not */
 	tcp_congestion_on_loss(t, t->tlp.flight);
+	tcp_note(t, TCP_TRACE_REDUCED, TCP_TRACE_FOR_TAIL, 0, before, t->congestion.ssthresh);
 }
 
 void tcp_tlp_note(struct tcp *t, uint32_t again)
@@ -44,9 +52,11 @@ void tcp_tlp_on_ack(struct tcp *t, const struct tcp_segment *s, bool duplicate, 
 		return;
 	if (!p->again) {
 		p->open = false;
+		note_fate(t, TCP_TRACE_TAIL_ANSWERED);
 	} else if ((dsack && covers(s, p)) || (duplicate && s->sack_count == 0)) {
 		p->open = false;
 		t->counters.tlp_needless++;
+		note_fate(t, TCP_TRACE_TAIL_NEEDLESS);
 	} else if (seq_gt(s->ack, p->end)) {
 		conclude_recovered(t);
 	}

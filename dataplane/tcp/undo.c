@@ -31,7 +31,7 @@ void tcp_undo_on_resend(struct tcp *t, uint32_t len, uint64_t now_ns)
  * RFC 4015, 3.2, but with the whole window: what it filled is still in flight, and a feed should not have to grow it
  * again. The round trip that was longer than the timeout has been measured by its echo.
  */
-static void undo(struct tcp *t)
+static void undo(struct tcp *t, bool by_dsack)
 {
 	struct tcp_congestion now = t->congestion;
 	t->counters.undo++;
@@ -39,6 +39,7 @@ static void undo(struct tcp *t)
 	t->congestion = t->undo.congestion;
 	if (now.cwnd > t->congestion.cwnd)
 		t->congestion.cwnd = now.cwnd;
+	tcp_note(t, TCP_TRACE_UNDO, by_dsack, 0, now.cwnd, t->congestion.ssthresh);
 	t->rto_ns = t->rto_base_ns;
 	t->undo.valid = false;
 	if (t->recovery.phase != TCP_PHASE_OPEN)
@@ -52,7 +53,7 @@ void tcp_undo_on_ack(struct tcp *t, const struct tcp_segment *s)
 		return;
 	u->waiting = false; /* RFC 3522, 3.2, step 4: only the first ACK tells */
 	if (s->has_timestamps && seq_lt(s->ts_echo, u->first_timestamp))
-		undo(t);
+		undo(t, false);
 }
 
 void tcp_undo_on_dsack(struct tcp *t, const struct tcp_segment *s)
@@ -63,5 +64,5 @@ void tcp_undo_on_dsack(struct tcp *t, const struct tcp_segment *s)
 		return;
 	u->octets -= u->octets < len ? u->octets : len;
 	if (u->octets == 0)
-		undo(t);
+		undo(t, true);
 }

@@ -13,7 +13,7 @@
 enum telemetry_list { TELEMETRY_WORKERS, TELEMETRY_CONNECTIONS, TELEMETRY_PUBLISHERS, TELEMETRY_LISTS };
 
 #define TELEMETRY_IDS_MAX     512u /* what one answer can hold */
-#define TELEMETRY_FIGURES_MAX 32u
+#define TELEMETRY_FIGURES_MAX 40u
 #define TELEMETRY_TEXT_MAX    128u
 
 struct telemetry_figure {

@@ -342,6 +342,7 @@ static void info(const struct stream *s, struct stream_info *out)
 	out->segments_sent = ti.tcpi_segs_out;
 	out->segments_received = ti.tcpi_segs_in;
 	out->peer_window = ti.tcpi_snd_wnd;
+	out->unsent = s->tx.end - s->tx.start + ti.tcpi_notsent_bytes;
 	kt->stats.segments_sent += ti.tcpi_segs_out - ks->segments_sent;
 	kt->stats.segments_received += ti.tcpi_segs_in - ks->segments_received;
 	ks->segments_sent = ti.tcpi_segs_out;

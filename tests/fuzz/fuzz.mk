@@ -12,12 +12,12 @@ FUZZERS      ?= $(FUZZ_ALL)
 # What each one is about, and the libraries that needs.
 FUZZ_COMMAND := $(wildcard control/command/config*.c control/command/option*.c) \
 	$(addprefix control/command/,complain.c declarations.c declare.c properties.c secrets.c settings.c) \
-	control/feed/pattern.c control/session/url.c dataplane/base/error.c $(wildcard tests/lib/fake_harewire/*.c)
+	control/feed/pattern.c control/session/password_file.c control/session/url.c dataplane/base/error.c $(wildcard tests/lib/fake_harewire/*.c)
 FUZZ_PLANE   := $(wildcard dataplane/connection*.c dataplane/publisher*.c)
 
 FUZZ_SRC_capture      := $(addprefix control/feed/,capture_feed.c capture_stream.c pcap_source.c udp.c iextp.c iex_message.c)
 FUZZ_SRC_config       := $(FUZZ_COMMAND) tests/fuzz/words.c
-FUZZ_SRC_connection   := $(FUZZ_PLANE) $(SRC_amqp) $(SRC_base) tests/lib/fake_transport.c
+FUZZ_SRC_connection   := $(FUZZ_PLANE) $(SRC_amqp) $(SRC_base) tests/lib/fake_transport.c tests/fuzz/copies.c
 FUZZ_SRC_feed         := $(addprefix control/feed/,udp.c iextp.c iex_message.c pattern.c key_table.c)
 FUZZ_SRC_frame_reader := $(SRC_amqp) $(SRC_base)
 FUZZ_SRC_nic          := $(SRC_nic) $(SRC_net) $(SRC_base) tests/lib/tcp_peer.c tests/fuzz/repair.c

@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		REQUIRE(memchr(request.file, '\0', sizeof request.file));
 		REQUIRE((request.type == REQUEST_CAPTURE_START) == (request.file[0] == '/'));
 		REQUIRE(request.snap_bytes <= REQUEST_SNAP_MAX);
+		REQUIRE(request.connection == 0 || request.type == REQUEST_TRACE);
 	}
 	free(line);
 	return 0;

@@ -39,7 +39,7 @@ def reports_a_queue_declared_differently(t):
 def reports_a_missing_exchange_with_the_brokers_words(t):
     result = t.publish("publish", "--exchange", "x-missing", "--no-declare", "--routing-key", "k", "--count", 1000, "--rate",
                        2000, "--slots", "none")
-    fails_saying(result, "NOT_FOUND", "x-missing")
+    fails_saying(result, "NOT_FOUND", "x-missing", "message 1 ended the connection twice")
     holds(result["accepted"] > 0, "nothing was accepted")
     equal(result["confirmed"], 0, result.text() + "confirmed")
     t.adds_up(result)
@@ -65,12 +65,13 @@ def counts_messages_a_full_queue_rejects_as_nacked(t):
 
 @case(drivers=ALL_DRIVERS)
 def counts_exactly_when_the_broker_is_killed(t):
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", 1000000, "--rate", 3000)
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", 1000000, "--rate", 3000, "--reconnect-timeout", 1)
     t.until_published(running, 1000)
     t.lab.run("kill")
     try:
         result = running.wait(30)
-        fails_saying(result, "reset")
+        fails_saying(result, "no connection for 1 s", "refused")
+        holds("reset" in result.err, result.text() + "it does not say how the connection was lost")
         holds(result["confirmed"] > 0, "nothing was confirmed before")
         t.adds_up(result)
     finally:
@@ -79,12 +80,13 @@ def counts_exactly_when_the_broker_is_killed(t):
 
 @case(drivers=DRIVERS)
 def repeats_the_brokers_words_when_it_shuts_down(t):
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", 1000000, "--rate", 500)
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", 1000000, "--rate", 500, "--reconnect-timeout", 1)
     t.until_published(running, 200)
     t.lab.stop_broker()
     try:
         result = running.wait(30)
-        fails_saying(result, "CONNECTION_FORCED")
+        fails_saying(result, "no connection for 1 s", "refused")
+        holds("CONNECTION_FORCED" in result.err, result.text() + "the broker's words are missing")
         t.adds_up(result)
     finally:
         t.lab.start_broker()

@@ -145,14 +145,15 @@ class Bench:
         return result
 
     def all_confirmed(self, result, count):
-        for name, expected in (("accepted", count), ("confirmed", count), ("nacked", 0), ("returned", 0),
-                               ("unconfirmed", 0)):
+        for name, expected in (("attempted", count), ("accepted", count), ("confirmed", count), ("nacked", 0),
+                               ("returned", 0), ("lost", 0), ("unconfirmed", 0)):
             equal(result[name], expected, result.text() + name)
         equal(result.status, 0, result.text() + "exit status")
 
     def adds_up(self, result):
-        """Every accepted message has exactly one outcome."""
-        parts = [result[name] for name in ("confirmed", "nacked", "returned", "unconfirmed")]
+        """Every message attempted was accepted or not, and every accepted one has exactly one outcome."""
+        equal(result["accepted"] + result["refused"] + result["dropped"], result["attempted"], result.text() + "attempted")
+        parts = [result[name] for name in ("confirmed", "nacked", "returned", "lost", "unconfirmed")]
         equal(sum(parts), result["accepted"], f"{result.text()}the sum of the outcomes {parts}")
 
     def consumer(self, queue, *arguments):
@@ -172,11 +173,11 @@ class Bench:
             connection.declare_queue(name)
         return name
 
-    def until_published(self, running, count):
-        """Returns when `count` messages of a `harewire` that runs are in the case's queue; it declares it as a bare one."""
+    def until_published(self, running, count, durable=False):
+        """Returns when `count` messages of a `harewire` that runs are in the case's queue; it declares it as a bare one, too."""
         with self.amqp() as connection:
             deadline = time.monotonic() + LIMIT_S
-            while connection.declare_queue(self.queue) < count:
+            while connection.declare_queue(self.queue, durable) < count:
                 holds(running.process.poll() is None, "it ended before it was to")
                 holds(time.monotonic() < deadline, f"not {count} messages in {LIMIT_S} s")
                 time.sleep(0.02)

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The integration tests: run.py [--build DIR] [--program PROGRAM]... [--list] [PATTERN...]
+"""The integration tests: run.py [--build DIR] [--program PROGRAM]... [--lanes] [--list] [PATTERN...]
 
 Brings labs up as cases ask for them, runs the cases whose names contain one of the patterns (default: all), takes the labs
-down again whatever happened. --program adds test programs that bring their own surroundings. The last line is
-"N passed, N failed[, N skipped]". Root.
+down again whatever happened. --program adds test programs that bring their own surroundings. --lanes works on two labs at
+a time: most of a case is waiting. The last line is "N passed, N failed[, N skipped]". Root.
 """
 import argparse
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
 import cases_acceptance  # noqa: E402,F401
+import cases_api  # noqa: E402,F401
 import cases_console  # noqa: E402,F401
 import cases_content  # noqa: E402,F401
 import cases_dpdk  # noqa: E402,F401
@@ -29,6 +31,7 @@ import cases_offload  # noqa: E402,F401
 import cases_privilege  # noqa: E402,F401
 import cases_promises  # noqa: E402,F401
 import cases_publishers  # noqa: E402,F401
+import cases_reconnect  # noqa: E402,F401
 import cases_wire  # noqa: E402,F401
 import cases_workers  # noqa: E402,F401
 import dpdk  # noqa: E402
@@ -36,6 +39,10 @@ from lab import Lab, LabError, ROOT  # noqa: E402
 
 # Options of `lab up` by the name cases use. "none": the case builds its own.
 LABS = {"plain": {}, "queues": {"queues": 4}, **{device: {"device": device} for device in dpdk.DEVICES}, "none": None}
+
+
+# With --lanes: what each lane works on, in this order.
+LANES = (("plain", "queues"), tuple(kind for kind in LABS if kind not in ("plain", "queues")))
 
 
 class Labs:
@@ -130,10 +137,43 @@ def run_cases(cases, build):
     return tally
 
 
+def run_lane(cases, build, answer):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    answer.send(run_cases(cases, build))
+
+
+def run_lanes(cases, build):
+    """The sum of both. A lane that dies fails the run."""
+    lanes, answers = [], []
+    try:
+        for kinds in LANES:
+            answer, theirs = multiprocessing.Pipe(duplex=False)
+            lanes.append(multiprocessing.Process(target=run_lane, args=([c for c in cases if c[2] in kinds], build, theirs)))
+            lanes[-1].start()
+            theirs.close()
+            answers.append(answer)
+        tallies = []
+        for answer in answers:
+            try:
+                tallies.append(answer.recv())
+            except EOFError:
+                tallies.append({"ok": 0, "FAIL": 1, "skip": 0})
+    except KeyboardInterrupt:
+        for lane in lanes:
+            lane.join(60)  # it was interrupted too, and takes its lab down
+        raise
+    finally:
+        for lane in lanes:
+            lane.terminate()
+            lane.join()
+    return {verdict: sum(tally[verdict] for tally in tallies) for verdict in ("ok", "FAIL", "skip")}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=os.environ.get("B", "build"))
     parser.add_argument("--program", action="append", default=[])
+    parser.add_argument("--lanes", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("patterns", nargs="*")
     options = parser.parse_args()
@@ -150,7 +190,7 @@ def main():
     sums = [0, 0, 0]
     for path in programs:
         sums = [a + b for a, b in zip(sums, run_program(path))]
-    tally = run_cases(cases, os.path.join(ROOT, options.build))
+    tally = (run_lanes if options.lanes else run_cases)(cases, os.path.join(ROOT, options.build))
     passed, failed, skipped = sums[0] + tally["ok"], sums[1] + tally["FAIL"], sums[2] + tally["skip"]
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed else 0

@@ -115,6 +115,9 @@ static void next_hop(struct stream *s, const uint8_t mac[6])
 static void info(const struct stream *s, struct stream_info *out)
 {
 	memset(out, 0, sizeof *out);
+	out->peer_window = fake(s)->peer_window;
+	out->mss = fake(s)->mss;
+	out->unsent = s->tx.end - fake(s)->sent_offset;
 }
 
 static const struct transport_ops ops = {.receive = receive,
@@ -170,8 +173,14 @@ void fake_feed(struct fake_transport *t, uint32_t index, const void *bytes, uint
 
 void fake_ack(struct fake_transport *t, uint32_t index)
 {
+	fake_ack_to(t, index, t->streams[index].sent_offset);
+}
+
+void fake_ack_to(struct fake_transport *t, uint32_t index, uint64_t offset)
+{
 	struct fake_stream *f = &t->streams[index];
-	extents_pop(&f->stream.tx, f->sent_offset);
+	assert(offset <= f->sent_offset);
+	extents_pop(&f->stream.tx, offset);
 	t->ready_streams[index] = true;
 }
 

@@ -23,6 +23,7 @@ struct fake_stream {
 	uint64_t end_at_close;
 	struct stream_address address;
 	uint8_t next_hop[6];
+	uint32_t peer_window, mss; /* what info answers; by default it knows neither */
 };
 
 struct fake_transport {
@@ -36,10 +37,14 @@ struct fake_transport {
 void fake_transport_init(struct fake_transport *t, uint32_t streams);
 void fake_transport_fini(struct fake_transport *t);
 
-/* The peer accepts, sends octets, acknowledges everything sent, finishes, resets. Each makes the stream ready. */
+/*
+ * The peer accepts, sends octets, acknowledges everything sent (or what lies before a stream offset), finishes, resets.
+ * Each makes the stream ready.
+ */
 void fake_connected(struct fake_transport *t, uint32_t index);
 void fake_feed(struct fake_transport *t, uint32_t index, const void *bytes, uint32_t len);
 void fake_ack(struct fake_transport *t, uint32_t index);
+void fake_ack_to(struct fake_transport *t, uint32_t index, uint64_t offset);
 void fake_finish(struct fake_transport *t, uint32_t index);
 void fake_reset(struct fake_transport *t, uint32_t index, int error);
 

@@ -53,6 +53,8 @@ int harewire_create(const struct harewire_options *options, struct harewire **ou
 {
 	keep(fake->driver, sizeof fake->driver, options->driver);
 	fake->mode = options->mode;
+	fake->log_line = options->log_line;
+	fake->log_context = options->log_context;
 	fake->checksum_offload = options->checksum_offload;
 	fake->tso = options->tso;
 	fake->worker_count = options->worker_count;
@@ -112,7 +114,23 @@ static uint32_t index_of(const struct fake_publisher *p)
 /* What is set for the odd one only. */
 static uint64_t odd(const struct fake_publisher *p, uint64_t value)
 {
-	return index_of(p) == fake->odd_one ? value : 0;
+	return fake->all_are_odd || index_of(p) == fake->odd_one ? value : 0;
+}
+
+static void keep_reconnecting(struct fake_reconnecting *r, const struct harewire_publisher_options *options)
+{
+	*r = (struct fake_reconnecting){.order = options->host_order,
+					.delivery = options->delivery,
+					.policy = options->policy,
+					.min_ns = options->reconnect_min_ns,
+					.max_ns = options->reconnect_max_ns,
+					.timeout_ns = options->reconnect_timeout_ns,
+					.confirm_timeout_ns = options->confirm_timeout_ns,
+					.blocked_timeout_ns = options->blocked_timeout_ns};
+	for (uint32_t i = 0; i < options->host_count; i++) {
+		size_t len = strlen(r->hosts);
+		snprintf(r->hosts + len, sizeof r->hosts - len, "%s ", options->hosts[i]);
+	}
 }
 
 int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher_options *options,
@@ -122,6 +140,8 @@ int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher
 
 	keep(fake->url, sizeof fake->url, options->url);
 	keep(fake->password, sizeof fake->password, options->password);
+	keep(fake->password_file, sizeof fake->password_file, options->password_file);
+	keep_reconnecting(&fake->reconnecting, options);
 	keep(p->connection_name, sizeof p->connection_name, options->connection_name);
 	p->worker = options->worker;
 	p->exchange_count = options->exchange_count;
@@ -194,6 +214,22 @@ static void keep_message(const struct fake_publisher *p, uint32_t template_id, c
 	memcpy(m->body, body, len < sizeof m->body ? len : sizeof m->body - 1);
 }
 
+static int64_t refuse(struct fake_publisher *p)
+{
+	uint64_t *left = p->away_polls ? &p->away_polls : &p->blocked_polls;
+
+	*left -= *left > 1;
+	return p->away_polls ? HAREWIRE_ERR_DISCONNECTED : HAREWIRE_ERR_BLOCKED;
+}
+
+/* Whether it goes on. */
+static bool still_hindered(uint64_t *left)
+{
+	if (fake->reconnecting.policy == HAREWIRE_REFUSE && *left > 1)
+		return true;
+	return --*left > 0;
+}
+
 int64_t harewire_publish(struct harewire_publisher *publisher, uint32_t template_id, const void *body, size_t len,
 			 unsigned flags)
 {
@@ -203,8 +239,12 @@ int64_t harewire_publish(struct harewire_publisher *publisher, uint32_t template
 		return HAREWIRE_ERR_CLOSED;
 	if (template_id >= fake->template_count || fake->templates[template_id].publisher != index_of(p))
 		return HAREWIRE_ERR_INVALID;
+	if (fake->reconnecting.policy == HAREWIRE_REFUSE && (p->away_polls || p->blocked_polls))
+		return refuse(p);
 	if (fake->window && p->accepted - p->settled >= fake->window) {
 		fake->log_full++;
+		if (fake->reconnecting.policy == HAREWIRE_DROP_NEWEST)
+			return 0;
 		if (fake->signal_when_full)
 			raise(fake->signal_when_full);
 		return HAREWIRE_ERR_LOG_FULL;
@@ -214,6 +254,10 @@ int64_t harewire_publish(struct harewire_publisher *publisher, uint32_t template
 	if (in_flight() > fake->most_in_flight)
 		fake->most_in_flight = in_flight();
 	p->failed = odd(p, fake->fail_after) && p->accepted >= fake->fail_after;
+	if (!p->away_said && odd(p, fake->disconnect_after) && p->accepted == fake->disconnect_after)
+		p->away_polls = fake->hindered_polls;
+	if (!p->blocked_said && odd(p, fake->block_after) && p->accepted == fake->block_after)
+		p->blocked_polls = fake->hindered_polls;
 	return (int64_t)p->accepted;
 }
 
@@ -243,9 +287,51 @@ static int say_outcome(struct fake_publisher *p, struct harewire_event *event, u
 static int say_first(struct fake_publisher *p, struct harewire_event *event)
 {
 	p->ready_said = true;
+	p->connections = 1;
 	p->end_said = index_of(p) == fake->odd_one && fake->refuse_login;
 	return p->end_said ? say(p, event, HAREWIRE_EVENT_FAILED, 0, 0, HW_ERR_AMQP_LOGIN_REFUSED, fake->refuse_login)
 			   : say(p, event, HAREWIRE_EVENT_READY, 0, 0, 0, NULL);
+}
+
+static int at(struct harewire_event *event, uint64_t ms)
+{
+	event->since_ns = ms * 1000000;
+	return 1;
+}
+
+/* Beginning, losses, end; 0 when there is nothing to say. */
+static int say_away(struct fake_publisher *p, struct harewire_event *event)
+{
+	if (!p->away_said) {
+		p->away_said = true;
+		fake->log_line(fake->log_context, HAREWIRE_LOG_WARNING, "there:5672: lost: reset");
+		fake->log_line(fake->log_context, HAREWIRE_LOG_INFO, "trying again");
+		say(p, event, HAREWIRE_EVENT_DISCONNECTED, 0, 0, HW_ERR_CONN_RESET, "reset");
+		return at(event, 1000);
+	}
+	if (fake->reconnecting.delivery == HAREWIRE_AT_MOST_ONCE && !p->lost_said && p->settled < p->accepted) {
+		p->lost_said = true;
+		return say(p, event, HAREWIRE_EVENT_LOST, p->settled + 1, p->accepted, 0, NULL);
+	}
+	if (still_hindered(&p->away_polls))
+		return 0;
+	p->connections++;
+	p->replayed = p->accepted - p->settled;
+	say(p, event, HAREWIRE_EVENT_READY, 0, 0, 0, "other:5672");
+	return at(event, 3500);
+}
+
+static int say_blocked(struct fake_publisher *p, struct harewire_event *event)
+{
+	if (!p->blocked_said) {
+		p->blocked_said = true;
+		say(p, event, HAREWIRE_EVENT_BLOCKED, 0, 0, fake->block_code, "low on memory");
+		return at(event, 2000);
+	}
+	if (still_hindered(&p->blocked_polls))
+		return 0;
+	say(p, event, HAREWIRE_EVENT_UNBLOCKED, 0, 0, fake->block_code, NULL);
+	return at(event, 2250);
 }
 
 int harewire_event_poll(struct harewire_publisher *publisher, struct harewire_event *event)
@@ -259,6 +345,10 @@ int harewire_event_poll(struct harewire_publisher *publisher, struct harewire_ev
 		return 0;
 	if (!p->ready_said)
 		return say_first(p, event);
+	if (p->away_polls)
+		return say_away(p, event);
+	if (p->blocked_polls)
+		return say_blocked(p, event);
 	if (p->settled < limit && !p->failed)
 		return say_outcome(p, event, limit);
 	if (!p->closing && !p->failed)
@@ -276,6 +366,8 @@ void harewire_publisher_stats(const struct harewire_publisher *p, struct harewir
 
 	*stats = (struct harewire_publisher_stats){
 		.retransmits = n,
+		.connections = fake_of(p)->connections,
+		.replayed = fake_of(p)->replayed,
 		.call_to_wire = {.count = 10 * n, .p50_ns = 1000 * n, .p99_ns = 100000 / n, .max_ns = 200000 / n},
 	};
 }

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/harewire.h"
+
 #define FAKE_TEMPLATES_MAX  32768u
 #define FAKE_MESSAGES_MAX   4096u
 #define FAKE_PUBLISHERS_MAX 256u
@@ -33,6 +35,10 @@ struct fake_publisher {
 	uint32_t exchange_count, queue_count, binding_count;
 	uint64_t accepted, settled;
 	bool ready_said, end_said, closing, failed, destroyed;
+	/* without a connection, or blocked: for so many more polls */
+	uint64_t away_polls, blocked_polls;
+	bool away_said, lost_said, blocked_said;
+	uint64_t connections, replayed;
 };
 
 struct fake_worker {
@@ -41,19 +47,33 @@ struct fake_worker {
 	uint32_t vlan, mtu;
 };
 
+/* Of the publisher opened last. */
+struct fake_reconnecting {
+	char hosts[256]; /* with a space after each */
+	int order, delivery, policy;
+	uint64_t min_ns, max_ns, timeout_ns, confirm_timeout_ns, blocked_timeout_ns;
+};
+
 struct fake_harewire {
 	/* what it is to do */
-	uint64_t window;             /* messages a publisher holds without an outcome; 0: any number */
-	uint32_t odd_one;            /* the publisher that the following is about */
+	uint64_t window;  /* messages a publisher holds without an outcome; 0: any number */
+	uint32_t odd_one; /* the publisher that the following is about */
+	bool all_are_odd;
 	uint64_t nack_id;            /* this one is nacked */
 	uint64_t return_id;          /* this one comes back */
 	uint64_t fail_after;         /* the connection fails once so many are accepted; 0: never */
 	uint64_t confirm_none_after; /* no outcome for later ids; 0: all are confirmed */
+	uint64_t disconnect_after;   /* the connection is lost once so many are accepted; 0: never */
+	uint64_t block_after;        /* the same of a blockage: */
+	int block_code;              /* enum harewire_blockage */
+	uint64_t hindered_polls;     /* both last so many polls for events (HAREWIRE_REFUSE: less one, so many calls
+				      * of publish); by their times 2.5 s and 0.25 s */
 	const char *refuse_workers;  /* harewire_create fails, with this text */
 	const char *refuse_login;    /* FAILED instead of READY, with this text */
 	int signal_when_full;        /* raised when a message is refused; 0: none */
 	/* what it was told */
-	char url[256], password[64], driver[16];
+	char url[256], password[64], password_file[128], driver[16];
+	struct fake_reconnecting reconnecting;
 	int mode, checksum_offload, tso;
 	char first_queue[64], first_exchange[64];
 	struct fake_worker workers[16];
@@ -66,6 +86,8 @@ struct fake_harewire {
 	uint64_t accepted, log_full, polls; /* of all publishers */
 	uint64_t most_in_flight;            /* the same */
 	bool destroyed;
+	void (*log_line)(void *context, enum harewire_log_level level, const char *line);
+	void *log_context;
 };
 
 extern struct fake_harewire fake_harewire;

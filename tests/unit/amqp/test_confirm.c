@@ -7,6 +7,7 @@
 #define RING 64u
 
 static struct message records[RING];
+static struct replayed replay[RING];
 static const struct message_index small_index = {.ring = records, .mask = RING - 1};
 static struct histogram latency;
 static struct confirms confirms;
@@ -16,7 +17,7 @@ static void start_over(void)
 {
 	memset(records, 0, sizeof records);
 	memset(&latency, 0, sizeof latency);
-	confirms_init(&confirms, &small_index, &latency);
+	confirms_init(&confirms, &small_index, replay, &latency);
 	next_id = 1;
 	next_pos = 0;
 }
@@ -267,36 +268,55 @@ static void new_generation_counts_its_tags_from_one(void **state)
 	assert_settled(6);
 }
 
-static void messages_of_an_old_generation_are_beyond_the_new_one(void **state)
+static void replay_one(void)
+{
+	assert_true(confirms_replay_due(&confirms) > 0);
+	confirms_replay(&confirms);
+}
+
+/* Sends everything again that there is. */
+static void replay_all(void)
+{
+	while (confirms_replay_due(&confirms))
+		confirms_replay(&confirms);
+}
+
+static void nothing_without_a_tag_of_its_own_generation_is_confirmed(void **state)
 {
 	start_over();
 	publish(3);
 	assert_int_equal(ack(1, false), 0);
 	confirms_start(&confirms);
-	publish(2);
+	assert_int_equal(confirms_replay_due(&confirms), 2);
+	assert_int_equal(ack(1, false), HW_ERR_AMQP_UNKNOWN_TAG);
 	assert_int_equal(ack(0, true), 0);
 	assert_int_equal(confirms_returned(&confirms, 2, 312), HW_ERR_AMQP_UNEXPECTED);
-	assert_settled(2);
-	assert_outcome(2, OUTCOME_PENDING);
-	assert_outcome(4, OUTCOME_CONFIRMED);
+	confirms_replay(&confirms);
+	assert_int_equal(confirms_returned(&confirms, 3, 312), HW_ERR_AMQP_UNEXPECTED);
+	assert_int_equal(ack(0, true), 0);
+	assert_settled(3);
+	assert_outcome(3, OUTCOME_PENDING);
 }
 
 /* Ids 1..6, of which 2 and 4 have an outcome: the new generation sends 1, 3, 5, 6 again as tags 1..4, then 7 as tag 5.
  */
 static void replayed_tags_are_mapped_through_their_ring(void **state)
 {
-	static uint64_t replay_ids[RING];
 	start_over();
 	publish(6);
 	assert_int_equal(ack(2, false), 0);
 	assert_int_equal(ack(4, false), 0);
 	confirms_start(&confirms);
 	static const uint64_t again[] = {1, 3, 5, 6};
-	for (unsigned i = 0; i < 4; i++)
-		replay_ids[confirms.next_tag++ & small_index.mask] = again[i];
-	confirms.replay_ids = replay_ids;
-	confirms.replayed = 4;
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(confirms_replay_due(&confirms), again[i]);
+		confirms_replay(&confirms);
+	}
+	assert_int_equal(confirms_replay_due(&confirms), 0);
 	publish(1);
+	for (unsigned tag = 1; tag <= 4; tag++)
+		assert_int_equal(confirms_id(&confirms, tag), again[tag - 1]);
+	assert_int_equal(confirms_id(&confirms, 5), 7);
 	assert_int_equal(ack(3, false), 0);
 	assert_outcome(5, OUTCOME_CONFIRMED);
 	assert_int_equal(confirms_returned(&confirms, 3, 312), 0);
@@ -308,13 +328,119 @@ static void replayed_tags_are_mapped_through_their_ring(void **state)
 	assert_int_equal(confirms.outcomes[OUTCOME_CONFIRMED], 6);
 }
 
+static void a_third_generation_maps_its_tags_anew(void **state)
+{
+	start_over();
+	publish(5);
+	assert_int_equal(ack(2, false), 0);
+	confirms_start(&confirms); /* 1 3 4 5 are tags 1..4 */
+	replay_all();
+	publish(2);                        /* 6 7 are tags 5 6 */
+	assert_int_equal(ack(2, true), 0); /* 1 3 */
+	assert_int_equal(ack(5, false), 0);
+	confirms_start(&confirms); /* 4 5 7 are tags 1..3 */
+	replay_all();
+	publish(1);
+	static const uint64_t ids[] = {4, 5, 7, 8};
+	for (unsigned tag = 1; tag <= 4; tag++)
+		assert_int_equal(confirms_id(&confirms, tag), ids[tag - 1]);
+	assert_int_equal(ack(0, true), 0);
+	assert_settled(9);
+}
+
+/* A full index: the ring of replays holds as many, and records are used again while they are being sent again. */
+static void a_full_index_is_replayed_while_its_records_are_used_again(void **state)
+{
+	start_over();
+	while (next_id - confirms.settled_id < RING)
+		publish(1);
+	confirms_start(&confirms);
+	for (unsigned i = 0; i < RING / 2; i++)
+		replay_one();
+	assert_int_equal(ack(RING / 4, true), 0);
+	for (unsigned i = 0; i < RING / 4; i++)
+		commit(100, 0);
+	replay_all();
+	assert_int_equal(confirms.replayed, RING);
+	while (confirms.handed_id < next_id)
+		confirms_hand(&confirms);
+	assert_int_equal(confirms_id(&confirms, RING), RING);
+	assert_int_equal(ack(0, true), 0);
+	assert_settled(RING + RING / 4 + 1);
+}
+
+/* The cursor that replay has come to lies before what was confirmed: those records are no longer looked at. */
+static void replay_skips_records_that_are_the_applications_again(void **state)
+{
+	start_over();
+	publish(4);
+	assert_int_equal(ack(2, false), 0);
+	assert_int_equal(ack(3, false), 0);
+	confirms_start(&confirms);
+	replay_one();
+	assert_int_equal(ack(1, false), 0);
+	assert_settled(4);
+	for (unsigned id = 1; id < 4; id++)
+		message_at(&small_index, id)->outcome = OUTCOME_PENDING; /* as a commit does */
+	assert_int_equal(confirms_replay_due(&confirms), 4);
+}
+
+static void unsent_octets_tell_which_tags_never_left(void **state)
+{
+	start_over();
+	publish(3);
+	assert_int_equal(confirms_unsent_tag(&confirms, 0), 4);
+	assert_int_equal(confirms_unsent_tag(&confirms, 99), 4); /* one octet of the third has left */
+	assert_int_equal(confirms_unsent_tag(&confirms, 100), 3);
+	assert_int_equal(confirms_unsent_tag(&confirms, 299), 2);
+	assert_int_equal(confirms_unsent_tag(&confirms, 300), 1);
+	confirms_start(&confirms);
+	assert_int_equal(confirms_unsent_tag(&confirms, 0), 1);
+}
+
+static void what_has_been_transmitted_is_never_forgotten(void **state)
+{
+	start_over();
+	publish(4);
+	confirms_note_transmitted(&confirms, 1);
+	assert_int_equal(confirms.transmitted_id, 1);
+	confirms_note_transmitted(&confirms, 4);
+	assert_int_equal(confirms.transmitted_id, 4);
+	confirms_start(&confirms);
+	replay_all();
+	confirms_note_transmitted(&confirms, 2);
+	assert_int_equal(confirms.transmitted_id, 4);
+	confirms_note_transmitted(&confirms, 5);
+	assert_int_equal(confirms.transmitted_id, 5);
+}
+
+static void only_what_was_sent_is_lost(void **state)
+{
+	start_over();
+	publish(5);
+	assert_int_equal(ack(2, false), 0);
+	confirms_lose(&confirms, 4);
+	assert_settled(4);
+	assert_outcome(1, OUTCOME_LOST);
+	assert_outcome(2, OUTCOME_CONFIRMED);
+	assert_outcome(3, OUTCOME_LOST);
+	assert_outcome(4, OUTCOME_PENDING);
+	assert_int_equal(confirms.outcomes[OUTCOME_LOST], 2);
+	assert_int_equal(confirms_outcomes(&confirms), 3);
+	confirms_start(&confirms);
+	assert_int_equal(confirms_replay_due(&confirms), 4);
+	commit(100, 0);
+	confirms_lose(&confirms, UINT64_MAX); /* never handed, never lost */
+	assert_settled(6);
+}
+
 /* Quadratic work would take hours here. */
 static void confirms_in_the_worst_order_stay_linear(void **state)
 {
 	const uint64_t n = 1u << 20;
 	struct message_index index = {.ring = calloc(n, sizeof(struct message)), .mask = n - 1};
 	struct confirms c;
-	confirms_init(&c, &index, NULL);
+	confirms_init(&c, &index, NULL, NULL);
 	for (uint64_t i = 0; i < n - 1; i++)
 		confirms_hand(&c);
 	for (uint64_t tag = n - 1; tag > 1; tag--)
@@ -335,8 +461,10 @@ static struct {
 	uint64_t end_pos[MODEL_MESSAGES + 1];
 	uint64_t counts[OUTCOME_COUNT];
 	uint64_t settled;
-	uint64_t handed;           /* ids below are in TCP's hands */
-	uint64_t generation_first; /* the id of tag 1 */
+	uint64_t handed;                   /* ids below are in TCP's hands, or were */
+	uint64_t tags;                     /* of this generation */
+	uint64_t ids[MODEL_MESSAGES + 1];  /* by tag */
+	uint64_t due[RING], due_count, at; /* to be sent again */
 } model;
 
 static void model_settle(uint64_t id, enum message_outcome outcome)
@@ -349,14 +477,21 @@ static void model_settle(uint64_t id, enum message_outcome outcome)
 
 static int model_confirm(uint64_t tag, bool multiple, enum message_outcome outcome)
 {
-	uint64_t last = model.handed - model.generation_first;
-	if ((tag == 0 && !multiple) || tag > last)
+	if ((tag == 0 && !multiple) || tag > model.tags)
 		return HW_ERR_AMQP_UNKNOWN_TAG;
 	if (tag == 0)
-		tag = last;
-	for (uint64_t t = multiple ? 1 : tag; t <= tag; t++)
-		model_settle(model.generation_first + t - 1, outcome);
+		tag = model.tags;
+	for (uint64_t t = multiple ? 1 : tag; t && t <= tag; t++)
+		model_settle(model.ids[t], outcome);
 	return 0;
+}
+
+static bool model_outstanding(uint64_t id)
+{
+	for (uint64_t t = 1; t <= model.tags; t++)
+		if (model.ids[t] == id)
+			return model.outcome[id] == OUTCOME_PENDING;
+	return false;
 }
 
 static void assert_like_model(void)
@@ -382,18 +517,26 @@ static void random_publish(struct prng *g)
 		commit((uint32_t)prng_below(g, 5000), prng_below(g, 1000));
 		model.end_pos[next_id - 1] = next_pos;
 	}
-	for (uint64_t n = prng_below(g, 16); n > 0 && model.handed < next_id; n--) {
-		confirms_hand(&confirms);
-		model.handed++;
+	for (uint64_t n = prng_below(g, 16); n > 0; n--) {
+		while (model.at < model.due_count && model.outcome[model.due[model.at]] != OUTCOME_PENDING)
+			model.at++;
+		assert_int_equal(confirms_replay_due(&confirms), model.at < model.due_count ? model.due[model.at] : 0);
+		if (model.at < model.due_count) {
+			confirms_replay(&confirms);
+			model.ids[++model.tags] = model.due[model.at++];
+		} else if (model.handed < next_id) {
+			confirms_hand(&confirms);
+			model.ids[++model.tags] = model.handed++;
+		}
 	}
 }
 
 static void random_confirm(struct prng *g)
 {
-	uint64_t low = confirms.settled_id > model.generation_first ? confirms.settled_id - model.generation_first : 0;
-	uint64_t tag = low + prng_below(g, model.handed - model.generation_first - low + 3);
+	uint64_t low = confirms.low_tag - 1;
+	uint64_t tag = low + prng_below(g, model.tags - low + 3);
 	if (prng_once_in(g, 10))
-		tag = prng_below(g, model.handed - model.generation_first + 1);
+		tag = prng_below(g, model.tags + 1);
 	bool multiple = prng_once_in(g, 6);
 	enum message_outcome outcome = prng_once_in(g, 5) ? OUTCOME_NACKED : OUTCOME_CONFIRMED;
 	int want = model_confirm(tag, multiple, outcome);
@@ -403,19 +546,24 @@ static void random_confirm(struct prng *g)
 static void random_return(struct prng *g)
 {
 	uint64_t id = confirms.settled_id + prng_below(g, model.handed - confirms.settled_id + 2);
-	bool outstanding = id >= model.generation_first && id < model.handed && model.outcome[id] == OUTCOME_PENDING;
+	bool outstanding = model_outstanding(id);
 	assert_int_equal(confirms_returned(&confirms, id, 313), outstanding ? 0 : HW_ERR_AMQP_UNEXPECTED);
 	if (outstanding)
 		model_settle(id, OUTCOME_RETURNED);
 }
 
-static void new_generation(void)
+/* The channel is lost; so may be the oldest messages it had been given. */
+static void new_generation(struct prng *g)
 {
-	for (uint64_t id = confirms.settled_id; id < next_id; id++)
+	uint64_t lost = prng_once_in(g, 2) ? model.settled + prng_below(g, model.handed - model.settled + 1) : 0;
+	for (uint64_t id = model.settled; id < lost; id++)
 		model_settle(id, OUTCOME_LOST);
-	confirms_end(&confirms, next_id, OUTCOME_LOST);
+	confirms_lose(&confirms, lost);
 	confirms_start(&confirms);
-	model.handed = model.generation_first = next_id;
+	model.tags = model.due_count = model.at = 0;
+	for (uint64_t id = model.settled; id < model.handed; id++)
+		if (model.outcome[id] == OUTCOME_PENDING)
+			model.due[model.due_count++] = id;
 }
 
 static void random_operations_agree_with_the_model(void **state)
@@ -424,7 +572,7 @@ static void random_operations_agree_with_the_model(void **state)
 		struct prng g = {seed};
 		start_over();
 		memset(&model, 0, sizeof model);
-		model.settled = model.handed = model.generation_first = 1;
+		model.settled = model.handed = 1;
 		while (next_id < MODEL_MESSAGES) {
 			random_publish(&g);
 			for (uint64_t n = prng_below(&g, 10); n > 0; n--) {
@@ -433,8 +581,8 @@ static void random_operations_agree_with_the_model(void **state)
 			}
 			if (prng_once_in(&g, 3))
 				random_return(&g);
-			if (prng_once_in(&g, 500))
-				new_generation();
+			if (prng_once_in(&g, 50))
+				new_generation(&g);
 			assert_like_model();
 		}
 		confirms_end(&confirms, next_id, OUTCOME_UNCONFIRMED);
@@ -464,8 +612,14 @@ int main(void)
 		cmocka_unit_test(no_histogram_is_needed),
 		cmocka_unit_test(end_gives_an_outcome_to_everything_that_has_none),
 		cmocka_unit_test(new_generation_counts_its_tags_from_one),
-		cmocka_unit_test(messages_of_an_old_generation_are_beyond_the_new_one),
+		cmocka_unit_test(nothing_without_a_tag_of_its_own_generation_is_confirmed),
 		cmocka_unit_test(replayed_tags_are_mapped_through_their_ring),
+		cmocka_unit_test(a_third_generation_maps_its_tags_anew),
+		cmocka_unit_test(a_full_index_is_replayed_while_its_records_are_used_again),
+		cmocka_unit_test(replay_skips_records_that_are_the_applications_again),
+		cmocka_unit_test(unsent_octets_tell_which_tags_never_left),
+		cmocka_unit_test(what_has_been_transmitted_is_never_forgotten),
+		cmocka_unit_test(only_what_was_sent_is_lost),
 		cmocka_unit_test(confirms_in_the_worst_order_stay_linear),
 		cmocka_unit_test(random_operations_agree_with_the_model),
 	};

@@ -47,6 +47,25 @@ static void full_queue_refuses_new_extents_but_still_merges(void **state)
 	assert_true(extents_push(&q, memory + 30000, 10, EXTENT_LOG));
 }
 
+static void counts_the_octets_of_a_kind_behind_an_offset(void **state)
+{
+	struct extent_queue q;
+	extents_init(&q);
+	assert_int_equal(extents_count(&q, 0, EXTENT_LOG), 0);
+	extents_push(&q, memory, 10, EXTENT_LOG);
+	extents_push(&q, memory + 100, 7, EXTENT_CONTROL);
+	extents_push(&q, memory + 200, 20, EXTENT_LOG);
+	assert_int_equal(extents_count(&q, 0, EXTENT_LOG), 30);
+	assert_int_equal(extents_count(&q, 1, EXTENT_LOG), 29);
+	assert_int_equal(extents_count(&q, 10, EXTENT_LOG), 20);
+	assert_int_equal(extents_count(&q, 11, EXTENT_CONTROL), 6);
+	assert_int_equal(extents_count(&q, 36, EXTENT_LOG), 1);
+	assert_int_equal(extents_count(&q, 37, EXTENT_LOG), 0);
+	extents_pop(&q, 12);
+	assert_int_equal(extents_count(&q, 12, EXTENT_CONTROL), 5);
+	assert_int_equal(extents_count(&q, 20, EXTENT_LOG), 17);
+}
+
 static void pop_inside_an_extent_keeps_its_rest(void **state)
 {
 	struct extent_queue q;
@@ -181,6 +200,7 @@ int main(void)
 		cmocka_unit_test(neighbours_in_memory_of_one_kind_merge),
 		cmocka_unit_test(others_do_not_merge),
 		cmocka_unit_test(full_queue_refuses_new_extents_but_still_merges),
+		cmocka_unit_test(counts_the_octets_of_a_kind_behind_an_offset),
 		cmocka_unit_test(pop_inside_an_extent_keeps_its_rest),
 		cmocka_unit_test(emptied_queue_does_not_merge_with_what_it_held),
 		cmocka_unit_test(copy_runs_across_extents),

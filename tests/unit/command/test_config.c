@@ -265,6 +265,38 @@ static void a_password_is_refused_in_a_file_that_others_may_read(void **state)
 	config_free(c);
 }
 
+static void further_hosts_are_a_list_and_each_is_checked(void **state)
+{
+	static const char text[] = "broker:\n  url: amqp://a\n  hosts:\n    - b\n    - c:5673\n  host-order: shuffled\n"
+				   "  reconnect-min: 0.5\n  reconnect-max: 2\n  reconnect-timeout: 60\n"
+				   "  delivery: at-most-once\n  policy: drop-newest\n  confirm-timeout: 5\n"
+				   "  blocked-timeout: 9\n";
+	struct settings s;
+	struct config *c;
+	char why[OPTION_WHY_MAX];
+
+	if (load_mode(text, 0644, COMMAND_FEED, &s, &c, why))
+		fail_msg("%s", why);
+	assert_int_equal(s.hosts.count, 2);
+	assert_string_equal(s.hosts.items[0], "b");
+	assert_string_equal(s.hosts.items[1], "c:5673");
+	assert_int_equal(s.host_order, HAREWIRE_HOSTS_SHUFFLED);
+	assert_int_equal(s.reconnect_min_ns, 500000000);
+	assert_int_equal(s.reconnect_max_ns, 2000000000);
+	assert_int_equal(s.reconnect_timeout_ns, 60000000000);
+	assert_int_equal(s.delivery, HAREWIRE_AT_MOST_ONCE);
+	assert_int_equal(s.policy, HAREWIRE_DROP_NEWEST);
+	assert_int_equal(s.confirm_timeout_ns, 5000000000);
+	assert_int_equal(s.blocked_timeout_ns, 9000000000);
+	settings_fini(&s);
+	config_free(c);
+	assert_refused("broker:\n  hosts:\n    - b\n    - c:x\n", 4, "hosts: the port after the host's name");
+	assert_refused("broker:\n  hosts: b\n", 2, "hosts: must be a list");
+	assert_refused("broker:\n  host: [b]\n", 2, "unknown key 'host'");
+	assert_refused("broker:\n  policy: wait\n", 2, "policy: 'wait' is not one of buffer, refuse, drop-newest");
+	assert_refused("broker:\n  password-credential: a/b\n", 2, "'a/b' is not the name of a file");
+}
+
 static void flags_override_the_file(void **state)
 {
 	struct prepared p;
@@ -296,6 +328,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_yaml_is_refused_with_its_line),
 		cmocka_unit_test(an_empty_file_and_an_empty_section_are_no_mistake),
 		cmocka_unit_test(a_password_is_refused_in_a_file_that_others_may_read),
+		cmocka_unit_test(further_hosts_are_a_list_and_each_is_checked),
 		cmocka_unit_test(flags_override_the_file),
 	};
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

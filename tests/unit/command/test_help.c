@@ -36,8 +36,8 @@ static void every_flag_has_its_help_and_its_row_in_the_documentation(void **stat
 
 	assert_non_null(f);
 	char *docs = read_stream(f);
-	char *helps[] = {help_of(COMMAND_PUBLISH), help_of(COMMAND_FEED), help_of(COMMAND_CONSUME),
-			 help_of(COMMAND_STAT), help_of(COMMAND_CAPTURE)};
+	char *helps[] = {help_of(COMMAND_PUBLISH), help_of(COMMAND_FEED),    help_of(COMMAND_CONSUME),
+			 help_of(COMMAND_STAT),    help_of(COMMAND_CAPTURE), help_of(COMMAND_TRACE)};
 	for (uint32_t i = 0; i < option_count; i++) {
 		const struct option *o = &options[i];
 		if (o->flags & OPTION_CONFIG_ONLY)
@@ -67,7 +67,7 @@ static void the_documentation_has_no_flag_that_does_not_exist(void **state)
 		bool known = false;
 		while (islower((unsigned char)p[3 + len]) || isdigit((unsigned char)p[3 + len]) || p[3 + len] == '-')
 			len++;
-		for (unsigned c = 1; c <= COMMAND_CAPTURE; c <<= 1)
+		for (unsigned c = 1; c <= COMMAND_TRACE; c <<= 1)
 			known |= option_find(p + 3, len, c) != NULL;
 		if (!known)
 			fail_msg("docs/command.md calls --%.*s a flag", (int)len, p + 3);

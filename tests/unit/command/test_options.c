@@ -79,6 +79,14 @@ static void a_wrong_option_is_one_sentence_with_its_name_and_what_is_allowed(voi
 		       "netmap");
 	assert_refused(COMMAND_PUBLISH, "--timeout: '-1'", "--timeout", "-1");
 	assert_refused(COMMAND_PUBLISH, "--duration: '0'", "--duration", "0");
+	assert_refused(COMMAND_PUBLISH, "--reconnect-min: '0' is not a number of seconds from 0.001 and at most 3600",
+		       "--reconnect-min", "0");
+	assert_refused(COMMAND_PUBLISH, "--delivery: 'once' is not one of at-least-once, at-most-once", "--delivery",
+		       "once");
+	assert_refused(COMMAND_FEED, "--policy: 'drop' is not one of buffer, refuse, drop-newest", "--policy", "drop");
+	assert_refused(COMMAND_FEED, "--host-order: 'random' is not one of ordered, shuffled", "--host-order",
+		       "random");
+	assert_refused(COMMAND_CONSUME, "unknown option --host", "--host", "b");
 	assert_refused(COMMAND_PUBLISH, "--json takes no value", "--json=yes");
 	assert_refused(COMMAND_PUBLISH, "--publishers: '0' is not a whole number from 1 to 256", "--publishers", "0");
 	assert_refused(COMMAND_FEED, "--publishers: '257'", "--publishers", "257");
@@ -99,8 +107,34 @@ static void no_sentence_repeats_a_secret(void **state)
 	assert_true(PARSE(&s, why, "--password", "hush") < 0);
 	assert_null(strstr(why, "hush"));
 	assert_says(why, "HAREWIRE_PASSWORD");
+	assert_true(PARSE(&s, why, "--host", "amqp://u:hush@h") < 0);
+	assert_null(strstr(why, "hush"));
+	assert_true(PARSE(&s, why, "--host", "u:hush@h") < 0);
+	assert_null(strstr(why, "hush"));
 	assert_true(PARSE(&s, why, "--pasword=hush") < 0);
 	assert_null(strstr(why, "hush"));
+}
+
+static void a_host_is_a_name_and_perhaps_a_port(void **state)
+{
+	struct settings s = fresh(COMMAND_PUBLISH);
+	char why[OPTION_WHY_MAX];
+
+	assert_int_equal(PARSE(&s, why, "--host", "b", "--host", "10.0.0.2:5673", "--host=c.example:65535"), 0);
+	assert_int_equal(s.hosts.count, 3);
+	assert_string_equal(s.hosts.items[1], "10.0.0.2:5673");
+	settings_fini(&s);
+	assert_refused(COMMAND_PUBLISH, "--host: a host is given as NAME", "--host", "");
+	assert_refused(COMMAND_PUBLISH, "--host: a host is given as NAME", "--host", ":5672");
+	assert_refused(COMMAND_PUBLISH, "each host by itself", "--host", "a,b");
+	assert_refused(COMMAND_PUBLISH, "IPv6 is not to be had", "--host", "[::1]:5672");
+	assert_refused(COMMAND_PUBLISH, "IPv6 is not to be had", "--host", "fe80::1");
+	assert_refused(COMMAND_PUBLISH, "--host: the port after the host's name is not a number from 1 to 65535",
+		       "--host", "b:0");
+	assert_refused(COMMAND_PUBLISH, "not a number from 1 to 65535", "--host", "b:65536");
+	assert_refused(COMMAND_PUBLISH, "not a number from 1 to 65535", "--host", "b:");
+	assert_refused(COMMAND_PUBLISH, "not a number from 1 to 65535", "--host", "b:+5");
+	assert_refused(COMMAND_PUBLISH, "are the URL's for all of them", "--host", "u@b");
 }
 
 static int prepare_with(struct prepared *p, enum subcommand command, char *why, int argc, char *argv[])
@@ -166,6 +200,47 @@ static void a_feed_declares_its_exchange_and_binds_its_queue(void **state)
 	prepared_fini(&p);
 }
 
+static void assert_pauses(struct prepared *p, uint64_t min_ns, uint64_t max_ns)
+{
+	assert_int_equal(p->settings.reconnect_min_ns, min_ns);
+	assert_int_equal(p->settings.reconnect_max_ns, max_ns);
+	prepared_fini(p);
+}
+
+/* Whoever gives one of the two has not to know the other's default. */
+static void one_pause_between_attempts_moves_the_default_of_the_other(void **state)
+{
+	struct prepared p;
+	char why[OPTION_WHY_MAX];
+
+	assert_int_equal(PREPARE(&p, COMMAND_PUBLISH, why, "--queue", "q"), 0);
+	assert_pauses(&p, 10000000, 100000000);
+	assert_int_equal(PREPARE(&p, COMMAND_PUBLISH, why, "--reconnect-min", "2"), 0);
+	assert_pauses(&p, 2000000000, 2000000000);
+	assert_int_equal(PREPARE(&p, COMMAND_PUBLISH, why, "--reconnect-max", "0.002"), 0);
+	assert_pauses(&p, 2000000, 2000000);
+	assert_int_equal(PREPARE(&p, COMMAND_PUBLISH, why, "--reconnect-max", "5"), 0);
+	assert_pauses(&p, 10000000, 5000000000);
+	assert_true(PREPARE(&p, COMMAND_PUBLISH, why, "--reconnect-min", "2", "--reconnect-max", "1.5") < 0);
+	assert_string_equal(why, "--reconnect-min 2 is more than --reconnect-max 1.5");
+	prepared_fini(&p);
+}
+
+static void more_hosts_than_a_publisher_takes_are_refused(void **state)
+{
+	char *argv[32];
+	struct prepared p;
+	char why[OPTION_WHY_MAX];
+
+	for (int i = 0; i < 32; i++)
+		argv[i] = i % 2 ? "b" : "--host";
+	assert_int_equal(prepare_with(&p, COMMAND_PUBLISH, why, 30, argv), 0);
+	prepared_fini(&p);
+	assert_true(prepare_with(&p, COMMAND_PUBLISH, why, 32, argv) < 0);
+	assert_string_equal(why, "--host: 16 hosts beside the URL's are more than 15");
+	prepared_fini(&p);
+}
+
 static void a_wrong_declaration_names_its_option(void **state)
 {
 	struct prepared p;
@@ -192,6 +267,9 @@ int main(void)
 		cmocka_unit_test(the_feeds_file_is_an_operand_and_a_dash_too),
 		cmocka_unit_test(a_wrong_option_is_one_sentence_with_its_name_and_what_is_allowed),
 		cmocka_unit_test(no_sentence_repeats_a_secret),
+		cmocka_unit_test(a_host_is_a_name_and_perhaps_a_port),
+		cmocka_unit_test(one_pause_between_attempts_moves_the_default_of_the_other),
+		cmocka_unit_test(more_hosts_than_a_publisher_takes_are_refused),
 		cmocka_unit_test(a_published_queue_is_declared_unless_told_otherwise),
 		cmocka_unit_test(a_feed_declares_its_exchange_and_binds_its_queue),
 		cmocka_unit_test(a_wrong_declaration_names_its_option),

@@ -213,6 +213,39 @@ static void a_lost_connection_ends_the_run_with_its_sentence_and_exact_counts(vo
 	assert_string_equal(error_text(), "the broker went away");
 }
 
+static void the_library_is_told_how_to_reconnect(void **state)
+{
+	const struct fake_reconnecting *r = &fake_harewire.reconnecting;
+	char file[64];
+
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x"), EXIT_GOOD);
+	assert_string_equal(r->hosts, "");
+	assert_int_equal(r->min_ns, 10000000);
+	assert_int_equal(r->max_ns, 100000000);
+	assert_int_equal(r->confirm_timeout_ns, 30000000000);
+	assert_int_equal(r->blocked_timeout_ns, 0);
+	assert_int_equal(r->timeout_ns, 0);
+	reset(NULL);
+	write_file(file, "hush", 0600);
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x", "--host", "b", "--host", "c:1",
+			     "--host-order", "shuffled", "--reconnect-min", "0.5", "--reconnect-max", "3",
+			     "--reconnect-timeout", "60", "--delivery", "at-most-once", "--policy", "refuse",
+			     "--confirm-timeout", "0", "--blocked-timeout", "7", "--password-file", file),
+			 EXIT_GOOD);
+	assert_string_equal(r->hosts, "b c:1 ");
+	assert_int_equal(r->order, HAREWIRE_HOSTS_SHUFFLED);
+	assert_int_equal(r->min_ns, 500000000);
+	assert_int_equal(r->max_ns, 3000000000);
+	assert_int_equal(r->timeout_ns, 60000000000);
+	assert_int_equal(r->delivery, HAREWIRE_AT_MOST_ONCE);
+	assert_int_equal(r->policy, HAREWIRE_REFUSE);
+	assert_int_equal(r->confirm_timeout_ns, 0);
+	assert_int_equal(r->blocked_timeout_ns, 7000000000);
+	assert_string_equal(fake_harewire.password_file, file);
+	assert_string_equal(fake_harewire.password, "");
+	unlink(file);
+}
+
 static void a_refused_login_ends_the_run_before_it_begins(void **state)
 {
 	fake_harewire.refuse_login = "the broker refused the login of 'me'";
@@ -248,6 +281,110 @@ static int64_t number_of(const char *object, const char *name)
 	if (!json_object_object_get_ex(result, object, &o))
 		fail_msg("there is no %s", object);
 	return number_in(o, name);
+}
+
+static int64_t number_of_blockage(const char *name, const char *figure)
+{
+	struct json_object *all, *one;
+
+	assert_true(json_object_object_get_ex(result, "blockages", &all));
+	assert_true(json_object_object_get_ex(all, name, &one));
+	return number_in(one, figure);
+}
+
+static void a_connection_lost_and_made_again_is_no_failure_and_is_told_of(void **state)
+{
+	fake_harewire.disconnect_after = 5;
+	fake_harewire.hindered_polls = 3;
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10"), EXIT_GOOD);
+	assert_int_equal(number("attempted"), 10);
+	assert_int_equal(number("confirmed"), 10);
+	assert_int_equal(number("connections"), 2);
+	assert_true(number("replayed") > 0);
+	assert_int_equal(number("longest_disconnected_us"), 2500000);
+	assert_int_equal(number("blocked"), 0);
+	assert_int_equal(number_of_blockage("alarm", "count"), 0);
+}
+
+static void what_is_lost_with_its_connection_fails_the_run(void **state)
+{
+	fake_harewire.disconnect_after = 5;
+	fake_harewire.hindered_polls = 3;
+	assert_int_equal(
+		RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--delivery", "at-most-once", "--confirm", "5"),
+		EXIT_MISSING);
+	assert_true(number("lost") > 0);
+	assert_int_equal(number("confirmed") + number("lost"), 10); /* also the window knew it */
+	assert_int_equal(number("unconfirmed"), 0);
+}
+
+static void each_kind_of_blockage_is_counted_and_timed(void **state)
+{
+	static const char *const names[] = {"alarm", "window", "silence", "log_full"};
+
+	for (int code = HAREWIRE_BLOCKAGE_ALARM; code <= HAREWIRE_BLOCKAGE_LOG_FULL; code++) {
+		reset(NULL);
+		fake_harewire.block_after = 5;
+		fake_harewire.block_code = code;
+		fake_harewire.hindered_polls = 3;
+		assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--publishers", "2"), EXIT_GOOD);
+		for (int i = 0; i < 4; i++) {
+			bool it = i == code - 1;
+			assert_int_equal(number_of_blockage(names[i], "count"), it ? 1 : 0);
+			assert_int_equal(number_of_blockage(names[i], "longest_us"), it ? 250000 : 0);
+		}
+		assert_int_equal(number("blocked"), code == HAREWIRE_BLOCKAGE_ALARM);
+		assert_int_equal(number_in(entry("publishers", 0), "blocked"), code == HAREWIRE_BLOCKAGE_ALARM);
+		assert_int_equal(number_in(entry("publishers", 1), "blocked"), 0);
+	}
+}
+
+/* Nobody waits for a message without a time of its own: the source does. */
+static void without_a_pace_what_is_refused_now_is_published_later(void **state)
+{
+	fake_harewire.disconnect_after = 5;
+	fake_harewire.block_after = 7;
+	fake_harewire.block_code = HAREWIRE_BLOCKAGE_ALARM;
+	fake_harewire.hindered_polls = 20;
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--policy", "refuse"), EXIT_GOOD);
+	assert_int_equal(number("confirmed"), 10);
+	assert_int_equal(number("refused"), 0);
+}
+
+static void with_a_pace_what_is_refused_is_counted_and_passed_over(void **state)
+{
+	fake_harewire.disconnect_after = 5;
+	fake_harewire.hindered_polls = 4;
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "30", "--rate", "1000", "--policy", "refuse"),
+			 EXIT_MISSING);
+	assert_int_equal(number("refused"), 3);
+	assert_int_equal(number("attempted"), 30);
+	assert_int_equal(number("accepted"), 27);
+	assert_int_equal(number("confirmed"), number("accepted"));
+	/* and the next one is generated, not the same again */
+	assert_memory_equal(fake_harewire.messages[5].body, "9\n", 2);
+	reset(NULL);
+	fake_harewire.window = 1; /* a full log is refused too */
+	fake_harewire.confirm_none_after = 3;
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--rate", "1000", "--policy", "refuse",
+			     "--timeout", "0"),
+			 EXIT_MISSING);
+	assert_int_equal(number("accepted"), 4);
+	assert_int_equal(number("refused"), 6);
+	assert_int_equal(number("waits_for_log"), 0);
+}
+
+static void what_the_library_drops_is_counted_and_fails_the_run(void **state)
+{
+	fake_harewire.window = 2;
+	fake_harewire.confirm_none_after = 3;
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--count", "10", "--rate", "1000", "--policy",
+			     "drop-newest", "--timeout", "0"),
+			 EXIT_MISSING);
+	assert_int_equal(number("accepted"), 5);
+	assert_int_equal(number("dropped"), 5);
+	assert_int_equal(number("attempted"), 10);
+	assert_int_equal(number("confirmed"), 3);
 }
 
 static void messages_go_to_the_publishers_in_turn_and_the_report_sums_them(void **state)
@@ -293,18 +430,27 @@ static void one_publisher_is_reported_without_lists(void **state)
 	assert_int_equal(fake_harewire.worker_count, 0);
 }
 
-static void the_first_publisher_alone_declares(void **state)
+/* After a broker's restart any of them may be the first to be back. An exclusive queue is one connection's. */
+static void every_publisher_declares_all_but_exclusive_queues_which_are_the_firsts(void **state)
 {
 	assert_int_equal(RUN(COMMAND_FEED, "synthetic", "--count", "10", "--queue", "q", "--publishers", "3"),
 			 EXIT_GOOD);
-	assert_int_equal(fake_harewire.publishers[0].exchange_count, 1);
-	assert_int_equal(fake_harewire.publishers[0].queue_count, 1);
-	assert_int_equal(fake_harewire.publishers[0].binding_count, 1);
-	for (uint32_t i = 1; i < 3; i++) {
-		assert_int_equal(fake_harewire.publishers[i].exchange_count, 0);
-		assert_int_equal(fake_harewire.publishers[i].queue_count, 0);
-		assert_int_equal(fake_harewire.publishers[i].binding_count, 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(fake_harewire.publishers[i].exchange_count, 1);
+		assert_int_equal(fake_harewire.publishers[i].queue_count, 1);
+		assert_int_equal(fake_harewire.publishers[i].binding_count, 1);
 	}
+	assert_string_equal(fake_harewire.first_queue, "q");
+	reset(NULL);
+	assert_int_equal(RUN(COMMAND_FEED, "synthetic", "--count", "10", "--queue", "q", "--publishers", "2",
+			     "--declare-queue", "mine:exclusive", "--bind", "md:mine:#"),
+			 EXIT_GOOD);
+	assert_int_equal(fake_harewire.publishers[0].queue_count, 2);
+	assert_int_equal(fake_harewire.publishers[0].binding_count, 2);
+	assert_int_equal(fake_harewire.publishers[1].exchange_count, 1);
+	assert_int_equal(fake_harewire.publishers[1].queue_count, 1);
+	assert_int_equal(fake_harewire.publishers[1].binding_count, 1);
+	assert_string_equal(fake_harewire.first_queue, "q"); /* the second publisher's */
 }
 
 /* The symbol in a message of the synthetic feed (DEEP 1.0: type, flags, timestamp, symbol). */
@@ -485,23 +631,30 @@ static void what_the_device_is_to_do_is_passed_on(void **state)
 	assert_int_equal(fake_harewire.checksum_offload, HAREWIRE_USE_ON);
 }
 
-/* What a run says on standard error. */
-#define RUN_AND_LISTEN(command, ...)                                                                                   \
+static char said[8192];
+static enum exit_code expected_status = EXIT_GOOD;
+
+/* What is said on standard error meanwhile. */
+#define LISTEN_TO(...)                                                                                                 \
 	do {                                                                                                           \
 		int saved_error = dup(STDERR_FILENO);                                                                  \
 		FILE *heard = tmpfile();                                                                               \
 		assert_non_null(heard);                                                                                \
 		dup2(fileno(heard), STDERR_FILENO);                                                                    \
-		int status = RUN(command, __VA_ARGS__);                                                                \
+		__VA_ARGS__                                                                                            \
 		dup2(saved_error, STDERR_FILENO);                                                                      \
 		close(saved_error);                                                                                    \
 		rewind(heard);                                                                                         \
 		said[fread(said, 1, sizeof said - 1, heard)] = '\0';                                                   \
 		fclose(heard);                                                                                         \
-		assert_int_equal(status, EXIT_GOOD);                                                                   \
 	} while (0)
 
-static char said[8192];
+#define RUN_AND_LISTEN(command, ...)                                                                                   \
+	do {                                                                                                           \
+		int status;                                                                                            \
+		LISTEN_TO({ status = RUN(command, __VA_ARGS__); });                                                    \
+		assert_int_equal(status, expected_status);                                                             \
+	} while (0)
 
 static void the_summary_has_a_line_for_each_worker_and_publisher(void **state)
 {
@@ -513,8 +666,8 @@ static void the_summary_has_a_line_for_each_worker_and_publisher(void **state)
 	assert_says(said, "worker 0: fake on eth0 queue 0, steering: RSS, offloads: checksums, TSO\n");
 	assert_says(said, "worker 1: fake on eth0 queue 1, CPU 1, steering: RSS, offloads: checksums, TSO\n");
 	assert_says(said, "publishers 2, packets 10 sent");
-	assert_says(said, "  publisher 1   worker 0: accepted 4  confirmed 4  nacked 0  returned 0  unconfirmed 0  "
-			  "retransmits 1\n");
+	assert_says(said, "  publisher 1   worker 0: accepted 4  confirmed 4  nacked 0  returned 0  lost 0  "
+			  "unconfirmed 0  retransmits 1\n");
 	assert_says(said, "  publisher 2   worker 1: accepted 3 ");
 	assert_says(said, "  publisher 3   worker 0: accepted 3 ");
 	assert_says(said, "confirmed   10 ");
@@ -528,6 +681,148 @@ static void the_summary_has_a_line_for_each_worker_and_publisher(void **state)
 	assert_null(strstr(said, "<="));
 	summary_wanted = false;
 	unlink(path);
+}
+
+static void of_many_publishers_the_summary_has_the_range_and_those_something_is_wrong_with(void **state)
+{
+	summary_wanted = true;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "19", "--publishers", "9");
+	assert_null(strstr(said, "publisher 1"));
+	assert_says(said, "  each of 9:   accepted 2 to 3  confirmed 2 to 3  not confirmed 0  retransmits 1 to 9\n");
+	reset(NULL);
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "8", "--publishers", "8");
+	assert_says(said, "  publisher 8   worker 0: accepted 1 ");
+	assert_null(strstr(said, "each of"));
+	reset(NULL);
+	fake_harewire.odd_one = 6;
+	fake_harewire.nack_id = 1;
+	expected_status = EXIT_MISSING;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "20", "--publishers", "10");
+	expected_status = EXIT_GOOD;
+	assert_says(said, "  publisher 7   worker 0: accepted 2  confirmed 1  nacked 1 ");
+	assert_null(strstr(said, "publisher 6"));
+	assert_says(said, "not confirmed 0 to 1 ");
+	summary_wanted = false;
+}
+
+/* The same scene as people see it. */
+static void what_hinders_publishing_is_said_once_and_summed_up(void **state)
+{
+	summary_wanted = true;
+	fake_harewire.disconnect_after = 5;
+	fake_harewire.hindered_polls = 3;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
+	assert_says(said, "harewire: there:5672: lost: reset\nharewire: connected again to other:5672 after 2.500 s\n");
+	assert_null(strstr(said, "trying again"));
+	assert_says(said, "connections 2 made, 0 channels re-opened, longest without one 2.500 s, ");
+	assert_null(strstr(said, "blocked "));
+	reset(NULL);
+	fake_harewire.block_after = 5;
+	fake_harewire.block_code = HAREWIRE_BLOCKAGE_ALARM;
+	fake_harewire.hindered_polls = 3;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
+	assert_says(said, "harewire: the broker has blocked publishing: low on memory\n");
+	assert_says(said, "harewire: the broker's alarm is over after 0.250 s\n");
+	assert_says(said, "blocked     alarm 1 time, at most 0.250 s\n");
+	assert_null(strstr(said, "connections "));
+	reset(NULL);
+	fake_harewire.block_after = 5;
+	fake_harewire.block_code = HAREWIRE_BLOCKAGE_WINDOW; /* a moment's is no news */
+	fake_harewire.hindered_polls = 3;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
+	assert_null(strstr(said, "harewire: "));
+	assert_says(said, "blocked     window 1 time, at most 0.250 s\n");
+	reset(NULL);
+	fake_harewire.block_after = 5;
+	fake_harewire.block_code = HAREWIRE_BLOCKAGE_LOG_FULL; /* and this is none ever */
+	fake_harewire.hindered_polls = 3;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10");
+	assert_null(strstr(said, "harewire: "));
+	assert_null(strstr(said, "blocked "));
+	summary_wanted = false;
+	reset(NULL);
+	fake_harewire.disconnect_after = 5;
+	fake_harewire.hindered_polls = 3;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "10"); /* --quiet */
+	assert_string_equal(said, "");
+}
+
+static struct harewire_event blockage(enum harewire_event_type type, int code, uint64_t since_ns)
+{
+	return (struct harewire_event){.type = type, .code = code, .since_ns = since_ns};
+}
+
+/* At made-up times. */
+static void a_closed_window_is_said_once_it_lasts(void **state)
+{
+	struct settings s;
+	struct run_publisher p[2] = {{.ready = true}, {.ready = true}};
+	struct run run = {.settings = &s, .publishers = p, .publisher_count = 2};
+	const int window = HAREWIRE_BLOCKAGE_WINDOW;
+	struct harewire_event begun = blockage(HAREWIRE_EVENT_BLOCKED, window, 5000000000),
+			      later = blockage(HAREWIRE_EVENT_BLOCKED, window, 6000000000),
+			      ended = blockage(HAREWIRE_EVENT_UNBLOCKED, window, 9000000000);
+
+	settings_init(&s, COMMAND_PUBLISH);
+	LISTEN_TO({
+		standing_take(&run, &p[0], &begun);
+		standing_take(&run, &p[1], &later);
+		standing_watch(&run, 5999999999);
+	});
+	assert_string_equal(said, "");
+	LISTEN_TO({
+		standing_watch(&run, 6000000000);
+		standing_watch(&run, 7000000000);
+	});
+	assert_string_equal(said, "harewire: the broker reads nothing: its TCP window is closed\n");
+	char text[128];
+	assert_string_equal(standing_describe(&run, 7500000000, text, sizeof text),
+			    "the broker reads nothing (2 of 2 publishers) for 2.5 s");
+	LISTEN_TO({
+		standing_take(&run, &p[0], &ended); /* one is still blocked */
+	});
+	assert_string_equal(said, "");
+	LISTEN_TO({ standing_take(&run, &p[1], &ended); });
+	assert_string_equal(said, "harewire: the broker reads again after 3.000 s\n");
+	assert_string_equal(standing_describe(&run, 9000000000, text, sizeof text), "");
+	assert_int_equal(p[0].standing.spells[window].longest_ns, 4000000000);
+	settings_fini(&s);
+}
+
+/* All of 200 publishers lose their broker at once: not 200 sentences. */
+static void the_same_of_many_publishers_is_said_at_most_once_a_second(void **state)
+{
+	summary_wanted = true;
+	fake_harewire.all_are_odd = true;
+	fake_harewire.disconnect_after = 2;
+	fake_harewire.hindered_polls = 3;
+	uint64_t sentences = 0, start_ns = clock_monotonic_ns();
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "800", "--publishers", "200");
+	uint64_t seconds = (clock_monotonic_ns() - start_ns) / 1000000000u;
+	summary_wanted = false;
+	for (const char *p = said; (p = strstr(p, " of 200: connected again to other:5672")); p++)
+		sentences++;
+	assert_true(sentences >= 1 && sentences <= 1 + seconds);
+	sentences = 0;
+	for (const char *p = said; (p = strstr(p, "there:5672: lost")); p++)
+		sentences++;
+	assert_true(sentences >= 8 && sentences <= 8 * (1 + seconds));
+	assert_says(said, "connections 400 made");
+}
+
+static void verbose_says_all(void **state)
+{
+	uint64_t sentences = 0;
+
+	fake_harewire.all_are_odd = true;
+	fake_harewire.disconnect_after = 2;
+	fake_harewire.hindered_polls = 3;
+	summary_wanted = true;
+	RUN_AND_LISTEN(COMMAND_PUBLISH, "--queue", "q", "--count", "80", "--publishers", "20", "--verbose");
+	summary_wanted = false;
+	for (const char *p = said; (p = strstr(p, "trying again")); p++)
+		sentences++;
+	assert_int_equal(sentences, 20);
 }
 
 /* A pcap file (link type Ethernet) of one ARP packet. */
@@ -708,10 +1003,22 @@ int main(void)
 		test(without_the_symbol_in_the_pattern_symbols_are_still_counted),
 		test(a_nack_a_return_and_a_missing_confirm_each_fail_the_run_and_are_counted),
 		test(a_lost_connection_ends_the_run_with_its_sentence_and_exact_counts),
+		test(the_library_is_told_how_to_reconnect),
 		test(a_refused_login_ends_the_run_before_it_begins),
+		test(a_connection_lost_and_made_again_is_no_failure_and_is_told_of),
+		test(what_is_lost_with_its_connection_fails_the_run),
+		test(each_kind_of_blockage_is_counted_and_timed),
+		test(without_a_pace_what_is_refused_now_is_published_later),
+		test(with_a_pace_what_is_refused_is_counted_and_passed_over),
+		test(what_the_library_drops_is_counted_and_fails_the_run),
+		test(of_many_publishers_the_summary_has_the_range_and_those_something_is_wrong_with),
+		test(what_hinders_publishing_is_said_once_and_summed_up),
+		test(a_closed_window_is_said_once_it_lasts),
+		test(the_same_of_many_publishers_is_said_at_most_once_a_second),
+		test(verbose_says_all),
 		test(messages_go_to_the_publishers_in_turn_and_the_report_sums_them),
 		test(one_publisher_is_reported_without_lists),
-		test(the_first_publisher_alone_declares),
+		test(every_publisher_declares_all_but_exclusive_queues_which_are_the_firsts),
 		test(a_feed_is_spread_by_symbol_whatever_the_pattern),
 		test(a_template_is_made_only_where_it_is_used),
 		test(the_confirm_window_is_over_all_publishers),

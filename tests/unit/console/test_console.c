@@ -303,6 +303,31 @@ static void a_client_that_listens_late_gets_every_answer_whole(void **state)
 	harewire_destroy(hw);
 }
 
+static void a_trace_needs_a_connection(void **state)
+{
+	struct harewire *hw = engine("kernel");
+	int fd = client();
+	say(fd, "{\"request\":\"trace\"}\n{\"request\":\"trace\",\"connection\":3}\n");
+	hear_error(fd, "no such connection");
+	hear_error(fd, "no such connection");
+	close(fd);
+	harewire_destroy(hw);
+}
+
+static void a_trace_directory_that_cannot_be_is_said(void **state)
+{
+	struct harewire_options o;
+	struct harewire *hw;
+	harewire_options_init(&o);
+	o.trace_dir = "/nowhere/traces";
+	assert_int_equal(harewire_create(&o, &hw, why, sizeof why), HW_ERR_SYSTEM);
+	assert_non_null(strstr(why, "cannot keep traces in /nowhere/traces: No such file"));
+	fclose(fopen(file_path, "w"));
+	o.trace_dir = file_path;
+	assert_int_equal(harewire_create(&o, &hw, why, sizeof why), HW_ERR_SYSTEM);
+	assert_non_null(strstr(why, "Not a directory"));
+}
+
 static void start_capture(int fd, const char *path)
 {
 	char line[256];
@@ -382,6 +407,8 @@ int main(void)
 		CASE(of_too_many_clients_the_one_silent_longest_goes),
 		CASE(a_client_that_takes_no_answers_holds_up_nobody),
 		CASE(a_client_that_listens_late_gets_every_answer_whole),
+		CASE(a_trace_needs_a_connection),
+		CASE(a_trace_directory_that_cannot_be_is_said),
 		CASE(a_capture_needs_packets),
 		CASE(a_capture_starts_and_stops_again_and_again),
 		CASE(a_capture_goes_into_a_regular_file_only),

@@ -32,6 +32,12 @@ static void each_request_is_understood(void **state)
 	assert_int_equal(request.snap_bytes, 0);
 	assert_int_equal(parse("{\"request\":\"capture-stop\"}"), 0);
 	assert_int_equal(request.type, REQUEST_CAPTURE_STOP);
+	assert_int_equal(parse("{\"request\":\"trace\"}"), 0);
+	assert_int_equal(request.type, REQUEST_TRACE);
+	assert_int_equal(request.connection, 0);
+	assert_int_equal(parse("{\"connection\":7,\"request\":\"trace\"}"), 0);
+	assert_int_equal(request.type, REQUEST_TRACE);
+	assert_int_equal(request.connection, 7);
 }
 
 static void what_is_wrong_is_refused_with_a_sentence(void **state)
@@ -54,6 +60,11 @@ static void what_is_wrong_is_refused_with_a_sentence(void **state)
 		{"{\"request\":\"stat\\u0000x\"}", "unknown request"},
 		{"{\"request\":\"stat\",\"path\":\"/x\"}", "unknown member"},
 		{"{\"request\":\"stat\",\"file\":\"/x\"}", "takes no other member"},
+		{"{\"request\":\"stat\",\"connection\":1}", "only trace takes a 'connection'"},
+		{"{\"request\":\"trace\",\"connection\":0}", "'connection' must be"},
+		{"{\"request\":\"trace\",\"connection\":\"1\"}", "'connection' must be"},
+		{"{\"request\":\"trace\",\"snaplen\":5}", "takes no other member"},
+		{"{\"request\":\"trace\",\"connection\":1,\"file\":\"/x\"}", "takes no other member"},
 		{"{\"request\":\"capture-start\"}", "needs a 'file'"},
 		{"{\"request\":\"capture-start\",\"file\":\"x\"}", "absolute path"},
 		{"{\"request\":\"capture-start\",\"file\":\"\"}", "absolute path"},

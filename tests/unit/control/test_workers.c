@@ -19,6 +19,7 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
 #include "dataplane/harewire.h"
+#include "dataplane/publisher.h"
 #include "dataplane/net/arp.h"
 #include "dataplane/net/ethernet.h"
 #include "drivers/dpdk/dpdk.h"
@@ -505,7 +506,8 @@ static void a_port_is_chosen_whose_packets_come_to_the_workers_queue(void **stat
 	for (int i = 0; i < 16; i++)
 		p[i] = open_on(hw, -1);
 	uint32_t done = 0;
-	TURN_UNTIL(hw, (done = port.queues[0] ? port.queues[0]->data_segments + port.queues[1]->data_segments +
+	/* The control thread makes the queues one after the other. */
+	TURN_UNTIL(hw, (done = port.queues[3] ? port.queues[0]->data_segments + port.queues[1]->data_segments +
 							port.queues[2]->data_segments + port.queues[3]->data_segments
 					      : 0) >= 16);
 	assert_int_equal(all_syns(), 16); /* the first try of each */
@@ -659,6 +661,47 @@ static void telemetry_tells_of_workers_connections_and_publishers(void **state)
 	assert_null(asked.context);
 }
 
+static void assert_tells(uint64_t id, const char *state, const char *host, const char *blockages, const char *reason)
+{
+	assert_string_equal(figure(TELEMETRY_PUBLISHERS, id, "state")->text, state);
+	assert_string_equal(figure(TELEMETRY_PUBLISHERS, id, "host")->text, host);
+	assert_string_equal(figure(TELEMETRY_PUBLISHERS, id, "blockages")->text, blockages);
+	assert_string_equal(figure(TELEMETRY_PUBLISHERS, id, "reason")->text, reason);
+}
+
+/* The worker's part is played: it runs on this thread. */
+static void telemetry_tells_how_a_publisher_stands_and_why(void **state)
+{
+	uint64_t id, earlier_ns;
+	telemetry_wanted = 1;
+	struct harewire *hw = engine(1);
+	struct harewire_publisher *p = open_on(hw, 0);
+	assert_int_equal(asked.list(asked.context, TELEMETRY_PUBLISHERS, &id, 1), 1);
+	assert_tells(id, "connecting", "", "", "");
+	publisher_set_ready(p, "mq1:5672");
+	publisher_count_connection(p, false);
+	assert_tells(id, "ready", "mq1:5672", "", "");
+	publisher_set_blockage(p, HAREWIRE_BLOCKAGE_WINDOW, true, NULL, 0);
+	publisher_set_blockage(p, HAREWIRE_BLOCKAGE_ALARM, true, "low on memory", 13);
+	assert_tells(id, "blocked", "mq1:5672", "alarm, window", "low on memory");
+	publisher_set_blockage(p, HAREWIRE_BLOCKAGE_ALARM, false, NULL, 0);
+	assert_tells(id, "blocked", "mq1:5672", "window", "");
+	publisher_set_disconnected(p, HW_ERR_CONN_RESET, "320 CONNECTION_FORCED", 21);
+	assert_tells(id, "reconnecting", "mq1:5672", "", "320 CONNECTION_FORCED");
+	earlier_ns = figure(TELEMETRY_PUBLISHERS, id, "state_ns")->number;
+	assert_true(figure(TELEMETRY_PUBLISHERS, id, "state_ns")->number > earlier_ns);
+	publisher_set_ready(p, "mq2:5672");
+	publisher_count_connection(p, false);
+	publisher_count_replayed(p, 7);
+	publisher_count_connection(p, true);
+	assert_tells(id, "ready", "mq2:5672", "", "");
+	assert_int_equal(figure(TELEMETRY_PUBLISHERS, id, "connections")->number, 2);
+	assert_int_equal(figure(TELEMETRY_PUBLISHERS, id, "channels")->number, 1);
+	assert_int_equal(figure(TELEMETRY_PUBLISHERS, id, "replayed")->number, 7);
+	harewire_publisher_destroy(p);
+	harewire_destroy(hw);
+}
+
 /* ---- threads ---- */
 
 static void threads_start_and_stop_and_a_wrong_cpu_is_explained(void **state)
@@ -705,6 +748,7 @@ int main(void)
 		cmocka_unit_test_setup(segments_have_the_tag_that_the_driver_names, setup),
 		cmocka_unit_test_setup(a_device_that_cannot_share_needs_an_address, setup),
 		cmocka_unit_test_setup(telemetry_tells_of_workers_connections_and_publishers, setup),
+		cmocka_unit_test_setup(telemetry_tells_how_a_publisher_stands_and_why, setup),
 		cmocka_unit_test_setup(threads_start_and_stop_and_a_wrong_cpu_is_explained, setup),
 	};
 	return cmocka_run_group_tests_name("workers", tests, NULL, NULL);

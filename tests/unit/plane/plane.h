@@ -40,9 +40,12 @@ static inline void plane_turn(struct plane *p)
 	worker_turn(&p->worker); /* what the first turn acknowledged becomes news in the second */
 }
 
-static inline void plane_init(struct plane *p, uint64_t log_bytes, uint64_t max_messages)
+/* `still`: time stands still but for the test's own connection_timer calls. */
+static inline void plane_init_with(struct plane *p, uint64_t log_bytes, uint64_t max_messages,
+				   const struct connection_options *connection, bool still)
 {
 	memset(p, 0, sizeof *p);
+	p->clock.tsc = still; /* with no scale */
 	struct worker_options w = {.clock = &p->clock, .cpu = -1};
 	assert_int_equal(worker_init(&p->worker, &w), 0);
 	fake_transport_init(&p->net, 2);
@@ -52,12 +55,17 @@ static inline void plane_init(struct plane *p, uint64_t log_bytes, uint64_t max_
 				      .epoch = 7,
 				      .clock = &p->clock};
 	assert_int_equal(publisher_create(&o, &p->publisher), 0);
-	assert_int_equal(connection_create(p->publisher, &(struct connection_options){0}, &p->connection), 0);
+	assert_int_equal(connection_create(p->publisher, connection, &p->connection), 0);
 	p->generation = 1;
 	plane_command(p, (struct command){.type = COMMAND_ATTACH_TRANSPORT, .transport = &p->net.transport});
 	plane_command(p, (struct command){.type = COMMAND_ADD});
 	plane_command(p, (struct command){.type = COMMAND_OPEN});
 	plane_turn(p);
+}
+
+static inline void plane_init(struct plane *p, uint64_t log_bytes, uint64_t max_messages)
+{
+	plane_init_with(p, log_bytes, max_messages, &(struct connection_options){0}, false);
 }
 
 /* The next event for control, which must be of this type. */
@@ -77,18 +85,48 @@ static inline void plane_no_event(struct plane *p)
 	assert_null(spsc_peek(&p->worker.channel.events));
 }
 
-/* Through the handshake to PUBLISHING. */
-static inline void plane_ready(struct plane *p)
+static inline void plane_hand_over(struct plane *p)
+{
+	struct command cmd = {.type = COMMAND_HAND_OVER,
+			      .hand_over = {.frame_max = PLANE_FRAME_MAX, .channel = 1, .host = "broker:5672"}};
+	plane_command(p, cmd);
+	plane_turn(p);
+}
+
+/* Through the handshake to hand-over. */
+static inline void plane_connect(struct plane *p)
 {
 	fake_connected(&p->net, 0);
 	plane_turn(p);
 	plane_event(p, EVENT_CONNECTED);
-	struct command cmd = {.type = COMMAND_HAND_OVER, .hand_over = {.frame_max = PLANE_FRAME_MAX, .channel = 1}};
-	plane_command(p, cmd);
-	plane_turn(p);
+	plane_hand_over(p);
+}
+
+/* The same; the application has seen it. */
+static inline void plane_ready(struct plane *p)
+{
+	plane_connect(p);
 	struct harewire_event e;
 	assert_int_equal(publisher_event_poll(p->publisher, &e), 1);
 	assert_int_equal(e.type, HAREWIRE_EVENT_READY);
+}
+
+/* The stream is reset. */
+static inline struct worker_event plane_lose(struct plane *p)
+{
+	fake_reset(&p->net, 0, HW_ERR_CONN_RESET);
+	plane_turn(p);
+	return plane_event(p, EVENT_CLOSED);
+}
+
+/* Control has read what lay in the bridge, and opens the next generation: connecting. */
+static inline void plane_open_again(struct plane *p)
+{
+	struct byte_ring *to_control = &p->connection->bridge.to_control;
+	byte_ring_consume(to_control, byte_ring_held(to_control));
+	p->generation++;
+	plane_command(p, (struct command){.type = COMMAND_OPEN});
+	plane_turn(p);
 }
 
 static inline void plane_fini(struct plane *p)

@@ -122,7 +122,10 @@ static void a_full_index_refuses_until_exceptions_are_polled(void **state)
 	plane_turn(&p);
 	/* Nobody has been told of the nacks: their records may not be written over. */
 	assert_int_equal(plane_publish(&p, t, "m"), HW_ERR_LOG_FULL);
-	for (uint64_t i = 1; i <= 4; i++)
+	expect_event(&p, HAREWIRE_EVENT_BLOCKED, 0, 0);
+	expect_event(&p, HAREWIRE_EVENT_NACKED, 1, 1);
+	expect_event(&p, HAREWIRE_EVENT_UNBLOCKED, 0, 0);
+	for (uint64_t i = 2; i <= 4; i++)
 		expect_event(&p, HAREWIRE_EVENT_NACKED, i, i);
 	assert_int_equal(plane_publish(&p, t, "m"), 5);
 	plane_fini(&p);

@@ -308,6 +308,58 @@ static void a_reset_that_found_no_buffer_goes_out_later(void **state)
 	wired_fini(&w);
 }
 
+/* ---- the trace ---- */
+
+static uint32_t traced(const struct wired *w, enum tcp_trace_kind kind)
+{
+	static struct tcp_trace_record records[TCP_TRACE_RECORDS];
+	uint32_t n = 0, count = tcp_trace_copy(atomic_load(&w->p.connection->trace), records);
+	for (uint32_t i = 0; i < count; i++)
+		n += records[i].kind == kind;
+	return n;
+}
+
+static void open_again(struct wired *w, bool first)
+{
+	struct command open = {.type = COMMAND_OPEN, .address = address()};
+	w->p.generation++;
+	open.address.local_port++;
+	open.address.first = first;
+	plane_command(&w->p, open);
+	turns(w, 5);
+	plane_event(&w->p, EVENT_CONNECTED);
+}
+
+static void a_trace_outlives_its_connection_and_goes_with_the_user(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	plane_command(&w.p, (struct command){.type = COMMAND_ABORT});
+	turns(&w, 1);
+	plane_event(&w.p, EVENT_CLOSED);
+	assert_int_equal(traced(&w, TCP_TRACE_OPEN), 1); /* nobody has it any more, and it can still be read */
+	open_again(&w, false);
+	assert_int_equal(traced(&w, TCP_TRACE_OPEN), 2);
+	plane_command(&w.p, (struct command){.type = COMMAND_ABORT});
+	turns(&w, 1);
+	plane_event(&w.p, EVENT_CLOSED);
+	open_again(&w, true);
+	assert_int_equal(traced(&w, TCP_TRACE_OPEN), 1);
+	wired_fini(&w);
+}
+
+static void a_refusing_driver_shows_in_the_trace_once(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	uint32_t t = plane_template(&w.p, 0, 0);
+	no_buffers = true;
+	plane_publish(&w.p, t, "tick");
+	turns(&w, 3);
+	assert_int_equal(traced(&w, TCP_TRACE_REFUSED), 1);
+	wired_fini(&w);
+}
+
 /* ---- what is for none of its connections ---- */
 
 static void make_side(struct side_channel *channel)
@@ -675,6 +727,8 @@ int main(void)
 		cmocka_unit_test(a_changed_next_hop_is_where_the_next_packet_goes),
 		cmocka_unit_test(an_aborted_connection_resets_its_peer),
 		cmocka_unit_test(a_reset_that_found_no_buffer_goes_out_later),
+		cmocka_unit_test(a_trace_outlives_its_connection_and_goes_with_the_user),
+		cmocka_unit_test(a_refusing_driver_shows_in_the_trace_once),
 		cmocka_unit_test(arp_and_what_was_sent_to_us_is_set_aside_for_control_and_nothing_else_is),
 		cmocka_unit_test(a_segment_of_no_connection_of_ours_is_controls_and_ours_are_not),
 		cmocka_unit_test(an_icmp_error_that_control_passes_on_is_heeded),

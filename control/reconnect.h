@@ -1,0 +1,98 @@
+/*
+ * What comes after a connection that could not be made, or is lost: another attempt, where and when, or the end.
+ *
+ *     lost ─▶ same host, at once ─▶ next host, after min ─▶ next, after 2 min ─▶ ... ─▶ next, after max ─▶ ...
+ *
+ * Only decisions, no clock and no I/O: chance comes from a seed, times are passed in and out. The control thread's.
+ */
+#ifndef HAREWIRE_RECONNECT_H
+#define HAREWIRE_RECONNECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/harewire.h"
+
+/* ---- what a failure means ---------------------------------------------------------------------------------------- */
+
+enum reconnect_verdict {
+	RECONNECT_AGAIN,     /* it can pass */
+	RECONNECT_ELSEWHERE, /* not at this host, as long as it is set up as it is */
+	RECONNECT_NEVER,     /* it will be the same every time: the publisher ends */
+};
+
+/*
+ * `code`: HW_ERR_* of a handshake that failed (SYSTEM and INVALID: a password file that cannot be used), `reply_code`
+ * and `text` of the broker's close (0 if it sent none; never NULL). `before`: the publisher has been READY.
+ */
+enum reconnect_verdict reconnect_judge(int code, uint16_t reply_code, const char *text, bool before);
+
+/* ---- where and when next ----------------------------------------------------------------------------------------- */
+
+struct reconnect {
+	uint64_t min_ns, max_ns; /* pauses */
+	uint64_t random;
+	uint32_t host_count;
+	uint8_t order[HAREWIRE_HOSTS_MAX]; /* the hosts' numbers, as they are tried */
+	uint32_t at;                       /* in `order` */
+	uint32_t unfit;    /* hosts that were RECONNECT_ELSEWHERE since the last hand-over, a bit each */
+	uint32_t attempts; /* since the last hand-over that proved good; the one under way included */
+	uint64_t pause_ns; /* before the next attempt, unshortened; 0: none */
+	bool before;       /* there has been a hand-over */
+};
+
+/* `host_count`: 1..HAREWIRE_HOSTS_MAX, tried in that order, or with `shuffle` in one drawn from `seed`. */
+void reconnect_init(struct reconnect *r, uint32_t host_count, bool shuffle, uint64_t min_ns, uint64_t max_ns,
+		    uint64_t seed);
+
+/* The number of the host whose turn it is. */
+static inline uint32_t reconnect_host(const struct reconnect *r)
+{
+	return r->order[r->at];
+}
+
+/* An attempt begins. */
+void reconnect_attempt(struct reconnect *r);
+
+/* A connection has been handed over. */
+void reconnect_ready(struct reconnect *r);
+
+/*
+ * The attempt has failed. False: that was the last one, the publisher ends. True: the next one is due in *pause_ns.
+ * Before the first hand-over each host gets one attempt.
+ */
+bool reconnect_failed(struct reconnect *r, enum reconnect_verdict verdict, uint64_t *pause_ns);
+
+/*
+ * A connection that was handed over is lost. `proved`: it was good for something, so the next attempt is made at once;
+ * else pauses go on growing, so that a broker that accepts and closes is no endless loop. `elsewhere`: the host has
+ * stalled, the next one is due.
+ */
+void reconnect_lost(struct reconnect *r, bool proved, bool elsewhere, uint64_t *pause_ns);
+
+/* ---- a message that ends every connection ------------------------------------------------------------------------ */
+
+/* So many closes by the broker's word, or losses without one in a row, on the same message end the publisher. */
+#define POISON_CLOSES 2u
+#define POISON_LOSSES 8u
+
+struct poison {
+	uint64_t oldest_id, outcomes; /* at the last loss */
+	uint32_t closes, losses;
+};
+
+/* How a connection or channel ended: struct worker_event's fields. */
+struct poison_loss {
+	int code;
+	uint16_t reply_code;
+	uint64_t oldest_id, outcomes;
+	bool oldest_sent;
+};
+
+/*
+ * True when `loss` shows the oldest message to be what the broker ends connections for. Timeouts of any kind, and a
+ * broker that goes down (320, 541), show nothing.
+ */
+bool poison_shown(struct poison *p, const struct poison_loss *loss);
+
+#endif

@@ -93,6 +93,8 @@ static void hand_over(struct producer *p)
 	c->deadline_ns = NEVER;
 	if (!p->world->healed && p->low_id < p->next_id && prng_once_in(&p->world->random, 6))
 		c->give_up_at_ns = p->world->now_ns + prng_below(&p->world->random, 20 * MS);
+	if (p->connection->blocked && p->low_id < p->connection->confirms.handed_id)
+		hit(p->world, HIT_CONNECTED_ALARMED);
 	hit(p->world, HIT_CONNECTED);
 	command(p, cmd);
 }

@@ -43,14 +43,17 @@ static inline void drop_records(struct tcp *t, uint32_t ack, uint64_t now_ns)
 		tcp_rtt_on_ack(t, ack, oldest->at_ns, newest->at_ns, now_ns);
 }
 
-/* `octets` of stream data (`acked` counts our FIN as well) have been acknowledged up to s->ack. */
+/*
+ * `octets` of stream data (`acked` counts our FIN as well) have been acknowledged up to s->ack. `marked`: with an echo
+ * of congestion, which is no reason to send more (RFC 3168, 6.1.2).
+ */
 static inline void take_acknowledged(struct tcp *t, const struct tcp_segment *s, uint32_t acked, uint32_t octets,
-				     uint64_t now_ns)
+				     bool marked, uint64_t now_ns)
 {
 	uint32_t flight = tcp_flight(t);
 	t->snd_una = s->ack;
 	extents_pop(t->tx, t->tx->start + octets);
-	if (t->recovery.phase != TCP_PHASE_RECOVERY)
+	if (!marked && t->recovery.phase != TCP_PHASE_RECOVERY)
 		tcp_congestion_on_ack(t, acked, flight, now_ns);
 }
 
@@ -95,7 +98,7 @@ static inline void input_predicted(struct tcp *t, const struct tcp_segment *s, u
 		t->snd_wnd_max = window;
 	if (acked) {
 		drop_records(t, s->ack, now_ns);
-		take_acknowledged(t, s, acked, acked, now_ns);
+		take_acknowledged(t, s, acked, acked, false, now_ns);
 		restart_retransmit(t, now_ns);
 	}
 	if (s->payload_len) {
@@ -147,6 +150,8 @@ static void answer_unacceptable(struct tcp *t, const struct tcp_segment *s, enum
 		t->counters.resets_ignored++;
 		return;
 	}
+	if (s->payload_len && seq_lt(s->seq, t->rcv_nxt))
+		tcp_receive_came_twice(t, s->seq, seq_min(s->seq + s->payload_len, t->rcv_nxt));
 	if (s->payload_len || s->flags & TCP_FIN)
 		t->ack_due = true;
 	else
@@ -276,7 +281,7 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	tcp_ecn_on_ack(t, s);
 	if (acked) {
 		tcp_scoreboard_on_ack(t, s, now_ns);
-		take_acknowledged(t, s, acked, acked - fin_acked, now_ns);
+		take_acknowledged(t, s, acked, acked - fin_acked, t->ecn.on && s->flags & TCP_ECE, now_ns);
 		tcp_undo_on_ack(t, s);
 		tcp_recovery_on_ack(t, acked);
 		restart_retransmit(t, now_ns);
@@ -307,6 +312,7 @@ static void take_payload(struct tcp *t, const struct tcp_segment *s, uint64_t no
 	const uint8_t *payload = s->payload;
 	if (seq_lt(seq, t->rcv_nxt)) {
 		uint32_t old = t->rcv_nxt - seq < len ? t->rcv_nxt - seq : len;
+		tcp_receive_came_twice(t, seq, seq + old);
 		seq += old;
 		payload += old;
 		len -= old;
@@ -415,6 +421,19 @@ static void input_synchronized(struct tcp *t, const struct tcp_segment *s, uint6
 		tcp_input_data(t, s, now_ns);
 }
 
+/*
+ * RFC 9293, 3.10.7.4, fourth step: an ACK answers it. To the very SYN that crossed ours it has to be the SYN-ACK once
+ * more, which got lost: without a SYN the peer, in SYN-SENT, can do nothing with it.
+ */
+static void challenge_syn(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
+{
+	bool again = t->state == TCP_SYN_RECEIVED && s->seq == t->irs && t->snd_nxt == t->isn + 1;
+	bool pending = t->ack_due;
+	tcp_challenge(t, now_ns);
+	if (again && t->ack_due && !pending)
+		t->syn_due = true;
+}
+
 static __attribute__((noinline)) void input_slow(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 {
 	t->called_ns = now_ns;
@@ -432,7 +451,7 @@ static __attribute__((noinline)) void input_slow(struct tcp *t, const struct tcp
 			struct tcp_segment rest = without_syn(s);
 			input_synchronized(t, &rest, now_ns);
 		} else {
-			tcp_challenge(t, now_ns);
+			challenge_syn(t, s, now_ns);
 		}
 	} else {
 		input_synchronized(t, s, now_ns);

@@ -143,11 +143,16 @@ static void on_publish(struct played_broker *b)
 
 static void on_channel_open(struct played_broker *b)
 {
-	if (visit_of(b)->end == VISIT_REFUSES_REOPENING) {
+	enum visit_end end = visit_of(b)->end;
+	b->mute = end == VISIT_REFUSES_REOPENING || end == VISIT_IGNORES_REOPENING;
+	if (end == VISIT_REFUSES_REOPENING && visit_of(b)->code)
 		say_close(b, 0);
+	else if (end == VISIT_REFUSES_REOPENING)
+		end_connection(b, true);
+	if (b->mute)
 		atomic_fetch_add(&b->visit, 1);
+	if (end == VISIT_REFUSES_REOPENING)
 		return;
-	}
 	b->tag = 0;
 	atomic_fetch_add(&b->channels, 1);
 	say_method(b, 1, 20, 11, 4);
@@ -176,6 +181,9 @@ static void on_method(struct played_broker *b, const uint8_t *frame, size_t len)
 	case METHOD(10, 11):
 		on_start_ok(b, frame, len);
 		break;
+	case METHOD(10, 31):
+		atomic_store(&b->frame_max, get_be32(frame + 13));
+		break;
 	case METHOD(10, 40):
 		say_method(b, 0, 10, 41, 1);
 		break;
@@ -196,8 +204,9 @@ static void on_method(struct played_broker *b, const uint8_t *frame, size_t len)
 			say_declare_ok(b);
 		break;
 	case METHOD(85, 10):
-		b->channel_open = true;
-		say_method(b, 1, 85, 11, 0);
+		b->channel_open = !b->mute;
+		if (!b->mute)
+			say_method(b, 1, 85, 11, 0);
 		check_publishes(b);
 		break;
 	case METHOD(60, 40):
@@ -228,7 +237,7 @@ static size_t take_frame(struct played_broker *b, const uint8_t *in, size_t len)
 static void serve(struct played_broker *b)
 {
 	b->in_len = 0;
-	b->channel_open = b->over = false;
+	b->channel_open = b->mute = b->over = false;
 	while (!b->over) {
 		ssize_t n = recv(b->fd, b->in + b->in_len, sizeof b->in - b->in_len, 0);
 		if (n <= 0)

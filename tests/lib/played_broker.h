@@ -16,13 +16,14 @@
 
 enum visit_end {
 	VISIT_STAYS,
-	VISIT_RESETS,           /* a RST */
-	VISIT_FINISHES,         /* a FIN, without a word */
-	VISIT_CLOSES,           /* connection.close */
-	VISIT_CLOSES_CHANNEL,   /* channel.close; a channel opened again on the connection is the next visit */
-	VISIT_REFUSES_LOGIN,    /* connection.close instead of connection.tune */
-	VISIT_REFUSES_DECLARE,  /* channel.close instead of queue.declare-ok */
-	VISIT_REFUSES_REOPENING /* connection.close instead of channel.open-ok */
+	VISIT_RESETS,            /* a RST */
+	VISIT_FINISHES,          /* a FIN, without a word */
+	VISIT_CLOSES,            /* connection.close */
+	VISIT_CLOSES_CHANNEL,    /* channel.close; a channel opened again on the connection is the next visit */
+	VISIT_REFUSES_LOGIN,     /* connection.close instead of connection.tune */
+	VISIT_REFUSES_DECLARE,   /* channel.close instead of queue.declare-ok */
+	VISIT_REFUSES_REOPENING, /* connection.close instead of channel.open-ok; code 0: a RST */
+	VISIT_IGNORES_REOPENING, /* no answer to confirm.select */
 };
 
 struct visit {
@@ -39,7 +40,8 @@ struct played_broker {
 	struct visit visits[PLAYED_VISITS];
 	/* what has happened */
 	_Atomic uint32_t connections, channels, declares, publishes;
-	char password[64]; /* of the last login */
+	_Atomic uint32_t frame_max; /* of the last connection.tune-ok */
+	char password[64];          /* of the last login */
 
 	/* its own */
 	_Atomic int listener, fd;
@@ -51,7 +53,7 @@ struct played_broker {
 	uint8_t in[1 << 17];
 	size_t in_len;
 	uint64_t tag; /* of the channel's last message */
-	bool channel_open, over;
+	bool channel_open, mute, over;
 };
 
 /* `broker` is zeroed but for `visits`. Listens on a port of its own, or again on the one it had. */

@@ -699,6 +699,7 @@ static void telemetry_tells_how_a_publisher_stands_and_why(void **state)
 	struct harewire *hw = engine(1);
 	struct harewire_publisher *p = open_on(hw, 0);
 	assert_int_equal(asked.list(asked.context, TELEMETRY_PUBLISHERS, &id, 1), 1);
+	TURN_UNTIL(hw, figure(TELEMETRY_PUBLISHERS, id, "attempts")->number == 1);
 	assert_tells(id, "connecting", "", "", "");
 	publisher_set_ready(p, "mq1:5672");
 	publisher_count_connection(p, false);

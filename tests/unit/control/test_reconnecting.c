@@ -520,8 +520,8 @@ static void a_message_that_closes_the_channel_twice_ends_it(void **state)
 	publish(9);
 	UNTIL(told.failed);
 	assert_int_equal(told.code, HW_ERR_AMQP_POISON);
-	assert_said(failure,
-		    "message 5 ended the connection twice: the broker closed the channel: 406 PRECONDITION_FAILED");
+	assert_said(failure, "message 5, or one behind it, ended the connection twice: the broker closed the channel: "
+			     "406 PRECONDITION_FAILED");
 	UNTIL(told.confirmed == 4 && told.unconfirmed == 5);
 	assert_int_equal(brokers[0].channels, 2);
 }
@@ -539,7 +539,8 @@ static void a_message_that_closes_the_connection_twice_ends_it(void **state)
 	UNTIL(told.ready);
 	publish(9);
 	UNTIL(told.failed);
-	assert_said(failure, "message 5 ended the connection twice: the broker closed the connection: 501 FRAME_ERROR");
+	assert_said(failure, "message 5, or one behind it, ended the connection twice: the broker closed the "
+			     "connection: 501 FRAME_ERROR");
 	assert_int_equal(brokers[0].connections, 2);
 }
 
@@ -553,7 +554,7 @@ static void a_message_that_ends_connections_without_a_word_ends_it_the_eighth_ti
 	UNTIL(told.ready);
 	publish(9);
 	UNTIL(told.failed);
-	assert_said(failure, "message 5 ended the connection again and again");
+	assert_said(failure, "message 5, or one behind it, ended the connection again and again");
 	assert_int_equal(brokers[0].connections, 8);
 }
 

@@ -116,11 +116,11 @@ void charge_fail(struct charge *c, enum reconnect_verdict verdict, int code, con
 
 /* ---- losing ---- */
 
-static bool in_flight(const struct charge *c)
+uint64_t charge_in_flight(const struct charge *c)
 {
 	const struct harewire_publisher *p = c->connection->publisher;
-	return atomic_load_explicit(&p->settled_id, memory_order_acquire) !=
-	       atomic_load_explicit(&p->committed_id, memory_order_acquire);
+	uint64_t settled_id = atomic_load_explicit(&p->settled_id, memory_order_acquire);
+	return atomic_load_explicit(&p->committed_id, memory_order_acquire) - settled_id;
 }
 
 static uint64_t close_deadline_ns(const struct charge *c)
@@ -218,7 +218,7 @@ static bool check_close(struct charge *c)
 		return false;
 	if (!c->reconnect.before)
 		charge_end(c, 0, "closed before it was connected");
-	else if (!in_flight(c) || clock_ns(c->connection->publisher->clock) >= deadline_ns)
+	else if (charge_in_flight(c) == 0 || clock_ns(c->connection->publisher->clock) >= deadline_ns)
 		charge_end(c, 0, "closed without a connection");
 	else
 		return false;

@@ -92,13 +92,22 @@ void charge_session_stop(struct charge *c)
 
 static void log_ready(const struct charge *c, uint64_t now_ns)
 {
-	char again[64] = "";
-	if (c->reconnect.before)
-		snprintf(again, sizeof again, " again after %.3f s and %u attempt%s",
-			 (double)(now_ns - c->lost_ns) / 1e9, c->reconnect.attempts,
-			 c->reconnect.attempts == 1 ? "" : "s");
-	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: ready%s (frame_max %u, heartbeat %u s)", c->host->name,
-		       (unsigned)c->host->port, again, c->frame_max, c->heartbeat_s);
+	const char *host = c->host->name;
+	unsigned port = c->host->port;
+	unsigned long long waiting = charge_in_flight(c);
+	double seconds = (double)(now_ns - c->lost_ns) / 1e9;
+	if (!c->reconnect.before)
+		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: ready (frame_max %u, heartbeat %u s)", host,
+			       port, c->frame_max, c->heartbeat_s);
+	else if (c->phase == CHARGE_REOPENING)
+		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO,
+			       "%s:%u: the channel is open again after %.3f s; %llu messages wait for their outcome",
+			       host, port, seconds, waiting);
+	else
+		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO,
+			       "%s:%u: ready again after %.3f s and %u attempt%s; %llu messages wait for their outcome",
+			       host, port, seconds, c->reconnect.attempts, c->reconnect.attempts == 1 ? "" : "s",
+			       waiting);
 }
 
 void charge_hand_over(struct charge *c, uint64_t now_ns)
@@ -110,10 +119,10 @@ void charge_hand_over(struct charge *c, uint64_t now_ns)
 					    .frame_max = c->frame_max,
 					    .channel = SESSION_CHANNEL}};
 	snprintf(cmd.hand_over.host, sizeof cmd.hand_over.host, "%s:%u", c->host->name, (unsigned)c->host->port);
+	log_ready(c, now_ns);
 	c->phase = CHARGE_RUNNING;
 	c->ready_ns = now_ns;
 	control_worker_send(c->worker, &cmd);
-	log_ready(c, now_ns);
 	if (c->reconnect.before)
 		reconnect_ready(&c->reconnect);
 }

@@ -165,6 +165,8 @@ void charge_lost(struct charge *c, const struct worker_event *event, uint64_t no
 /* The first hand-over counts once the worker has carried it out: the stream may end before. */
 void charge_note_ready(struct charge *c);
 void charge_step_waiting(struct charge *c, uint64_t now_ns);
+/* Messages without an outcome. */
+uint64_t charge_in_flight(const struct charge *c);
 /* The application waits for the end, or we have waited long enough for a connection. True when the charge has ended. */
 bool charge_check_patience(struct charge *c, uint64_t now_ns);
 

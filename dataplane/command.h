@@ -96,7 +96,7 @@ struct worker_event {
  * Octets between the broker and control. to_control holds whole AMQP frames, never parts: all frames but heartbeats and
  * blocked/unblocked before hand-over; after it, those the worker does not handle itself, and every close. While control
  * opens a channel again the worker goes on sending heartbeats and answers a connection.close: each write to to_wire is
- * then of whole frames, at most 4096 octets.
+ * then of whole frames.
  */
 struct bridge {
 	struct byte_ring to_control; /* worker produces */

@@ -258,7 +258,9 @@ static void check_heartbeat(struct connection *c, uint64_t now_ns)
 		return;
 	}
 	bool one_unsent = c->heartbeat_queued_at > sent;
-	if (now_ns - c->last_sent_ns >= c->heartbeat_ns / 2 && !one_unsent &&
+	/* Control's octets may have been taken up to the middle of a frame. */
+	bool amid_frame = c->phase == CONNECTION_HANDSHAKE && byte_ring_held(&c->bridge.to_wire) > 0;
+	if (now_ns - c->last_sent_ns >= c->heartbeat_ns / 2 && !one_unsent && !amid_frame &&
 	    connection_push_control(c, frame, (uint32_t)amqp_write_heartbeat(frame))) {
 		c->heartbeat_queued_at = c->stream->tx.end;
 		c->last_sent_ns = now_ns;

@@ -123,8 +123,7 @@ static int on_connection_close(struct connection *c, const struct frame *f, uint
 	connection_push_control(c, ok, (uint32_t)amqp_write_connection_close_ok(ok));
 	c->ops->close(c->stream, now_ns);
 	c->end_deadline_ns = now_ns + END_PATIENCE_NS;
-	if (c->phase != CONNECTION_FINISHED)
-		connection_enter(c, CONNECTION_FINISHED);
+	connection_enter(c, CONNECTION_FINISHED);
 	return 0;
 }
 
@@ -174,6 +173,16 @@ static bool is_blocked_news(const struct frame *f)
 	return id == AMQP_CONNECTION_BLOCKED || id == AMQP_CONNECTION_UNBLOCKED;
 }
 
+/* While control talks to the broker; and behind a goodbye, where nothing means anything (AMQP 0-9-1, 4.9). */
+static __attribute__((noinline)) int on_frame_otherwise(struct connection *c, const struct frame *f, uint64_t now_ns)
+{
+	if (c->phase == CONNECTION_FINISHED)
+		return 0;
+	bool close = c->handed_over && f->type == FRAME_METHOD && f->channel == 0 &&
+		     amqp_method_id(f) == AMQP_CONNECTION_CLOSE;
+	return close ? on_connection_close(c, f, now_ns) : forward(c, f);
+}
+
 static int on_frame(struct connection *c, const struct frame *f, uint64_t now_ns, uint64_t now_ticks)
 {
 	if (f->type == FRAME_HEARTBEAT)
@@ -184,11 +193,8 @@ static int on_frame(struct connection *c, const struct frame *f, uint64_t now_ns
 		on_unblocked(c);
 		return 0;
 	}
-	if (c->phase < CONNECTION_REPLAYING) {
-		bool close = c->handed_over && f->type == FRAME_METHOD && f->channel == 0 &&
-			     amqp_method_id(f) == AMQP_CONNECTION_CLOSE;
-		return close ? on_connection_close(c, f, now_ns) : forward(c, f);
-	}
+	if (__builtin_expect((unsigned)c->phase - CONNECTION_REPLAYING > CONNECTION_ENDING - CONNECTION_REPLAYING, 0))
+		return on_frame_otherwise(c, f, now_ns);
 	switch (f->type) {
 	case FRAME_METHOD:
 		return on_method(c, f, now_ns, now_ticks);

@@ -133,11 +133,10 @@ static int start_workers(struct harewire *hw, char *why, size_t why_bytes)
 
 static int start_control(struct harewire *hw, const struct harewire_options *options, const struct worker_plan *plan)
 {
-	struct supervisor_options control = {
-		.plan = plan,
-		.log_line = options->log_line,
-		.log_context = options->log_context,
-		.trace_dir = options->trace_dir};
+	struct supervisor_options control = {.plan = plan,
+					     .log_line = options->log_line,
+					     .log_context = options->log_context,
+					     .trace_dir = options->trace_dir};
 	for (uint32_t i = 0; i < hw->worker_count; i++) {
 		control.channels[i] = &hw->workers[i]->channel;
 		control.longest_gaps_ns[i] = &hw->workers[i]->longest_gap_ns;

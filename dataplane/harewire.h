@@ -132,8 +132,8 @@ struct harewire_options {
 	 */
 	const char *control_path;
 	/*
-	 * Directory that the traces of our own TCPs go into when a connection is lost or a retransmission timeout fires,
-	 * one file each, the latest 64 of this process (docs/tcp.md). NULL (default): none.
+	 * Directory that the traces of our own TCPs go into when a connection is lost or a retransmission timeout
+	 * fires, one file each, the latest 64 of this process (docs/tcp.md). NULL (default): none.
 	 */
 	const char *trace_dir;
 

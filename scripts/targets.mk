@@ -6,10 +6,12 @@ CHECK_PROGRAMS :=
 
 include tests/fuzz/fuzz.mk
 include tests/sim/sim.mk
+include tests/sim/session/session.mk
 include tests/integration/integration.mk
 include tests/bench/bench.mk
 include tests/nic/nic.mk
 include tests/packetdrill/packetdrill.mk
+include tests/chaos/chaos.mk
 
 .PHONY: deps demo check check-valgrind check-scripts integration test lint
 
@@ -50,7 +52,7 @@ coverage:
 	@scripts/coverage --lines 95 --branches 88 $(COVERAGE_FLAGS) $(B)-coverage $(addprefix dataplane/,$(COVERED))
 
 check-scripts: all
-	@B=$(B) scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py tests/scripts/acceptance_test.py \
+	@B=$(B) scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py tests/scripts/acceptance_test.py tests/scripts/chaos_checker_test.py \
 		tests/scripts/install_test.py
 
 # What scripts/nic-acceptance asks a device with. A build without DPDK has none.
@@ -70,7 +72,7 @@ $(B)/docs/example: docs/example.c dataplane/harewire.h $(B)/libharewire.a
 		-o $@ $< $(B)/libharewire.a $(HW_LDFLAGS) $(LIBS)
 
 # tests/integration/*.c that tests run as they are, linked as a user of the library would.
-INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls $(B)/tests/integration/publish_workers
+INTEGRATION_CLIENTS := $(B)/tests/integration/publish_calls $(B)/tests/integration/publish_workers $(B)/tests/integration/resume
 $(INTEGRATION_CLIENTS): $(B)/tests/integration/%: tests/integration/%.c $(B)/libharewire.so
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HW_CFLAGS) -o $@ $< -L$(B) -lharewire -Wl,-rpath,$(abspath $(B)) $(HW_LDFLAGS)
@@ -80,7 +82,7 @@ INTEGRATION_PROGRAMS := $(patsubst %,$(B)/tests/integration/%,$(INTEGRATION_DRIV
 INTEGRATION_TSHARK   := $(B)/tests/integration/dump_frames
 
 ##H make integration     the command against a RabbitMQ in the lab (root); CASES='pattern...' picks some
-integration: $(B)/harewire $(NIC_PROBE) $(B)/libharewire.so $(INTEGRATION_CLIENTS) $(INTEGRATION_PROGRAMS) $(INTEGRATION_TSHARK) $(B)/loss.bpf.o
+integration: $(B)/harewire $(NIC_PROBE) $(B)/libharewire.so $(INTEGRATION_CLIENTS) $(B)/docs/example $(INTEGRATION_PROGRAMS) $(INTEGRATION_TSHARK) $(B)/loss.bpf.o
 	@B=$(B) tests/integration/run.py --lanes $(addprefix --program ,$(INTEGRATION_PROGRAMS)) \
 		--program 'tests/integration/amqp_tshark.py $(INTEGRATION_TSHARK)' $(CASES)
 

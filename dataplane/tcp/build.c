@@ -212,6 +212,8 @@ size_t tcp_build(struct tcp *t, uint8_t *packet, const struct tcp_outgoing *out,
 	put_be16(packet + AT_WINDOW, syn ? (uint16_t)unscaled : t->window_wire);
 	uint32_t options = syn ? tcp_options_build_syn(t, packet + AT_OPTIONS, now_ns)
 			       : tcp_options_build(t, packet + AT_OPTIONS, now_ns);
+	if (!syn)
+		t->receive.came_twice = false; /* told once (RFC 2883, 4) */
 	uint32_t header = TCP_HEADERS_BYTES + options;
 	uint64_t sum = out->len ? copy_payload(t, out->offset, packet + header, out->len) : 0;
 	finish(t, packet, header, out->len, sum);

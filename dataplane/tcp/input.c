@@ -147,6 +147,8 @@ static void answer_unacceptable(struct tcp *t, const struct tcp_segment *s, enum
 		t->counters.resets_ignored++;
 		return;
 	}
+	if (s->payload_len && seq_lt(s->seq, t->rcv_nxt))
+		tcp_receive_came_twice(t, s->seq, seq_min(s->seq + s->payload_len, t->rcv_nxt));
 	if (s->payload_len || s->flags & TCP_FIN)
 		t->ack_due = true;
 	else
@@ -307,6 +309,7 @@ static void take_payload(struct tcp *t, const struct tcp_segment *s, uint64_t no
 	const uint8_t *payload = s->payload;
 	if (seq_lt(seq, t->rcv_nxt)) {
 		uint32_t old = t->rcv_nxt - seq < len ? t->rcv_nxt - seq : len;
+		tcp_receive_came_twice(t, seq, seq + old);
 		seq += old;
 		payload += old;
 		len -= old;
@@ -415,6 +418,19 @@ static void input_synchronized(struct tcp *t, const struct tcp_segment *s, uint6
 		tcp_input_data(t, s, now_ns);
 }
 
+/*
+ * RFC 9293, 3.10.7.4, fourth step: an ACK answers it. To the very SYN that crossed ours it has to be the SYN-ACK once
+ * more, which got lost: without a SYN the peer, in SYN-SENT, can do nothing with it.
+ */
+static void challenge_syn(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
+{
+	bool again = t->state == TCP_SYN_RECEIVED && s->seq == t->irs && t->snd_nxt == t->isn + 1;
+	bool pending = t->ack_due;
+	tcp_challenge(t, now_ns);
+	if (again && t->ack_due && !pending)
+		t->syn_due = true;
+}
+
 static __attribute__((noinline)) void input_slow(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 {
 	t->called_ns = now_ns;
@@ -432,7 +448,7 @@ static __attribute__((noinline)) void input_slow(struct tcp *t, const struct tcp
 			struct tcp_segment rest = without_syn(s);
 			input_synchronized(t, &rest, now_ns);
 		} else {
-			tcp_challenge(t, now_ns);
+			challenge_syn(t, s, now_ns);
 		}
 	} else {
 		input_synchronized(t, s, now_ns);

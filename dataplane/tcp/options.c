@@ -109,7 +109,7 @@ uint32_t tcp_options_build(const struct tcp *t, uint8_t *p, uint64_t now_ns)
 	uint8_t *start = p;
 	if (t->timestamps)
 		p = put_timestamps(t, p, now_ns);
-	if (t->sack_permitted && t->receive.out_of_order_count) {
+	if (tcp_receive_sack_count(t)) {
 		uint32_t n = tcp_receive_sack_blocks(t, p + 4, t->timestamps ? 3 : 4);
 		put_be16(p, OPTION_NOP << 8 | OPTION_NOP);
 		put_be16(p + 2, (uint16_t)(OPTION_SACK << 8 | (2 + 8 * n)));

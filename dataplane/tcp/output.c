@@ -10,7 +10,8 @@ void tcp_update_permission(struct tcp *t)
 {
 	bool sending = t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT;
 	t->plain = sending && !t->fin_queued && !t->probe_due && !t->keepalive.due && !t->reset_due &&
-		   tcp_recovery_quiet(t) && t->receive.out_of_order_count == 0 && !t->ecn.echo && !t->ecn.cwr_due;
+		   tcp_recovery_quiet(t) && t->receive.out_of_order_count == 0 && !t->receive.came_twice &&
+		   !t->ecn.echo && !t->ecn.cwr_due;
 	t->predicted = t->plain && t->state == TCP_ESTABLISHED && !t->receive.fin_known && t->snd_wnd > 0 &&
 		       !tcp_timer_armed(t, TCP_TIMER_PERSIST);
 	t->send_limit = t->push_limit = t->fast_until = 0;
@@ -35,7 +36,7 @@ uint64_t tcp_may_push(const struct tcp *t)
 /* Options that only some segments carry take room from their data (RFC 6691). */
 static uint32_t payload_max(const struct tcp *t)
 {
-	uint32_t blocks = t->sack_permitted ? t->receive.out_of_order_count : 0, most = t->timestamps ? 3 : 4;
+	uint32_t blocks = tcp_receive_sack_count(t), most = t->timestamps ? 3 : 4;
 	if (blocks == 0)
 		return t->mss;
 	return t->mss - (4 + 8 * (blocks < most ? blocks : most));
@@ -92,6 +93,16 @@ static size_t resend(struct tcp *t, uint8_t *packet, uint32_t seq, uint32_t len,
 	return send_range(t, packet, seq, len, false, now_ns);
 }
 
+static size_t output_ack(struct tcp *t, uint8_t *packet, uint64_t now_ns)
+{
+	struct tcp_outgoing out = {.seq = t->snd_nxt, .flags = TCP_ACK};
+	if (!t->ack_due)
+		return 0;
+	if (!t->plain) /* else it is one of many that say nothing unusual */
+		tcp_note_sent(t, out.flags, out.seq, 0);
+	return tcp_build(t, packet, &out, now_ns);
+}
+
 static size_t output_syn(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
 	if (t->syn_due) {
@@ -110,7 +121,7 @@ static size_t output_syn(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 		tcp_note_sent(t, out.flags, t->isn, 0);
 		return tcp_build(t, packet, &out, now_ns);
 	}
-	return 0;
+	return output_ack(t, packet, now_ns); /* in SYN-RECEIVED: to what has to be challenged */
 }
 
 /* Lost octets go first, cut to today's MSS, within both windows; the first of a recovery asks no congestion window. */
@@ -228,16 +239,6 @@ static size_t output_keepalive(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 	if (!due || tcp_flight(t) > 0)
 		return 0;
 	tcp_note_sent(t, out.flags, out.seq, 0);
-	return tcp_build(t, packet, &out, now_ns);
-}
-
-static size_t output_ack(struct tcp *t, uint8_t *packet, uint64_t now_ns)
-{
-	struct tcp_outgoing out = {.seq = t->snd_nxt, .flags = TCP_ACK};
-	if (!t->ack_due)
-		return 0;
-	if (!t->plain) /* else it is one of many that say nothing unusual */
-		tcp_note_sent(t, out.flags, out.seq, 0);
 	return tcp_build(t, packet, &out, now_ns);
 }
 

@@ -17,7 +17,7 @@ void tcp_receive_init(struct tcp *t, uint32_t first_seq)
 	uint32_t size = ring_size(t);
 	r->origin = r->consumed = first_seq;
 	r->edge = r->edge_sent = first_seq + (size < UINT16_MAX ? size : UINT16_MAX);
-	r->fin_known = r->fin_taken = false;
+	r->fin_known = r->fin_taken = r->came_twice = false;
 	r->out_of_order_count = 0;
 	t->rcv_nxt = first_seq;
 }
@@ -90,6 +90,25 @@ static void absorb(struct tcp *t)
 	}
 }
 
+void tcp_receive_came_twice(struct tcp *t, uint32_t left, uint32_t right)
+{
+	t->receive.came_twice = t->sack_permitted;
+	t->receive.twice = (struct tcp_range){.left = left, .right = right};
+}
+
+/* RFC 2883, 4.2: of [left, right), beyond a gap, what lies in a range that we have already. */
+static void find_twice(struct tcp *t, uint32_t left, uint32_t right)
+{
+	const struct tcp_receive *r = &t->receive;
+	for (uint32_t i = 0; i < r->out_of_order_count; i++) {
+		const struct tcp_range *o = &r->out_of_order[i];
+		if (seq_lt(o->left, right) && seq_lt(left, o->right)) {
+			tcp_receive_came_twice(t, seq_max(left, o->left), seq_min(right, o->right));
+			return;
+		}
+	}
+}
+
 uint32_t tcp_receive_store(struct tcp *t, uint32_t seq, const uint8_t *payload, uint32_t len)
 {
 	struct tcp_receive *r = &t->receive;
@@ -97,6 +116,7 @@ uint32_t tcp_receive_store(struct tcp *t, uint32_t seq, const uint8_t *payload, 
 	assert(seq_between(t->rcv_nxt, seq, r->edge) && len <= r->edge - seq);
 	if (seq != t->rcv_nxt) {
 		t->counters.out_of_order++;
+		find_twice(t, seq, seq + len);
 		if (insert_range(r, seq, seq + len))
 			ring_put(t, seq, payload, len);
 		return 0;
@@ -126,15 +146,26 @@ void tcp_receive_update_window(struct tcp *t)
 	t->window_wire = (uint16_t)((r->edge - t->rcv_nxt) >> t->rcv_scale);
 }
 
+static void put_block(uint8_t *p, const struct tcp_range *range)
+{
+	put_be32(p, range->left);
+	put_be32(p + 4, range->right);
+}
+
 uint32_t tcp_receive_sack_blocks(const struct tcp *t, uint8_t *p, uint32_t max)
 {
 	const struct tcp_receive *r = &t->receive;
-	uint32_t n = r->out_of_order_count < max ? r->out_of_order_count : max;
-	for (uint32_t i = 0; i < n; i++, p += 8) {
-		put_be32(p, r->out_of_order[i].left);
-		put_be32(p + 4, r->out_of_order[i].right);
-	}
+	uint32_t n = 0;
+	if (r->came_twice && n < max)
+		put_block(p + 8 * n++, &r->twice);
+	for (uint32_t i = 0; i < r->out_of_order_count && n < max; i++)
+		put_block(p + 8 * n++, &r->out_of_order[i]);
 	return n;
+}
+
+uint32_t tcp_receive_sack_count(const struct tcp *t)
+{
+	return t->sack_permitted ? t->receive.out_of_order_count + t->receive.came_twice : 0;
 }
 
 uint32_t tcp_receive_available(const struct tcp *t)

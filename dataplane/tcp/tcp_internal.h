@@ -219,6 +219,8 @@ struct tcp_receive {
 	uint32_t fin_seq;   /* valid when fin_known */
 	bool fin_known;     /* a FIN has been seen, perhaps beyond a gap */
 	bool fin_taken;     /* and counted in rcv_nxt */
+	bool came_twice;    /* octets that we had already, `twice`: the next segment says so (RFC 2883) */
+	struct tcp_range twice;
 	uint32_t out_of_order_count;
 	struct tcp_range
 		out_of_order[TCP_OUT_OF_ORDER_MAX]; /* most recently changed first, as RFC 2018, 4 wants them sent */
@@ -402,8 +404,12 @@ uint32_t tcp_receive_store(struct tcp *t, uint32_t seq, const uint8_t *payload, 
 void tcp_receive_copy_in_order(struct tcp *t, const uint8_t *payload, uint32_t len);
 /* Moves the window's edge as far as silly-window avoidance allows, and recomputes window_wire. */
 void tcp_receive_update_window(struct tcp *t);
-/* Writes up to `max` blocks, most recent first; returns how many. */
+/* Writes up to `max` blocks, a D-SACK first, then the most recent; returns how many. */
 uint32_t tcp_receive_sack_blocks(const struct tcp *t, uint8_t *p, uint32_t max);
+/* [left, right), all of which we have had: worth a D-SACK. */
+void tcp_receive_came_twice(struct tcp *t, uint32_t left, uint32_t right);
+/* Blocks there are to tell. */
+uint32_t tcp_receive_sack_count(const struct tcp *t);
 uint32_t tcp_receive_available(const struct tcp *t);
 
 /* What of the advertised window is left. */

@@ -3,15 +3,39 @@
 
 # Not /usr/sbin/rabbitmq*: those switch to the package's user and cookie.
 RABBITMQ_BIN=/usr/lib/rabbitmq/bin
-NODE=harewire@localhost
 BROKER_START_LIMIT_S=${HAREWIRE_LAB_TIMEOUT:-120}
+
+# A broker of a cluster is called by its address, which needs no name service.
+node_name()
+{
+	if [ -e "$STATE/cluster" ]; then
+		echo "harewire@$(broker_ip)"
+	else
+		echo harewire@localhost
+	fi
+}
+
+# This broker is of a cluster: of its own, if that is the lab's name, or of the one that another lab's broker is in. It
+# joins when it starts for the first time, and reaches the others through the namespace that the labs are built from.
+cluster_set_up()
+{
+	local other=$LAB_BASE/$1 peer
+
+	peer=$(broker_ip)
+	if [ "$1" != "$NAME" ]; then
+		peer=$(cat -- "$other/cluster" 2>/dev/null) || die "the lab '$1' was not built with --cluster or --join"
+		cp -p -- "$other/.erlang.cookie" "$STATE/.erlang.cookie"
+	fi
+	echo "$peer" >"$STATE/cluster"
+	ip -n "$NETNS" route add default via "$(network_address)"
+}
 
 # Runs a command in the namespace with the broker's environment and none of the caller's.
 broker_env()
 {
 	(cd -- "$STATE" && exec ip netns exec "$NETNS" env -i \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME="$STATE" \
-		RABBITMQ_NODENAME="$NODE" \
+		RABBITMQ_NODENAME="$(node_name)" RABBITMQ_USE_LONGNAME="$([ ! -e "$STATE/cluster" ] || echo true)" \
 		RABBITMQ_MNESIA_BASE="$STATE/data" \
 		RABBITMQ_LOG_BASE="$STATE/log" \
 		RABBITMQ_PID_FILE="$STATE/broker.pid" \
@@ -33,6 +57,10 @@ broker_write_files()
 		echo "listeners.tcp.default = $(broker_ip):5672"
 		echo "loopback_users = none"
 		echo "log.console = false"
+		if [ -e "$STATE/cluster" ]; then
+			echo "cluster_formation.peer_discovery_backend = classic_config"
+			echo "cluster_formation.classic_config.nodes.1 = harewire@$(cat -- "$STATE/cluster")"
+		fi
 		[ $# -eq 0 ] || printf '%s\n' "$@"
 	} >"$STATE/rabbitmq.conf"
 }

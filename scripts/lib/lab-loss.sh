@@ -13,6 +13,9 @@ loss_interface()
 	fi
 }
 
+# The directions that are meant: both, or what `loss --only` has said.
+LOSS_DIRECTIONS="ingress egress"
+
 loss_object()
 {
 	local build=${B:-build}
@@ -65,7 +68,7 @@ loss_set()
 			tc -n "$NETNS" filter add dev "$link" "$direction" bpf direct-action object-file "$object" section tc
 		done
 	fi
-	for direction in ingress egress; do
+	for direction in $LOSS_DIRECTIONS; do
 		program=$(loss_program "$direction")
 		map=$(loss_map "$program" loss_setting)
 		# shellcheck disable=SC2046
@@ -122,6 +125,11 @@ loss()
 		shift 2
 		ip -n "$NETNS" link show dev "$LOSS_INTERFACE" >/dev/null 2>&1 ||
 			die "there is no interface '$LOSS_INTERFACE' in the namespace $NETNS"
+	fi
+	if [ "${1:-}" = --only ]; then
+		[[ ${2:-} =~ ^(in|e)gress$ ]] || misused "loss --only takes ingress or egress"
+		LOSS_DIRECTIONS=$2
+		shift 2
 	fi
 	case ${1:-} in
 	off) tc -n "$NETNS" qdisc delete dev "$(loss_interface)" clsact 2>/dev/null || true ;;

@@ -11,7 +11,7 @@ network_is_free()
 	local used
 
 	used=$(ip -4 -o route show table all match "$1"; ip -4 -o route show table all root "$1")
-	! grep -Evq '^([a-z]+ )?(default|0\.0\.0\.0/1|128\.0\.0\.0/1) ' <<<"$used" || return 1
+	! grep -Evq '^$|^([a-z]+ )?(default|0\.0\.0\.0/1|128\.0\.0\.0/1) ' <<<"$used" || return 1
 }
 
 # Prints the first three and a half octets' worth: "A.B.C.N" of a free A.B.C.N/30.

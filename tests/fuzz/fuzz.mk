@@ -17,7 +17,7 @@ FUZZ_PLANE   := $(wildcard dataplane/connection*.c dataplane/publisher*.c)
 
 FUZZ_SRC_capture      := $(addprefix control/feed/,capture_feed.c capture_stream.c pcap_source.c udp.c iextp.c iex_message.c)
 FUZZ_SRC_config       := $(FUZZ_COMMAND) tests/fuzz/words.c
-FUZZ_SRC_connection   := $(FUZZ_PLANE) $(SRC_amqp) $(SRC_base) tests/lib/fake_transport.c
+FUZZ_SRC_connection   := $(FUZZ_PLANE) $(SRC_amqp) $(SRC_base) tests/lib/fake_transport.c tests/fuzz/copies.c
 FUZZ_SRC_feed         := $(addprefix control/feed/,udp.c iextp.c iex_message.c pattern.c key_table.c)
 FUZZ_SRC_frame_reader := $(SRC_amqp) $(SRC_base)
 FUZZ_SRC_nic          := $(SRC_nic) $(SRC_net) $(SRC_base) tests/lib/tcp_peer.c tests/fuzz/repair.c

@@ -1,8 +1,9 @@
 /*
- * A broker that says anything to a publisher with messages in flight: acks and nacks of any tag, returns, alarms,
- * closes, unknown methods and loose octets, cut anywhere, while the application publishes, polls and closes, TCP acks
- * what it likes, and control does its part. Every accepted message has to come out with exactly one outcome, in order,
- * and one that the broker has really said.
+ * Brokers that say anything to a publisher with messages in flight: acks and nacks of any tag, returns, alarms, closes,
+ * unknown methods and loose octets, cut anywhere, while the application publishes, polls and closes, TCP acks what it
+ * likes, connections and channels are lost and made again, and control does its part. Every accepted message has to
+ * come out with exactly one outcome, in order, and one that a broker has really said; what is sent again is what
+ * tests/fuzz/copies.h demands, and TCP finds every octet that it may need as it was.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,13 +13,15 @@
 #include "dataplane/base/error.h"
 #include "dataplane/connection.h"
 #include "dataplane/publisher.h"
+#include "tests/fuzz/copies.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/fake_transport.h"
 
 #define FRAME_MAX    4096u
 #define LOG_BYTES    65536u
 #define MESSAGES     64u
-#define IDS_MAX      4096u
+#define IDS_MAX      COPIES_IDS
+#define CONFIRMS_MAX 4096u
 #define EPOCH        7u
 #define TEMPLATES    4u
 #define SENT_MAX     (FAKE_BYTES / 2)
@@ -29,8 +32,14 @@
 	(1ull << 62) /* later than any clock: a publisher's close has a deadline that is over or never comes           \
 		      */
 
-/* What the broker has said of a message. */
+/* What a broker has said of a message. */
 enum { SAID_ACK = 1, SAID_NACK = 2, SAID_RETURN = 4 };
+
+/* A confirm among the words that are on their way. */
+struct said_confirm {
+	uint64_t tag;
+	bool multiple, nack;
+};
 
 struct world {
 	struct clock_scale clock;
@@ -41,17 +50,22 @@ struct world {
 	struct stream_address address;
 	uint64_t now_ns;
 	uint32_t generation;
-	bool gone;        /* EVENT_CLOSED has come */
-	bool ended;       /* the publisher has been told of its end */
-	bool last;        /* its last event has been polled */
-	bool heard_close; /* control has a close to make a sentence of */
-	bool tainted;     /* loose octets were sent: anything may have been said */
+	bool gone;         /* EVENT_CLOSED has come */
+	bool ended;        /* the publisher has been told of its end */
+	bool last;         /* its last event has been polled */
+	bool channel_open; /* messages are in the hands of a channel */
+	bool heard_close;  /* control has a close to make a sentence of */
+	bool tainted;      /* loose octets were sent: anything may have been said */
+	bool reopening;    /* the broker has closed the channel, control opens another */
 	uint64_t next_event_id;
+	struct copies copies;
+	uint32_t confirm_count;
 	uint32_t outcomes[HAREWIRE_EVENT_DISCONNECTED + 1];
 	uint8_t said[IDS_MAX];
 	uint16_t return_code;
 	uint32_t words_len;
-	uint8_t words[WORDS_MAX]; /* of the broker's, on their way; the last field: not worth clearing */
+	uint8_t words[WORDS_MAX]; /* of the broker's, on their way; from here on: not worth clearing */
+	struct said_confirm confirms[CONFIRMS_MAX];
 };
 
 /* ---- control ---- */
@@ -77,9 +91,23 @@ static void read_bridge(struct world *w)
 
 static void open_connection(struct world *w)
 {
-	w->gone = w->heard_close = false;
-	w->words_len = 0;
+	w->gone = w->heard_close = w->reopening = false;
+	w->words_len = w->confirm_count = 0;
+	copies_stream(&w->copies);
 	connection_open(w->connection, w->net.transport.streams[0], &w->address, ++w->generation, w->now_ns);
+}
+
+/* The stream or the channel is over: its oldest message, and whether it had sent any of that. */
+static void hear_end(struct world *w, const struct worker_event *e, bool channel_open)
+{
+	const struct fake_stream *f = &w->net.streams[0];
+	const struct copies *c = &w->copies;
+	copies_stream_over(&w->copies, f->sent, f->sent_len, &w->connection->confirms, channel_open);
+	REQUIRE(e->oldest_id >= 1 && e->oldest_id <= w->connection->confirms.settled_id);
+	REQUIRE(e->outcomes < atomic_load(&w->publisher->committed_id));
+	REQUIRE(!e->oldest_sent || c->on_wire[e->oldest_id] || c->maybe[e->oldest_id]);
+	if (channel_open && c->closes_due <= 0 && !c->done[e->oldest_id] && c->last_id >= e->oldest_id)
+		REQUIRE(e->oldest_sent);
 }
 
 static void hear_events(struct world *w)
@@ -92,31 +120,35 @@ static void hear_events(struct world *w)
 			w->gone = true;
 			read_bridge(w);
 			REQUIRE(!e->reply_code || w->heard_close);
+			hear_end(w, e, w->channel_open);
+			w->channel_open = false;
 		} else if (e->type == EVENT_ENDED) {
 			REQUIRE(w->ended);
 		} else if (e->type == EVENT_CHANNEL_CLOSED) {
-			REQUIRE(!w->gone);
+			REQUIRE(!w->gone && w->channel_open);
 			read_bridge(w);
 			REQUIRE(w->heard_close);
-			w->tainted = true; /* tags are no longer ids */
+			w->reopening = true;
+			w->channel_open = false;
+			hear_end(w, e, true);
+			copies_channel_closed(&w->copies, &w->connection->confirms);
 		} else {
 			REQUIRE(e->type == EVENT_CONNECTED && !w->gone);
 		}
 	}
 }
 
-/* The connection is lost: before its first READY control tries again, afterwards that is the publisher's end. */
-static void after_the_end(struct world *w, bool again)
+/* The connection is lost: control makes another, or ends the publisher. */
+static void after_the_end(struct world *w, bool again, int code)
 {
-	bool was_ready = w->publisher->body_max != 0;
 	if (!w->gone || w->ended)
 		return;
-	if (again && !was_ready) {
+	if (again) {
 		open_connection(w);
 		return;
 	}
 	w->ended = true;
-	connection_end_publisher(w->connection, again ? HW_ERR_CONN_LOST : 0, again ? "lost" : NULL);
+	connection_end_publisher(w->connection, code, code ? "lost" : NULL);
 }
 
 static void hand_over(struct world *w)
@@ -125,7 +157,14 @@ static void hand_over(struct world *w)
 	if (w->connection->phase != CONNECTION_HANDSHAKE)
 		return;
 	read_bridge(w);
+	if (w->net.streams[0].sent_len > SENT_MAX) { /* the stream's memory is not endless */
+		connection_abort(w->connection, HW_ERR_CONN_ABORTED, w->now_ns);
+		return;
+	}
+	copies_channel(&w->copies, &w->connection->confirms);
 	connection_hand_over(w->connection, &how, w->now_ns);
+	w->channel_open = w->connection->phase >= CONNECTION_REPLAYING;
+	w->reopening = false;
 }
 
 /* ---- the application ---- */
@@ -144,6 +183,9 @@ static void take_outcome(struct world *w, const struct harewire_event *e)
 	REQUIRE(e->first == w->next_event_id && e->last >= e->first);
 	REQUIRE(e->last < atomic_load(&w->publisher->committed_id));
 	REQUIRE(e->type != HAREWIRE_EVENT_UNCONFIRMED || w->ended);
+	REQUIRE(e->type != HAREWIRE_EVENT_LOST || w->copies.at_most_once);
+	for (uint64_t id = e->first; id <= e->last && e->type == HAREWIRE_EVENT_LOST; id++)
+		REQUIRE(w->copies.on_wire[id] || w->copies.maybe[id]);
 	for (uint64_t id = e->first; id <= e->last && said && !w->tainted; id++)
 		REQUIRE(w->said[id % IDS_MAX] & said);
 	w->outcomes[e->type] += (uint32_t)(e->last - e->first + 1);
@@ -161,6 +203,7 @@ static void poll_events(struct world *w, uint32_t at_most)
 		case HAREWIRE_EVENT_NACKED:
 		case HAREWIRE_EVENT_RETURNED:
 		case HAREWIRE_EVENT_UNCONFIRMED:
+		case HAREWIRE_EVENT_LOST:
 			take_outcome(w, &e);
 			break;
 		case HAREWIRE_EVENT_CLOSED:
@@ -177,31 +220,39 @@ static void poll_events(struct world *w, uint32_t at_most)
 
 static void publish(struct world *w, uint32_t how, uint32_t len)
 {
-	static const uint8_t body[2 * FRAME_MAX];
+	static uint8_t body[2 * FRAME_MAX];
 	struct harewire_publisher *p = w->publisher;
 	uint64_t next = atomic_load(&p->committed_id);
 	int64_t id;
 	if (w->net.streams[0].sent_len > SENT_MAX || next == IDS_MAX)
 		return;
+	uint32_t room = how & 4 ? len % (FRAME_MAX - 8) : len % sizeof body;
+	uint8_t *at = how & 4 ? publisher_claim(p, how % TEMPLATES, room, NULL) : body;
+	if (!at)
+		return;
+	for (uint32_t i = 0; i < room; i++)
+		at[i] = copies_octet(next, i);
 	if (how & 4) { /* claimed, written, shrunk */
-		uint32_t room = len % (FRAME_MAX - 8);
-		uint8_t *at = publisher_claim(p, how % TEMPLATES, room, NULL);
-		if (!at)
-			return;
-		memset(at, 0xce, room);
-		id = publisher_commit(p, room / 2, 0);
+		room /= 2;
+		id = publisher_commit(p, room, 0);
 	} else {
-		id = publisher_publish(p, how % TEMPLATES, body, len % sizeof body, 0);
+		id = publisher_publish(p, how % TEMPLATES, body, room, 0);
 	}
 	REQUIRE(id < 0 || (uint64_t)id == next);
+	if (id > 0)
+		copies_publish(&w->copies, next, room, how % TEMPLATES >= 2);
 }
 
 static void prepare_templates(struct world *w)
 {
 	static const struct harewire_template_options options[TEMPLATES] = {
-		{.exchange = "x", .routing_key = "k", .priority = -1},
+		{.exchange = "x", .routing_key = "k", .priority = -1, .slots = HAREWIRE_SLOT_SEQUENCE},
 		{.exchange = "x", .routing_key = "k", .priority = -1, .slots = HAREWIRE_SLOT_SEQUENCE, .mandatory = 1},
-		{.exchange = "x", .routing_key = "k", .priority = 9, .slots = HAREWIRE_SLOT_MESSAGE_ID, .mandatory = 1},
+		{.exchange = "x",
+		 .routing_key = "k",
+		 .priority = 9,
+		 .slots = HAREWIRE_SLOT_SEQUENCE | HAREWIRE_SLOT_DUPLICATE,
+		 .mandatory = 1},
 		{.exchange = "", .routing_key = "queue", .priority = -1, .slots = 31, .delivery_mode = 2},
 	};
 	for (uint32_t i = 0; i < TEMPLATES; i++) {
@@ -239,7 +290,7 @@ static void say_method(struct world *w, uint16_t channel, uint32_t method, const
 	say_frame(w, FRAME_METHOD, channel, payload, len + 4);
 }
 
-/* Delivery tags start at 1, and so do ids: the publisher's first READY is also its last. */
+/* Which messages it means is known when it arrives. */
 static void say_confirm(struct world *w, struct script *s, bool nack)
 {
 	uint8_t arguments[9];
@@ -250,11 +301,24 @@ static void say_confirm(struct world *w, struct script *s, bool nack)
 	bool multiple = how & 128;
 	put_be64(arguments, tag);
 	arguments[8] = multiple;
+	if (w->confirm_count == CONFIRMS_MAX)
+		return;
 	say_method(w, 1, nack ? AMQP_BASIC_NACK : AMQP_BASIC_ACK, arguments, sizeof arguments);
-	/* What is published before it arrives may be meant too. */
-	uint64_t upto = (tag == 0 && multiple) || tag >= IDS_MAX ? IDS_MAX - 1 : tag;
-	for (uint64_t id = multiple ? 1 : tag; id <= upto; id++)
-		w->said[id] |= nack ? SAID_NACK : SAID_ACK;
+	w->confirms[w->confirm_count++] = (struct said_confirm){.tag = tag, .multiple = multiple, .nack = nack};
+}
+
+/* The words are about to arrive: what they say of which message. */
+static void note_confirms(struct world *w)
+{
+	const struct confirms *c = &w->connection->confirms;
+	if (!w->channel_open)
+		return;
+	for (uint32_t i = 0; i < w->confirm_count; i++) {
+		const struct said_confirm *s = &w->confirms[i];
+		uint64_t upto = (s->tag == 0 && s->multiple) || s->tag >= c->next_tag ? c->next_tag - 1 : s->tag;
+		for (uint64_t tag = s->multiple ? 1 : s->tag; tag && tag <= upto; tag++)
+			w->said[confirms_id(c, tag) % IDS_MAX] |= s->nack ? SAID_NACK : SAID_ACK;
+	}
 }
 
 static size_t content_header(uint8_t *payload, uint32_t how, uint64_t id, uint64_t body_bytes)
@@ -355,12 +419,16 @@ static void check(const struct world *w)
 	REQUIRE(released <= c->settled_pos && c->settled_pos <= p->next_pos);
 	REQUIRE(p->next_pos - released <= p->log.capacity);
 	REQUIRE(c->low_tag <= c->next_tag);
+	REQUIRE(c->transmitted_id <= c->handed_id && c->replay_id <= c->first_new_id &&
+		c->first_new_id <= c->handed_id);
+	REQUIRE(w->connection->phase != CONNECTION_IDLE || w->gone);
+	if (w->now_ns / TURN_NS % 8)
+		return; /* percentiles take their time */
 	struct harewire_publisher_stats stats;
 	publisher_stats(p, &stats);
 	REQUIRE(stats.accepted == committed - 1);
-	REQUIRE(stats.confirmed + stats.nacked + stats.returned + stats.unconfirmed + stats.in_flight ==
+	REQUIRE(stats.confirmed + stats.nacked + stats.returned + stats.lost + stats.unconfirmed + stats.in_flight ==
 		stats.accepted);
-	REQUIRE(w->connection->phase != CONNECTION_IDLE || w->gone);
 }
 
 /* As the worker's. */
@@ -376,6 +444,11 @@ static void turn(struct world *w)
 		REQUIRE(connection_timer(c, w->now_ns) > w->now_ns);
 	}
 	hear_events(w);
+	if (!w->gone) {
+		const struct fake_stream *f = &w->net.streams[0];
+		copies_read(&w->copies, f->sent, f->sent_len, &c->confirms, w->channel_open);
+		copies_check_unacked(&w->copies, f->sent, f->sent_len, &f->stream.tx);
+	}
 	check(w);
 }
 
@@ -388,12 +461,15 @@ static void arrive(struct world *w, uint32_t cut)
 		w->words_len = 0;
 		return;
 	}
+	note_confirms(w);
 	fake_feed(&w->net, 0, w->words, first);
-	if (cut)
+	if (cut) {
 		turn(w);
+		note_confirms(w); /* what has been sent meanwhile may be meant, too */
+	}
 	if (!w->gone)
 		fake_feed(&w->net, 0, w->words + first, w->words_len - first);
-	w->words_len = 0;
+	w->words_len = w->confirm_count = 0;
 }
 
 static void tcp_happens(struct world *w, struct script *s, uint32_t how)
@@ -413,6 +489,8 @@ static void tcp_happens(struct world *w, struct script *s, uint32_t how)
 		break;
 	case 3:
 		f->no_buffers = !f->no_buffers;
+		f->mss = 1460;
+		f->peer_window = take(s, 2);
 		break;
 	case 4:
 		w->now_ns += (uint64_t)take(s, 1) << 28;
@@ -429,24 +507,39 @@ static void tcp_happens(struct world *w, struct script *s, uint32_t how)
 	}
 }
 
+/* A whole one of control's, of no meaning. */
+static void write_frame(struct world *w, uint32_t len)
+{
+	uint8_t frame[608] = {FRAME_METHOD, 0, 1};
+	uint32_t payload = 4 + len % (sizeof frame - 12);
+	put_be32(frame + 3, payload);
+	put_be32(frame + 7, AMQP_METHOD(20, 10));
+	frame[7 + payload] = AMQP_FRAME_END;
+	if (w->connection->phase == CONNECTION_HANDSHAKE && w->net.streams[0].sent_len < SENT_MAX)
+		byte_ring_write(&w->connection->bridge.to_wire, frame, payload + 8);
+}
+
 static void control_acts(struct world *w, struct script *s, uint32_t how)
 {
-	static const uint8_t octets[600];
 	switch (how) {
 	case 0:
 	case 1:
 		hand_over(w);
 		break;
 	case 2:
+		after_the_end(w, true, 0);
+		break;
 	case 3:
-		after_the_end(w, how & 1);
+		if (take(s, 1) >= 0xf0)
+			after_the_end(w, false, HW_ERR_CONN_LOST);
+		else
+			after_the_end(w, true, 0);
 		break;
 	case 4:
 		read_bridge(w);
 		break;
 	case 5:
-		if (w->connection->phase == CONNECTION_HANDSHAKE && w->net.streams[0].sent_len < SENT_MAX)
-			byte_ring_write(&w->connection->bridge.to_wire, octets, take(s, 2) % sizeof octets);
+		write_frame(w, take(s, 2));
 		break;
 	case 6:
 		publisher_close(w->publisher, take(s, 1) & 1 ? 0 : UINT64_MAX);
@@ -523,7 +616,11 @@ static void world_init(struct world *w, uint32_t how)
 	fake_transport_init(&w->net, 1);
 	REQUIRE(spsc_init(&w->events, 16, sizeof(struct worker_event)) == 0);
 	REQUIRE(publisher_create(&options, &w->publisher) == 0);
-	REQUIRE(connection_create(w->publisher, &(struct connection_options){0}, &w->connection) == 0);
+	const struct connection_options patience = {.at_most_once = (how & 3) == 3,
+						    .confirm_timeout_ns = how & 4 ? 20 * TURN_NS : 0,
+						    .blocked_timeout_ns = how & 8 ? 20 * TURN_NS : 0};
+	w->copies.at_most_once = patience.at_most_once;
+	REQUIRE(connection_create(w->publisher, &patience, &w->connection) == 0);
 	w->connection->events = &w->events;
 	prepare_templates(w);
 	open_connection(w);
@@ -537,13 +634,35 @@ static void world_init(struct world *w, uint32_t how)
 	turn(w);
 }
 
+/* Nothing is in the way any more: all that is to be sent is sent, a replay first. */
+static void send_all(struct world *w)
+{
+	struct fake_stream *f = &w->net.streams[0];
+	struct connection *c = w->connection;
+	if (c->phase != CONNECTION_PUBLISHING && c->phase != CONNECTION_REPLAYING)
+		return;
+	if (f->sent_len > SENT_MAX || c->blocked || f->stream.state != STREAM_OPEN || f->stream.peer_finished ||
+	    c->options.confirm_timeout_ns || c->options.blocked_timeout_ns)
+		return;
+	f->window = FAKE_BYTES;
+	f->no_buffers = false;
+	f->peer_window = UINT16_MAX;
+	for (uint32_t i = 0; i < 2 * MESSAGES; i++) {
+		fake_ack(&w->net, 0);
+		turn(w);
+	}
+	REQUIRE(c->phase == CONNECTION_PUBLISHING || c->phase >= CONNECTION_ENDING || w->gone);
+	REQUIRE(c->phase != CONNECTION_PUBLISHING || c->confirms.handed_id == atomic_load(&w->publisher->committed_id));
+}
+
 /* Whatever has happened: the publisher ends, and the books are closed. */
 static void world_fini(struct world *w)
 {
 	struct harewire_publisher_stats stats;
+	send_all(w);
 	connection_abort(w->connection, HW_ERR_CONN_ABORTED, w->now_ns);
 	hear_events(w);
-	after_the_end(w, false);
+	after_the_end(w, false, 0);
 	hear_events(w);
 	poll_events(w, UINT32_MAX);
 	REQUIRE(w->ended && w->last);
@@ -553,6 +672,7 @@ static void world_fini(struct world *w)
 	REQUIRE(w->outcomes[HAREWIRE_EVENT_NACKED] == stats.nacked);
 	REQUIRE(w->outcomes[HAREWIRE_EVENT_RETURNED] == stats.returned);
 	REQUIRE(w->outcomes[HAREWIRE_EVENT_UNCONFIRMED] == stats.unconfirmed);
+	REQUIRE(w->outcomes[HAREWIRE_EVENT_LOST] == stats.lost);
 	connection_destroy(w->connection);
 	publisher_destroy(w->publisher);
 	spsc_fini(&w->events);

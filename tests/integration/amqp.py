@@ -84,17 +84,31 @@ def longstr(data):
     return struct.pack(">I", len(data)) + data
 
 
+def table(fields):
+    """A table of strings, booleans and tables."""
+    data = b""
+    for name, value in fields.items():
+        data += shortstr(name)
+        if isinstance(value, bool):
+            data += b"t" + bytes([value])
+        elif isinstance(value, dict):
+            data += b"F" + table(value)
+        else:
+            data += b"S" + longstr(value.encode())
+    return longstr(data)
+
+
 class Connection:
     """One connection with channel 1 open. Use in a `with`; raises AmqpError on whatever is not as expected."""
 
-    def __init__(self, lab, timeout=30, user="guest", password="guest"):
+    def __init__(self, lab, timeout=30, user="guest", password="guest", properties=None):
         with lab.namespace():
             self.socket = socket.create_connection((lab.broker_ip, 5672), timeout=timeout)
         self.buffer = bytearray()
         self.socket.sendall(b"AMQP\0\0\x09\x01")
         self.expect(0, 10, 10)
         login = longstr(f"\0{user}\0{password}".encode())
-        self.send(0, 10, 11, longstr(b"") + shortstr("PLAIN") + login + shortstr("en_US"))
+        self.send(0, 10, 11, table(properties or {}) + shortstr("PLAIN") + login + shortstr("en_US"))
         tune = self.expect(0, 10, 30)
         channel_max, frame_max = tune.unpack(">H"), tune.unpack(">I")
         self.send(0, 10, 31, struct.pack(">HIH", channel_max, frame_max, 0))
@@ -150,10 +164,9 @@ class Connection:
         self.send(channel, class_id, method_id, arguments)
         return self.expect(channel, class_id, method_id + 1)
 
-    def declare_queue(self, name, durable=False):
-        """Declares a queue; returns how many messages lie in it."""
-        flags = b"\2" if durable else b"\0"
-        reply = self.call(1, 50, 10, struct.pack(">H", 0) + shortstr(name) + flags + struct.pack(">I", 0))
+    def declare_queue(self, name, durable=False, arguments=None):
+        """Declares a queue, transient if not durable; returns how many messages lie in it."""
+        reply = self.call(1, 50, 10, struct.pack(">H", 0) + shortstr(name) + bytes([2 * durable]) + table(arguments or {}))
         reply.shortstr()
         return reply.unpack(">I")
 
@@ -164,18 +177,30 @@ class Connection:
     def declare_exchange(self, name, kind):
         self.call(1, 40, 10, struct.pack(">H", 0) + shortstr(name) + shortstr(kind) + b"\0" + struct.pack(">I", 0))
 
+    def delete_exchange(self, name):
+        self.call(1, 40, 20, struct.pack(">H", 0) + shortstr(name) + b"\0")
+
     def delete_queue(self, name):
-        self.call(1, 50, 40, struct.pack(">H", 0) + shortstr(name) + b"\0")
+        """Returns how many messages lay in it."""
+        return self.call(1, 50, 40, struct.pack(">H", 0) + shortstr(name) + b"\0").unpack(">I")
 
     def consume(self, queue, count):
         """The first `count` messages of a queue, without acks. Once per connection; a stall raises socket.timeout."""
-        self.call(1, 60, 20, struct.pack(">H", 0) + shortstr(queue) + shortstr("") + b"\x02" + struct.pack(">I", 0))
+        self.start_consuming(queue, no_ack=True)
         return [self.delivery() for _ in range(count)]
 
+    def start_consuming(self, queue, no_ack=False, prefetch=0):
+        self.call(1, 60, 10, struct.pack(">IHB", 0, prefetch, 0))
+        self.call(1, 60, 20, struct.pack(">H", 0) + shortstr(queue) + shortstr("") + bytes([2 * no_ack]) + table({}))
+
+    def ack_up_to(self, tag):
+        self.send(1, 60, 80, struct.pack(">QB", tag, 1))
+
     def delivery(self):
+        """The next message; the tag of its delivery is in `delivery_tag`."""
         deliver = self.expect(1, 60, 60)
         deliver.shortstr()
-        deliver.unpack(">Q")
+        self.delivery_tag = deliver.unpack(">Q")
         redelivered, exchange, routing_key = deliver.unpack(">?"), deliver.shortstr(), deliver.shortstr()
         kind, _, payload = self.frame()
         if kind != HEADER:

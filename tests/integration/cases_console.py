@@ -4,6 +4,7 @@ import os
 import socket
 import stat
 import subprocess
+import time
 
 from cases_wire import capture as tcpdump
 from harness import DPDK, DRIVERS, case, equal, holds
@@ -206,4 +207,71 @@ def hostile_clients_do_not_hold_up_the_publisher(t):
     t.all_confirmed(running.wait(), COUNT)
     for s in clients:
         s.close()
+    t.messages(COUNT)
+
+
+@case(drivers=("af_xdp",))
+def a_trace_shows_how_a_silent_link_was_survived(t):
+    """And a file of it is kept, because a timeout fired."""
+    path, directory = t.path("control"), t.path("traces")
+    os.mkdir(directory)
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", COUNT, "--rate", RATE, "--control", path,
+                                "--trace-dir", directory)
+    confirmed = lambda: os.path.exists(path) and (p := figures(t, path)["publishers"]) and p[0]["confirmed"]
+    wait_for(running, confirmed, "the first confirms")
+    subprocess.run(t.lab.inside("ip", "link", "set", "eth0", "down"), check=True)
+    try:
+        wait_for(running, lambda: figures(t, path)["connections"][0]["rto_fired"] >= 2, "timeouts")
+    finally:
+        subprocess.run(t.lab.inside("ip", "link", "set", "eth0", "up"), check=True)
+    seen = confirmed()
+    wait_for(running, lambda: confirmed() > seen + 100, "more confirms")
+    text = control(t, "trace", path)
+    for words in ("negotiated: MSS ", "state ESTABLISHED", "timeout: nothing of ", "resent, after a timeout: seq ",
+                  "recovery is over"):
+        holds(words in text, f"{text}\nThe trace does not say {words!r}")
+    records = json.loads(control(t, "trace", path, "--connection", 1, "--json"))["records"]
+    equal(records[0]["event"], "open", "the first record")
+    holds([r["ns"] for r in records] == sorted(r["ns"] for r in records), "the records are out of order")
+    holds(abs(records[-1]["ns"] / 1e9 - time.time()) < 60, "the times are not the wall clock's")
+    control(t, "trace", path, "--connection", 2, status=1, words="no such connection")
+    t.all_confirmed(running.wait(), COUNT)
+    kept = [os.path.join(directory, name) for name in os.listdir(directory)]
+    holds(len(kept) >= 1, "no file was kept")
+    with open(kept[0], encoding="utf-8") as f:
+        kept = f.read()
+    for words in ("a retransmission timeout fired", "timeout: nothing of "):
+        holds(words in kept, f"{kept}\nThe file does not say {words!r}")
+    t.messages(COUNT)
+
+
+@case(drivers=("af_xdp",))
+def a_trace_shows_a_lost_tick_repaired_by_a_probe(t):
+    """Nothing comes behind it that could show the loss, and no timeout is needed."""
+    path = t.path("control")
+    running = t.start_publisher("publish", "--queue", t.queue, "--count", COUNT, "--rate", RATE / 2, "--control", path)
+
+    def repaired():
+        """The probe that repeats the tick, and what became of it."""
+        if not os.path.exists(path) or not figures(t, path)["connections"][0]["tlp_probes"]:
+            return None
+        records = json.loads(control(t, "trace", path, "--json"))["records"]
+        fates = [i for i, r in enumerate(records) if r["event"] == "tail-probe" and "has repaired a loss" in r["text"]]
+        return records, fates[0] if fates else None
+    with t.lab.loss(2):
+        records, fate = wait_for(running, lambda: (found := repaired()) and found[1] is not None and found, "a repair")
+        probes = [i for i in range(fate) if "tail loss probe" in records[i]["text"] and records[i]["event"] == "resent"]
+        holds(probes, "no probe is in front of its success")
+        equal([r["text"] for r in records[probes[-1]:fate] if r["event"] == "rto"], [], "timeouts between")
+        equal(records[fate + 1]["event"], "reduced", "what a repaired loss is answered with")
+    t.all_confirmed(running.wait(), COUNT)
+    t.messages(COUNT)
+
+
+@case(drivers=("kernel",))
+def the_kernels_connections_have_no_trace(t):
+    path = t.path("control")
+    running = publishing(t, path)
+    control(t, "trace", path, status=1, words="has no trace")
+    t.all_confirmed(running.wait(), COUNT)
     t.messages(COUNT)

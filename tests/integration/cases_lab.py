@@ -3,11 +3,15 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
 
 import amqp
 from harness import DPDK, Result, case, equal, holds, repository
 from lab import Lab
+from surroundings import Surroundings
 
 NAME = "it-lab"
 NETNS, INTERFACE = "harewire-broker-" + NAME, "hw-" + NAME
@@ -180,6 +184,33 @@ def loss_is_counted_in_both_directions(t):
         seen, dropped = lost[direction + "_SEEN"], lost[direction + "_DROPPED"]
         holds(0.05 * seen < dropped < 0.4 * seen, f"{dropped} of {seen} packets lost at 20 %")
     equal(t.lab.run("status").stdout.rstrip().rpartition("loss")[2].strip(), "none", "loss afterwards")
+
+
+@case()
+def loss_may_be_in_one_direction_only(t):
+    for only, spared in (("ingress", "EGRESS"), ("egress", "INGRESS")):
+        with t.lab.loss(30, only=only) as counted:
+            for _ in range(10):
+                greet(t.lab)
+            lost = counted()
+        holds(lost[only.upper() + "_DROPPED"] > 0, f"nothing was lost: {lost}")
+        holds(lost[spared + "_SEEN"] > 0 and lost[spared + "_DROPPED"] == 0, f"lost in the other direction: {lost}")
+
+
+@case(lab="none")
+def a_lab_may_join_the_cluster_of_another(t):
+    with Surroundings(NAME, 2) as surroundings:
+        one, other = surroundings.nodes
+        with amqp.Connection(one) as connection:
+            connection.declare_queue("q", durable=True)
+        holds("q\t" in other.ctl("-q", "list_queues", "name", "durable"), "the other broker does not know the queue")
+        one.run("kill")
+        one.start_broker()
+        with amqp.Connection(one) as connection:
+            equal(connection.declare_queue("q", durable=True), 0, "messages in the queue")
+        holds(one.broker_ip in other.ctl("-q", "cluster_status"), "a broker that was started again is not in the cluster")
+    left = [name for name in os.listdir("/run/netns") if NAME in name] if os.path.isdir("/run/netns") else []
+    equal(left, [], "namespaces left behind")
 
 
 def greet(lab):

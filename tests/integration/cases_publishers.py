@@ -1,6 +1,4 @@
 """The command with several publishers and several workers: spread, order, reports, and one that fails."""
-import time
-
 from harness import DPDK, DRIVERS, case, equal, holds
 
 TAP = tuple(driver for driver in DPDK if "net_tap" in driver)
@@ -81,24 +79,11 @@ def a_kernel_and_an_af_xdp_worker_inline(t):
     equal(result["driver"]["name"], "mixed", "driver of both")
 
 
-def close_connection(t, name):
-    """The broker closes the connection of that name."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        for line in t.lab.ctl("-q", "list_connections", "pid", "client_properties").splitlines():
-            pid, _, properties = line.partition("\t")
-            if f'"{name}"' in properties:
-                t.lab.ctl("close_connection", pid, "for a test")
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"the broker has no connection named {name}")
-
-
 @case(drivers=DRIVERS)
 def one_publisher_that_fails_ends_the_run_and_no_message_of_another_is_lost(t):
     running = t.start_publisher("publish", "--queue", t.queue, "--rate", 3000, "--duration", 60, "--publishers", 3,
                                 "--connection-name", t.queue)
-    close_connection(t, t.queue + " 2/3")
+    t.lab.close_connection(t.queue + " 2/3")
     result = running.wait()
     equal(result.status, 1, result.text() + "exit status")
     text = result["error"]["text"]

@@ -1,5 +1,9 @@
 /*
  * Publishes through the library and says what that cost: publish_calls threaded|inline DRIVER QUEUE COUNT
+ * [alarm|loss]...
+ *
+ * COUNT messages while all is well, and as many again in each of the situations named: it says which it wants ("want
+ * alarm"), waits for the event, publishes, says so ("had alarm"), and waits for the end of it.
  *
  * Allocations are counted by standing in for malloc and its like; system calls are left to strace, which finds this
  * thread's publishing between two writes to no file. The broker's URL is in $AMQP_URL.
@@ -69,8 +73,9 @@ struct run {
 	struct harewire *hw;
 	struct harewire_publisher *publisher;
 	bool inline_mode;
-	bool ready;
-	uint64_t confirmed;
+	bool connected, alarm;
+	uint64_t published, confirmed;
+	uint32_t losses;
 	time_t deadline;
 };
 
@@ -89,7 +94,16 @@ static void take_event(struct run *run, const struct harewire_event *event)
 {
 	switch (event->type) {
 	case HAREWIRE_EVENT_READY:
-		run->ready = true;
+		run->connected = true;
+		break;
+	case HAREWIRE_EVENT_DISCONNECTED:
+		run->connected = false;
+		run->losses++;
+		break;
+	case HAREWIRE_EVENT_BLOCKED:
+	case HAREWIRE_EVENT_UNBLOCKED:
+		if (event->code == HAREWIRE_BLOCKAGE_ALARM)
+			run->alarm = event->type == HAREWIRE_EVENT_BLOCKED;
 		break;
 	case HAREWIRE_EVENT_CONFIRMED:
 		run->confirmed += event->last - event->first + 1;
@@ -134,7 +148,7 @@ static void open_publisher(struct run *run, const char *driver, const char *queu
 	publisher.queue_count = 1;
 	if (harewire_publisher_open(run->hw, &publisher, &run->publisher, why, sizeof why))
 		die("harewire_publisher_open", why);
-	while (!run->ready)
+	while (!run->connected)
 		poll_once(run);
 }
 
@@ -153,7 +167,7 @@ static uint32_t prepare(struct run *run, const char *queue)
 }
 
 /* By publish and by claim in turn. The log is large enough for all of them. */
-static void publish(struct run *run, uint32_t template_id, uint64_t count)
+static void publish_each(struct run *run, uint32_t template_id, uint64_t count)
 {
 	static const char body[BODY_BYTES] = "body";
 
@@ -176,6 +190,40 @@ static void publish(struct run *run, uint32_t template_id, uint64_t count)
 	}
 }
 
+static void publish(struct run *run, uint32_t template_id, uint64_t count)
+{
+	mark("publish begins");
+	publish_each(run, template_id, count);
+	mark("publish ends");
+	run->published += count;
+}
+
+/* stdio would allocate a buffer. */
+static void say(const char *verb, const char *what)
+{
+	dprintf(STDOUT_FILENO, "%s %s\n", verb, what);
+}
+
+static bool is_in(const struct run *run, const char *situation)
+{
+	return strcmp(situation, "alarm") == 0 ? run->alarm : !run->connected;
+}
+
+static void publish_in(struct run *run, const char *situation, uint32_t template_id, uint64_t count)
+{
+	say("want", situation);
+	while (!is_in(run, situation))
+		poll_once(run);
+	publish(run, template_id, count);
+	struct harewire_publisher_stats stats;
+	harewire_publisher_stats(run->publisher, &stats);
+	if (stats.confirmed >= run->published)
+		die(situation, "it has not kept messages back");
+	say("had", situation);
+	while (is_in(run, situation))
+		poll_once(run);
+}
+
 static void close_publisher(struct run *run)
 {
 	struct harewire_event event = {0};
@@ -194,8 +242,8 @@ int main(int argc, char *argv[])
 {
 	struct harewire_driver_info driver;
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: publish_calls threaded|inline DRIVER QUEUE COUNT\n");
+	if (argc < 5) {
+		fprintf(stderr, "usage: publish_calls threaded|inline DRIVER QUEUE COUNT [alarm|loss]...\n");
 		return 2;
 	}
 	struct run run = {.inline_mode = strcmp(argv[1], "inline") == 0, .deadline = time(NULL) + PATIENCE_S};
@@ -203,16 +251,16 @@ int main(int argc, char *argv[])
 	open_publisher(&run, argv[2], argv[3]);
 	uint32_t template_id = prepare(&run, argv[3]);
 	uint64_t before = allocations;
-	mark("publish begins");
 	publish(&run, template_id, count);
-	mark("publish ends");
-	while (run.confirmed < count)
+	for (int i = 5; i < argc; i++)
+		publish_in(&run, argv[i], template_id, count);
+	while (run.confirmed < run.published)
 		poll_once(&run);
 	uint64_t after = allocations;
 	harewire_driver_info(run.hw, 0, &driver);
 	close_publisher(&run);
 	printf("{\"thread\": %ld, \"driver\": \"%s\", \"confirmed\": %" PRIu64 ", \"control_allocations\": %" PRIu64
-	       ", \"publish_allocations\": %" PRIu64 "}\n",
-	       (long)syscall(SYS_gettid), driver.driver, run.confirmed, before, after - before);
+	       ", \"publish_allocations\": %" PRIu64 ", \"losses\": %" PRIu32 "}\n",
+	       (long)syscall(SYS_gettid), driver.driver, run.confirmed, before, after - before, run.losses);
 	return 0;
 }

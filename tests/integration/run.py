@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
 import cases_acceptance  # noqa: E402,F401
+import cases_api  # noqa: E402,F401
 import cases_console  # noqa: E402,F401
 import cases_content  # noqa: E402,F401
 import cases_dpdk  # noqa: E402,F401

@@ -143,9 +143,12 @@ static void on_publish(struct played_broker *b)
 
 static void on_channel_open(struct played_broker *b)
 {
-	if (visit_of(b)->end == VISIT_REFUSES_REOPENING) {
-		say_close(b, 0);
+	enum visit_end end = visit_of(b)->end;
+	if (end == VISIT_REFUSES_REOPENING || end == VISIT_IGNORES_REOPENING) {
+		if (end == VISIT_REFUSES_REOPENING)
+			say_close(b, 0);
 		atomic_fetch_add(&b->visit, 1);
+		b->mute = true;
 		return;
 	}
 	b->tag = 0;
@@ -196,8 +199,9 @@ static void on_method(struct played_broker *b, const uint8_t *frame, size_t len)
 			say_declare_ok(b);
 		break;
 	case METHOD(85, 10):
-		b->channel_open = true;
-		say_method(b, 1, 85, 11, 0);
+		b->channel_open = !b->mute;
+		if (!b->mute)
+			say_method(b, 1, 85, 11, 0);
 		check_publishes(b);
 		break;
 	case METHOD(60, 40):
@@ -228,7 +232,7 @@ static size_t take_frame(struct played_broker *b, const uint8_t *in, size_t len)
 static void serve(struct played_broker *b)
 {
 	b->in_len = 0;
-	b->channel_open = b->over = false;
+	b->channel_open = b->mute = b->over = false;
 	while (!b->over) {
 		ssize_t n = recv(b->fd, b->in + b->in_len, sizeof b->in - b->in_len, 0);
 		if (n <= 0)

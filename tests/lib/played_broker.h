@@ -16,13 +16,14 @@
 
 enum visit_end {
 	VISIT_STAYS,
-	VISIT_RESETS,           /* a RST */
-	VISIT_FINISHES,         /* a FIN, without a word */
-	VISIT_CLOSES,           /* connection.close */
-	VISIT_CLOSES_CHANNEL,   /* channel.close; a channel opened again on the connection is the next visit */
-	VISIT_REFUSES_LOGIN,    /* connection.close instead of connection.tune */
-	VISIT_REFUSES_DECLARE,  /* channel.close instead of queue.declare-ok */
-	VISIT_REFUSES_REOPENING /* connection.close instead of channel.open-ok */
+	VISIT_RESETS,            /* a RST */
+	VISIT_FINISHES,          /* a FIN, without a word */
+	VISIT_CLOSES,            /* connection.close */
+	VISIT_CLOSES_CHANNEL,    /* channel.close; a channel opened again on the connection is the next visit */
+	VISIT_REFUSES_LOGIN,     /* connection.close instead of connection.tune */
+	VISIT_REFUSES_DECLARE,   /* channel.close instead of queue.declare-ok */
+	VISIT_REFUSES_REOPENING, /* connection.close instead of channel.open-ok */
+	VISIT_IGNORES_REOPENING, /* no answer to channel.open */
 };
 
 struct visit {
@@ -51,7 +52,7 @@ struct played_broker {
 	uint8_t in[1 << 17];
 	size_t in_len;
 	uint64_t tag; /* of the channel's last message */
-	bool channel_open, over;
+	bool channel_open, mute, over;
 };
 
 /* `broker` is zeroed but for `visits`. Listens on a port of its own, or again on the one it had. */

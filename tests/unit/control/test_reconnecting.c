@@ -85,6 +85,12 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* The last one has a name that is looked up for each connection. */
+static const char *host_of(uint32_t broker)
+{
+	return broker == BROKERS - 1 ? "localhost" : "127.0.0.1";
+}
+
 /* Its brokers are the first `count`, which have their ports by now. */
 static void open_publisher(uint32_t count)
 {
@@ -94,7 +100,7 @@ static void open_publisher(uint32_t count)
 	char why[256] = "";
 	snprintf(url, sizeof url, "amqp://127.0.0.1:%u", brokers[0].port);
 	for (uint32_t i = 1; i < count; i++) {
-		snprintf(names[i], sizeof names[i], "127.0.0.1:%u", brokers[i].port);
+		snprintf(names[i], sizeof names[i], "%s:%u", host_of(i), brokers[i].port);
 		hosts[i - 1] = names[i];
 	}
 	options.url = url;
@@ -160,7 +166,7 @@ static void assert_said(const char *text, const char *words)
 
 static void where_is(uint32_t broker, char where[32])
 {
-	snprintf(where, 32, "127.0.0.1:%u", brokers[broker].port);
+	snprintf(where, 32, "%s:%u", host_of(broker), brokers[broker].port);
 }
 
 static void assert_at(uint32_t broker)
@@ -340,6 +346,21 @@ static void the_first_declaration_refused_ends_it(void **state)
 	assert_int_equal(brokers[1].connections, 0);
 }
 
+static void a_host_that_confirms_nothing_is_left_for_the_next(void **state)
+{
+	options.confirm_timeout_ns = 100000000;
+	for (uint32_t i = 0; i < 2; i++)
+		played_broker_start(&brokers[i]);
+	brokers[0].visits[0] = (struct visit){.end = VISIT_RESETS, .publishes = UINT32_MAX};
+	open_publisher(2);
+	UNTIL(told.ready);
+	publish(10);
+	UNTIL(told.confirmed == 10);
+	assert_at(1);
+	assert_int_equal(brokers[0].connections, 1);
+	assert_said(log_text, "confirmed nothing for longer than the confirm timeout");
+}
+
 /* ---- frames ---- */
 
 static void a_host_that_tunes_lower_is_left_for_the_next(void **state)
@@ -436,6 +457,21 @@ static void a_connection_that_ends_while_the_channel_is_opened_is_made_again(voi
 	UNTIL(told.confirmed == 20);
 	assert_int_equal(brokers[0].connections, 2);
 	assert_said(log_text, "opening the channel again: the broker closed the connection: 504 CHANNEL_ERROR");
+}
+
+static void a_channel_that_is_not_opened_again_costs_the_connection(void **state)
+{
+	options.connect_timeout_ns = 300000000;
+	brokers[0].visits[0] = (struct visit){
+		.end = VISIT_CLOSES_CHANNEL, .publishes = 10, .acks = 9, .code = 404, .text = "NOT_FOUND"};
+	brokers[0].visits[1] = (struct visit){.end = VISIT_IGNORES_REOPENING};
+	played_broker_start(&brokers[0]);
+	open_publisher(1);
+	UNTIL(told.ready == 1);
+	publish(20);
+	UNTIL(told.confirmed == 20);
+	assert_int_equal(brokers[0].connections, 2);
+	assert_said(log_text, "timed out while opening the channel again");
 }
 
 /* ---- poison ---- */
@@ -623,12 +659,14 @@ int main(void)
 		TEST(a_login_refused_later_ends_it_with_the_brokers_words),
 		TEST(a_declaration_that_may_succeed_later_is_tried_again),
 		TEST(the_first_declaration_refused_ends_it),
+		TEST(a_host_that_confirms_nothing_is_left_for_the_next),
 		TEST(a_host_that_tunes_lower_is_left_for_the_next),
 		TEST(the_only_host_that_tunes_lower_is_the_end),
 		TEST(a_host_that_tunes_higher_gets_the_first_ones_frames),
 		TEST(a_closed_channel_is_opened_again_on_its_connection),
 		TEST(what_is_missing_is_declared_again_on_a_new_connection),
 		TEST(a_connection_that_ends_while_the_channel_is_opened_is_made_again),
+		TEST(a_channel_that_is_not_opened_again_costs_the_connection),
 		TEST(a_message_that_closes_the_channel_twice_ends_it),
 		TEST(a_message_that_closes_the_connection_twice_ends_it),
 		TEST(a_message_that_ends_connections_without_a_word_ends_it_the_eighth_time),

@@ -260,6 +260,22 @@ static void a_connection_close_meanwhile_is_answered_and_ends_the_connection(voi
 	plane_fini(&p);
 }
 
+/* A channel that is over has no tags: what a broker says of them in between, or behind its goodbye, is nothing. */
+static void confirms_of_the_old_channel_mean_nothing(void **state)
+{
+	struct plane p;
+	publishing(&p, 2);
+	channel_closed(&p);
+	plane_confirm(&p, AMQP_BASIC_ACK, 1, false);
+	plane_close(&p, 0, AMQP_CONNECTION_CLOSE, 320, "CONNECTION_FORCED");
+	plane_confirm(&p, AMQP_BASIC_ACK, 2, true);
+	plane_turn(&p);
+	assert_int_equal(p.connection->phase, CONNECTION_FINISHED);
+	assert_int_equal(p.connection->confirms.settled_id, 1);
+	plane_no_event(&p);
+	plane_fini(&p);
+}
+
 static void control_may_give_the_connection_up_instead(void **state)
 {
 	struct plane p;
@@ -307,6 +323,7 @@ int main(void)
 		cmocka_unit_test(an_alarm_survives_it),
 		cmocka_unit_test(heartbeats_go_on_while_it_is_opened_and_silence_still_ends_the_connection),
 		cmocka_unit_test(a_connection_close_meanwhile_is_answered_and_ends_the_connection),
+		cmocka_unit_test(confirms_of_the_old_channel_mean_nothing),
 		cmocka_unit_test(control_may_give_the_connection_up_instead),
 		cmocka_unit_test(a_return_cut_off_by_it_is_forgotten),
 	};

@@ -66,8 +66,92 @@ static void gaps_are_sacked_most_recent_first(void **state)
 	expect_ack(f, 200);
 	data_from_peer(f, 150, 150);
 	expect_ack(f, 600);
-	assert_int_equal(f->out.blocks, 0);
+	assert_int_equal(f->out.blocks, 1); /* a D-SACK: what overlapped */
+	assert_int_equal(f->out.block[0].left, theirs(f, 150));
+	assert_int_equal(f->out.block[0].right, theirs(f, 200));
 	expect_readable(f, 0, 600);
+}
+
+static void expect_block(const struct fixture *f, uint32_t i, uint32_t left, uint32_t right)
+{
+	assert_true(i < f->out.blocks);
+	assert_int_equal(f->out.block[i].left, theirs(f, left));
+	assert_int_equal(f->out.block[i].right, theirs(f, right));
+}
+
+/* RFC 2883, 4.1: in the first block, of one segment. */
+static void what_came_twice_is_told_once(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_sack = true;
+	establish(f);
+	data_from_peer(f, 0, 300);
+	expect_ack(f, 300);
+	data_from_peer(f, 100, 100); /* all of it old */
+	expect_ack(f, 300);
+	assert_int_equal(f->out.blocks, 1);
+	expect_block(f, 0, 100, 200);
+	data_from_peer(f, 250, 100); /* partly */
+	expect_ack(f, 350);
+	assert_int_equal(f->out.blocks, 1);
+	expect_block(f, 0, 250, 300);
+	data_from_peer(f, 350, 10);
+	expect_ack(f, 360);
+	assert_int_equal(f->out.blocks, 0);
+}
+
+/* RFC 2883, 4.2 and 4.3: the block behind it is the larger one that it lies in; more gaps follow. */
+static void what_came_twice_beyond_a_gap_is_told_with_its_block(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_sack = true;
+	establish(f);
+	data_from_peer(f, 1000, 500);
+	data_from_peer(f, 2000, 500);
+	drain(f);
+	data_from_peer(f, 1200, 100);
+	expect_ack(f, 0);
+	assert_int_equal(f->out.blocks, 3);
+	expect_block(f, 0, 1200, 1300);
+	expect_block(f, 1, 1000, 1500);
+	expect_block(f, 2, 2000, 2500);
+	data_from_peer(f, 2400, 300); /* its second half is new */
+	expect_ack(f, 0);
+	assert_int_equal(f->out.blocks, 3);
+	expect_block(f, 0, 2400, 2500);
+	expect_block(f, 1, 2000, 2700);
+}
+
+static void what_came_twice_rides_on_data_that_leaves_room_for_it(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_sack = f->peer_timestamps = true;
+	establish(f);
+	data_from_peer(f, 0, 100);
+	drain(f);
+	data_from_peer(f, 0, 100);
+	push(f, 3000);
+	assert_true(output(f));
+	expect_block(f, 0, 0, 100);
+	assert_int_equal(f->out.len, 1500 - 40 - 12 - 12);
+	assert_int_equal(f->out_len, 1500);
+	assert_true(output(f));
+	assert_int_equal(f->out.blocks, 0);
+	assert_int_equal(f->out.len, 1500 - 40 - 12);
+}
+
+static void without_sack_nothing_is_said_of_what_came_twice(void **state)
+{
+	struct fixture *f = *state;
+	establish(f);
+	data_from_peer(f, 0, 100);
+	drain(f);
+	data_from_peer(f, 0, 100);
+	expect_ack(f, 100);
+	assert_int_equal(f->out.blocks, 0);
+	data_from_peer(f, 50, 100);
+	expect_ack(f, 150);
+	assert_int_equal(f->out.blocks, 0);
 }
 
 static void blocks_leave_room_for_timestamps_and_data(void **state)
@@ -231,6 +315,10 @@ int main(void)
 		BOTH(in_order_data_is_readable_and_acknowledged),
 		BOTH(the_ring_wraps),
 		BOTH(gaps_are_sacked_most_recent_first),
+		BOTH(what_came_twice_is_told_once),
+		BOTH(what_came_twice_beyond_a_gap_is_told_with_its_block),
+		BOTH(what_came_twice_rides_on_data_that_leaves_room_for_it),
+		BOTH(without_sack_nothing_is_said_of_what_came_twice),
 		BOTH(blocks_leave_room_for_timestamps_and_data),
 		BOTH(a_ninth_gap_is_dropped_and_nothing_sacked_is),
 		BOTH(old_and_overlapping_octets_count_once),

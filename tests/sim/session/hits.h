@@ -17,6 +17,7 @@
 	X(FAULT_PARTITION, "partitioned")                                                                              \
 	X(FAULT_FIN, "FIN")                                                                                            \
 	X(FAULT_NO_BUFFERS, "NIC without buffers")                                                                     \
+	X(FAULT_ABORT, "given up by control at any time")                                                              \
 	X(REFUSED, "connection refused")                                                                               \
 	X(UNKNOWN_RESET, "segments of a lost connection reset")                                                        \
 	X(MISSED_HEARTBEATS, "broker missed heartbeats")                                                               \

@@ -190,6 +190,24 @@ static void one_delayed_ack_does_not_put_the_next_probes_off(void **state)
 	assert_in_range(tcp_deadline(f->t) - f->now, 2 * srtt_ns, 2 * srtt_ns + MS / 5);
 }
 
+/* RFC 8985, 7.4.2: as a fast recovery begun at the probe would have; what is in flight later says nothing. */
+static void a_repaired_tail_halves_what_was_in_flight_when_it_was_probed(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_sack(f);
+	send_segments(f, 6);
+	pass_deadline(f, PTO);
+	expect_data(f, 5 * MSS, MSS);
+	f->now += MS;
+	ack(f, 6 * MSS);
+	push(f, 100);
+	drain(f);
+	ack(f, 6 * MSS + 100);
+	assert_int_equal(f->t->counters.tlp_recovered, 1);
+	assert_int_equal(f->t->congestion.ssthresh, 3 * MSS);
+	assert_int_equal(f->t->congestion.cwnd, 3 * MSS);
+}
+
 static void a_probe_that_came_twice_reduces_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -371,6 +389,7 @@ int main(void)
 		BOTH(new_data_is_the_better_probe),
 		BOTH(what_came_before_is_the_better_probe_of_a_peer_that_delays_its_acks),
 		BOTH(one_delayed_ack_does_not_put_the_next_probes_off),
+		BOTH(a_repaired_tail_halves_what_was_in_flight_when_it_was_probed),
 		BOTH(a_probe_that_came_twice_reduces_nothing),
 		BOTH(one_probe_then_the_timeout),
 		BOTH(sending_on_puts_off_the_probe_until_the_timeout_is_due),

@@ -116,7 +116,7 @@ struct channel_end connection_end_channel(struct connection *c, bool stream_goes
 	uint64_t sent = c->ops->sent(c->stream);
 	uint64_t unsent = extents_count(tx, sent < tx->end ? sent : tx->end, EXTENT_LOG);
 	uint64_t unsent_tag = confirms_unsent_tag(confirms, unsent);
-	end.oldest_sent = confirms->low_tag < unsent_tag && confirms_id(confirms, confirms->low_tag) == end.oldest_id;
+	end.oldest_sent = confirms->low_tag < unsent_tag; /* a channel begins with the oldest: low_tag is its tag */
 	uint64_t behind_sent = unsent_tag > 1 ? confirms_id(confirms, unsent_tag - 1) + 1 : 0;
 	confirms_note_transmitted(confirms, stream_goes_on ? confirms->next_tag : unsent_tag);
 	if (c->options.at_most_once && lost) {

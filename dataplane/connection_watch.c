@@ -47,7 +47,7 @@ static void tell(struct connection *c, enum harewire_blockage which, bool on)
 static uint64_t silent_ns(const struct connection *c, uint64_t outcomes, bool shut, uint64_t passed_ns)
 {
 	const struct connection_watch *w = &c->watch;
-	if (outcomes != w->outcomes || !messages_wait(c))
+	if (outcomes != w->outcomes)
 		return 0;
 	return w->silent_ns + (w->waiting && !shut && !c->blocked ? passed_ns : 0);
 }

@@ -86,9 +86,14 @@ void tcp_congestion_on_ack(struct tcp *t, uint32_t acked, uint32_t flight, uint6
 	}
 }
 
-/* RFC 5681, equation 4; RFC 9438, 4.6. */
+/*
+ * RFC 5681, equation 4; RFC 9438, 4.6. What is in flight beyond the window left before that was last reduced, and says
+ * nothing about how much the network takes; except in fast recovery, where the window is on its way down.
+ */
 static void reduce_threshold(struct tcp *t, uint32_t flight)
 {
+	if (t->recovery.phase != TCP_PHASE_RECOVERY && flight > t->congestion.cwnd)
+		flight = t->congestion.cwnd;
 	uint32_t less = flight / 2, least = 2 * t->mss;
 	if (t->config.control == TCP_CUBIC) {
 		tcp_cubic_on_loss(t);
@@ -103,7 +108,8 @@ void tcp_congestion_on_loss(struct tcp *t, uint32_t flight)
 	if (!controlled(t))
 		return;
 	reduce_threshold(t, flight);
-	tcp_congestion_set(t, t->congestion.ssthresh);
+	if (t->congestion.ssthresh < t->congestion.cwnd) /* after a timeout it is less already */
+		tcp_congestion_set(t, t->congestion.ssthresh);
 }
 
 void tcp_congestion_on_recovery(struct tcp *t, uint32_t flight)
@@ -151,4 +157,5 @@ void tcp_congestion_on_timeout(struct tcp *t)
 		reduce_threshold(t, tcp_flight(t));
 	t->congestion.cwnd = t->mss;
 	t->congestion.acked = 0;
+	t->congestion.cubic.growing = false; /* RFC 9438, 4.8 */
 }

@@ -39,6 +39,7 @@ void tcp_ecn_on_ack(struct tcp *t, const struct tcp_segment *s)
 	e->until = t->snd_nxt;
 	t->counters.ecn_reductions++;
 	uint32_t before = t->congestion.cwnd;
+	tcp_undo_forget(t); /* an earlier recovery may turn out needless; this is not */
 	tcp_congestion_on_loss(t, tcp_flight(t));
 	tcp_note(t, TCP_TRACE_REDUCED, TCP_TRACE_FOR_ECN, 0, before, t->congestion.ssthresh);
 }

@@ -43,14 +43,17 @@ static inline void drop_records(struct tcp *t, uint32_t ack, uint64_t now_ns)
 		tcp_rtt_on_ack(t, ack, oldest->at_ns, newest->at_ns, now_ns);
 }
 
-/* `octets` of stream data (`acked` counts our FIN as well) have been acknowledged up to s->ack. */
+/*
+ * `octets` of stream data (`acked` counts our FIN as well) have been acknowledged up to s->ack. `marked`: with an echo
+ * of congestion, which is no reason to send more (RFC 3168, 6.1.2).
+ */
 static inline void take_acknowledged(struct tcp *t, const struct tcp_segment *s, uint32_t acked, uint32_t octets,
-				     uint64_t now_ns)
+				     bool marked, uint64_t now_ns)
 {
 	uint32_t flight = tcp_flight(t);
 	t->snd_una = s->ack;
 	extents_pop(t->tx, t->tx->start + octets);
-	if (t->recovery.phase != TCP_PHASE_RECOVERY)
+	if (!marked && t->recovery.phase != TCP_PHASE_RECOVERY)
 		tcp_congestion_on_ack(t, acked, flight, now_ns);
 }
 
@@ -95,7 +98,7 @@ static inline void input_predicted(struct tcp *t, const struct tcp_segment *s, u
 		t->snd_wnd_max = window;
 	if (acked) {
 		drop_records(t, s->ack, now_ns);
-		take_acknowledged(t, s, acked, acked, now_ns);
+		take_acknowledged(t, s, acked, acked, false, now_ns);
 		restart_retransmit(t, now_ns);
 	}
 	if (s->payload_len) {
@@ -278,7 +281,7 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	tcp_ecn_on_ack(t, s);
 	if (acked) {
 		tcp_scoreboard_on_ack(t, s, now_ns);
-		take_acknowledged(t, s, acked, acked - fin_acked, now_ns);
+		take_acknowledged(t, s, acked, acked - fin_acked, t->ecn.on && s->flags & TCP_ECE, now_ns);
 		tcp_undo_on_ack(t, s);
 		tcp_recovery_on_ack(t, acked);
 		restart_retransmit(t, now_ns);

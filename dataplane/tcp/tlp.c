@@ -26,6 +26,7 @@ static void conclude_recovered(struct tcp *t)
 	note_fate(t, TCP_TRACE_TAIL_REPAIRED);
 	if (t->recovery.phase != TCP_PHASE_OPEN)
 		return;
+	tcp_undo_forget(t); /* an earlier recovery may turn out needless; this is not */
 	tcp_congestion_on_loss(t, t->tlp.flight);
 	tcp_note(t, TCP_TRACE_REDUCED, TCP_TRACE_FOR_TAIL, 0, before, t->congestion.ssthresh);
 }

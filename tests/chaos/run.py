@@ -51,8 +51,8 @@ class Tally:
         if phase.history.windows:
             print(checker.table(phase.history))
         if phase.history.report:
-            calls = phase.history.report["calls"]
-            print("calls of publish: " + ", ".join(f"{name} {n:,}" for name, n in calls.items()))
+            for what, name in (("calls of publish", "calls"), ("copies of 4 KiB beside them", "copies")):
+                print(f"{what}: " + ", ".join(f"{key} {n:,}" for key, n in phase.history.report[name].items()))
             print(f"memory: {verdict.memory_before():,} kB before the first fault, {phase.history.memory[-1][1]:,} kB at the end")
         for finding in findings:
             self.find(finding)

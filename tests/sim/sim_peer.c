@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "tests/sim/sim_peer.h"
 
 #include <string.h>
@@ -12,9 +13,24 @@ uint8_t sim_octet(uint64_t offset)
 	return (uint8_t)(offset * 131 + (offset >> 8) * 7 + (offset >> 16));
 }
 
+static void choose_manners(struct sim_peer *p, struct prng *random)
+{
+	p->dsack = p->sack && !prng_once_in(random, 3);
+	p->ecn = prng_once_in(random, 2);
+	p->reneges = p->sack && prng_once_in(random, 6);
+	p->shrinks = prng_once_in(random, 8);
+	p->forges = prng_once_in(random, 8);
+	p->hasty = prng_once_in(random, 4);
+	p->ack_delay_ns = prng_once_in(random, 2) ? 0 : (5 * MS) << prng_below(random, 4);
+	p->read_every_ns = MS << prng_below(random, 4);
+	p->read_octets = 4000u << prng_below(random, 7);
+	p->send_total = prng_below(random, 40000);
+	p->reset_offset = NEVER;
+}
+
 void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *link)
 {
-	static const uint16_t sizes[] = {536, 1000, 1460, 1460, 1460, 9000};
+	static const uint16_t sizes[] = {536, 1000, 1460, 1460, 1460, 8960};
 	memset(p, 0, sizeof *p);
 	p->random = random;
 	p->link = link;
@@ -24,17 +40,18 @@ void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *lin
 	p->sack = !prng_once_in(random, 3);
 	p->timestamps = !prng_once_in(random, 3);
 	p->scale = prng_once_in(random, 3) ? -1 : (int)prng_below(random, 9);
-	p->window = 2000u << prng_below(random, p->scale < 0 ? 6 : 8);
+	p->window = 4000u << prng_below(random, p->scale < 0 ? 5 : 7);
 	if (p->window > PEER_WINDOW_MAX)
 		p->window = PEER_WINDOW_MAX;
-	p->dsack = p->sack && !prng_once_in(random, 3);
-	p->ecn = prng_once_in(random, 2);
-	p->reneges = p->sack && prng_once_in(random, 6);
-	p->ack_delay_ns = prng_once_in(random, 2) ? 0 : (5 * MS) << prng_below(random, 4);
-	p->read_every_ns = MS << prng_below(random, 4);
-	p->read_octets = 500u << prng_below(random, 8);
-	p->send_total = prng_below(random, 40000);
+	p->full_window = p->window;
+	choose_manners(p, random);
 	p->ack_at_ns = p->retransmit_at_ns = p->read_at_ns = NEVER;
+}
+
+void sim_peer_heal(struct sim_peer *p)
+{
+	p->reneges = p->shrinks = p->forges = false;
+	p->window = p->full_window;
 }
 
 /* The window field, in units of the scale, rounded down; an edge once given stays (RFC 9293, 3.8.6.2.2). */
@@ -48,13 +65,56 @@ static uint16_t window_field(struct sim_peer *p, bool syn)
 	uint64_t units = room >> shift < UINT16_MAX ? room >> shift : UINT16_MAX;
 	if (p->received + (units << shift) > p->edge)
 		p->edge = p->received + (units << shift);
+	p->furthest = p->edge > p->furthest ? p->edge : p->furthest;
+	p->hits.zero_window += units == 0;
 	return (uint16_t)units;
 }
+
+/* ---- which octets it holds ---- */
 
 static bool have(const struct sim_peer *p, uint64_t offset)
 {
 	return p->have[offset % PEER_WINDOW_MAX];
 }
+
+/* The first offset in [from, to) whose flag is `value`, or `to`. */
+static uint64_t find(const struct sim_peer *p, uint64_t from, uint64_t to, int value)
+{
+	while (from < to) {
+		uint64_t at = from % PEER_WINDOW_MAX, n = PEER_WINDOW_MAX - at;
+		n = n < to - from ? n : to - from;
+		const uint8_t *found = memchr(p->have + at, value, n);
+		if (found)
+			return from + (uint64_t)(found - (p->have + at));
+		from += n;
+	}
+	return to;
+}
+
+/* The offset behind the last one in [from, to) whose flag is not set, or `from`. */
+static uint64_t find_start(const struct sim_peer *p, uint64_t from, uint64_t to)
+{
+	while (from < to) {
+		uint64_t end = (to - 1) % PEER_WINDOW_MAX + 1, n = end < to - from ? end : to - from;
+		const uint8_t *run = p->have + (end - n), *found = memrchr(run, 0, n);
+		if (found)
+			return to - n + (uint64_t)(found - run) + 1;
+		to -= n;
+	}
+	return from;
+}
+
+static void mark(struct sim_peer *p, uint64_t from, uint64_t to, int value)
+{
+	while (from < to) {
+		uint64_t at = from % PEER_WINDOW_MAX, n = PEER_WINDOW_MAX - at;
+		n = n < to - from ? n : to - from;
+		memset(p->have + at, value, n);
+		from += n;
+	}
+}
+
+/* ---- what it says ---- */
 
 static uint32_t seq_of(const struct sim_peer *p, uint64_t offset)
 {
@@ -67,67 +127,101 @@ static uint32_t expected_seq(const struct sim_peer *p)
 	return seq_of(p, p->received) + (p->fin_seen && p->received == p->fin_offset);
 }
 
-/* The run around `offset`; false when the octet is not held. */
-static bool run_at(const struct sim_peer *p, uint64_t offset, uint64_t *left, uint64_t *right)
+static void add_block(struct sim_peer *p, struct wire_segment *s, uint64_t left, uint64_t right)
 {
-	if (offset <= p->received || offset >= p->edge || !have(p, offset))
-		return false;
-	for (*left = offset; *left > p->received && have(p, *left - 1);)
-		--*left;
-	for (*right = offset; *right < p->edge && have(p, *right);)
-		++*right;
-	return true;
+	s->block[s->blocks++] = (struct wire_block){seq_of(p, left), seq_of(p, right)};
+	p->hits.sacked++;
 }
 
 /* What came twice (RFC 2883), the most recent run, then the others from the lowest. */
 static void add_blocks(struct sim_peer *p, struct wire_segment *s)
 {
-	uint64_t left, right, first = 0, max = s->timestamps ? 3 : 4;
-	if (p->twice != p->twice_end)
-		s->block[s->blocks++] = (struct wire_block){seq_of(p, p->twice), seq_of(p, p->twice_end)};
-	p->twice = p->twice_end = 0;
-	if (run_at(p, p->recent, &left, &right)) {
-		s->block[s->blocks++] = (struct wire_block){seq_of(p, left), seq_of(p, right)};
-		first = left;
+	uint64_t first = 0, max = s->timestamps ? 3 : 4;
+	if (p->twice != p->twice_end) {
+		add_block(p, s, p->twice, p->twice_end);
+		p->hits.twice++;
 	}
-	for (uint64_t at = p->received + 1; at < p->edge && s->blocks < max; at++) {
-		if (!run_at(p, at, &left, &right))
-			continue;
-		if (!(s->blocks && left == first))
-			s->block[s->blocks++] = (struct wire_block){seq_of(p, left), seq_of(p, right)};
+	p->twice = p->twice_end = 0;
+	if (p->recent > p->received && p->recent < p->highest && have(p, p->recent)) {
+		first = find_start(p, p->received, p->recent);
+		add_block(p, s, first, find(p, p->recent, p->highest, 0));
+	}
+	for (uint64_t at = p->received + 1; s->blocks < max;) {
+		uint64_t left = find(p, at, p->highest, 1), right = find(p, left, p->highest, 0);
+		if (left >= p->highest)
+			return;
+		if (left != first)
+			add_block(p, s, left, right);
 		at = right;
 	}
 }
 
+static void transmit(struct sim_peer *p, struct wire_segment *s, uint64_t now_ns)
+{
+	uint8_t packet[2000];
+	s->source_ip = 2;
+	s->destination_ip = 1;
+	s->source_port = 5672;
+	s->destination_port = 40000;
+	sim_link_send(p->link, packet, wire_build(packet, s), now_ns);
+}
+
+static uint32_t timestamp(uint64_t now_ns)
+{
+	return (uint32_t)(now_ns / MS) + 12345;
+}
+
 static void send(struct sim_peer *p, uint8_t flags, uint64_t offset, uint32_t len, uint64_t now_ns)
 {
-	uint8_t packet[2000], payload[SEND_BLOCK_OCTETS];
+	uint8_t payload[SEND_BLOCK_OCTETS];
 	bool syn = flags & WIRE_SYN;
-	struct wire_segment s = {.source_ip = 2, .destination_ip = 1, .source_port = 5672, .destination_port = 40000};
+	struct wire_segment s = {.payload = payload, .len = len};
 	s.flags = flags | (p->echo || (syn && p->ecn) ? WIRE_ECE : 0) | (p->slowed && len ? WIRE_CWR : 0);
 	s.ecn = p->ecn && len ? 2 : 0;
 	p->slowed &= len == 0;
 	s.seq = p->isn + !syn + (uint32_t)offset;
-	s.ack = expected_seq(p);
+	s.ack = p->last_ack = expected_seq(p);
 	s.window = window_field(p, syn);
 	s.scale = syn ? p->scale : -1;
 	s.mss = syn ? p->mss : 0;
 	s.sack_permitted = syn && p->sack;
 	s.timestamps = p->timestamps;
-	s.ts_value = (uint32_t)(now_ns / MS) + 12345;
+	s.ts_value = timestamp(now_ns);
 	s.ts_echo = p->ts_recent;
 	if (p->sack && !syn)
 		add_blocks(p, &s);
 	for (uint32_t i = 0; i < len; i++)
 		payload[i] = sim_octet(offset + i);
-	s.payload = payload;
-	s.len = len;
-	sim_link_send(p->link, packet, wire_build(packet, &s), now_ns);
+	transmit(p, &s, now_ns);
 	p->unacked_segments = 0;
 	p->ack_at_ns = NEVER;
 }
 
-/* Its own stream, then FIN once ours has ended. */
+/* What comes next in its stream: behind its FIN, once that is out. */
+static void send_ack(struct sim_peer *p, uint64_t now_ns)
+{
+	send(p, WIRE_ACK, p->next + p->fin_sent, 0, now_ns);
+}
+
+/* It keeps nothing of the connection: the segment that came says where the reset belongs (RFC 9293, 3.10.7.1). */
+static void send_reset(struct sim_peer *p, uint32_t seq, uint64_t now_ns)
+{
+	struct wire_segment s = {.flags = WIRE_RST, .scale = -1, .seq = seq};
+	p->hits.reset++;
+	transmit(p, &s, now_ns);
+}
+
+/* RFC 5961: somebody who sees none of this guesses, and hits the window, but not the octet. */
+static void forge(struct sim_peer *p, uint64_t now_ns)
+{
+	uint32_t off = 1 + (uint32_t)prng_below(p->random, 2000);
+	struct wire_segment s = {.scale = -1, .seq = p->isn + 1 + (uint32_t)p->next + p->fin_sent + off};
+	s.flags = prng_once_in(p->random, 2) ? WIRE_RST : WIRE_SYN;
+	p->hits.forged++;
+	transmit(p, &s, now_ns);
+}
+
+/* Its own stream, then FIN once ours has ended, or at once. */
 static void send_stream(struct sim_peer *p, uint64_t now_ns)
 {
 	while (p->established && p->next < p->send_total && p->next - p->acked < p->send_window) {
@@ -139,57 +233,100 @@ static void send_stream(struct sim_peer *p, uint64_t now_ns)
 		send(p, WIRE_ACK | WIRE_PSH, p->next, (uint32_t)len, now_ns);
 		p->next += len;
 	}
-	bool finished = p->fin_seen && p->received == p->fin_offset && p->next == p->send_total;
-	if (finished && !p->fin_acked && p->retransmit_at_ns == NEVER)
+	bool theirs_ended = p->fin_seen && p->received == p->fin_offset;
+	bool finished = p->established && (p->hasty || theirs_ended) && p->next == p->send_total;
+	if (finished && !p->fin_acked && p->retransmit_at_ns == NEVER) {
 		send(p, WIRE_ACK | WIRE_FIN, p->next, 0, now_ns);
+		p->fin_sent = true;
+	}
 	if ((p->next > p->acked || (finished && !p->fin_acked) || p->next < p->send_total) &&
 	    p->retransmit_at_ns == NEVER)
 		p->retransmit_at_ns = now_ns + RETRANSMIT_NS;
 }
 
+/* ---- what it hears ---- */
+
 static void note_twice(struct sim_peer *p, uint64_t offset, uint32_t len)
 {
-	if (!p->dsack || len == 0 || (int64_t)offset < 0 || offset + len > p->edge)
+	uint64_t end = offset + len;
+	if (!p->dsack || len == 0 || (int64_t)offset < 0 || end > p->edge)
 		return;
-	for (uint64_t at = offset; at < offset + len; at++)
-		if (at >= p->received && !have(p, at))
-			return;
+	if (end > p->received && find(p, offset > p->received ? offset : p->received, end, 0) != end)
+		return;
 	p->twice = offset;
-	p->twice_end = offset + len;
+	p->twice_end = end;
+}
+
+/* The octets of a segment that its window allows, whether or not they come in order. */
+static void keep(struct sim_peer *p, uint64_t offset, const uint8_t *payload, uint32_t len)
+{
+	uint64_t from = offset, to = offset + len;
+	if ((int64_t)to <= (int64_t)p->received)
+		return;
+	from = (int64_t)from < (int64_t)p->received ? p->received : from;
+	to = to < p->edge ? to : p->edge;
+	if (from >= to)
+		return;
+	for (uint64_t at = from; at < to; at++)
+		p->wrong |= payload[at - offset] != sim_octet(at);
+	mark(p, from, to, 1);
+	p->recent = to - 1;
+	p->highest = to > p->highest ? to : p->highest;
+}
+
+static void renege(struct sim_peer *p)
+{
+	memset(p->have, 0, sizeof p->have);
+	p->highest = p->received;
+	p->hits.reneged++;
+}
+
+/* The edge goes back to anywhere in front of where it was; what it holds already, it keeps. */
+static void shrink(struct sim_peer *p)
+{
+	uint64_t least = p->highest > p->received ? p->highest : p->received;
+	if (p->edge <= least)
+		return;
+	p->edge = least + prng_below(p->random, p->edge - least);
+	p->window = (uint32_t)(p->edge - p->consumed);
+	p->hits.shrunk++;
+}
+
+static void advance(struct sim_peer *p)
+{
+	uint64_t end = find(p, p->received, p->highest, 0);
+	if (end <= p->received)
+		return;
+	mark(p, p->received, end, 0);
+	p->received = end;
 }
 
 static void take_data(struct sim_peer *p, const struct wire_segment *s, uint64_t now_ns)
 {
 	uint64_t offset = p->received + (uint64_t)(int64_t)(int32_t)(s->seq - seq_of(p, p->received));
-	bool in_order = offset == p->received;
-	if (p->reneges && !in_order && prng_once_in(p->random, 50)) { /* RFC 2018, 8: it may */
-		memset(p->have, 0, sizeof p->have);
-		p->reneged++;
-	}
+	bool in_order = offset == p->received, gap = p->highest > p->received;
+	if (p->reneges && !in_order && prng_once_in(p->random, 50)) /* RFC 2018, 8: it may */
+		renege(p);
+	if (p->window < p->full_window && prng_once_in(p->random, 8))
+		p->window = p->full_window;
+	else if (p->shrinks && prng_once_in(p->random, 30))
+		shrink(p);
 	note_twice(p, offset, s->len);
-	for (uint32_t i = 0; i < s->len; i++) {
-		uint64_t at = offset + i;
-		if ((int64_t)at < (int64_t)p->received || at >= p->edge)
-			continue;
-		p->wrong |= s->payload[i] != sim_octet(at);
-		p->have[at % PEER_WINDOW_MAX] = 1;
-		p->recent = at;
-	}
+	keep(p, offset, s->payload, s->len);
 	uint64_t end = offset + s->len;
-	while (p->received < p->edge && have(p, p->received)) {
-		p->have[p->received % PEER_WINDOW_MAX] = 0;
-		p->received++;
-	}
+	advance(p);
 	if (s->flags & WIRE_FIN) {
 		p->fin_seen = true;
 		p->fin_offset = offset + s->len;
 	}
-	in_order &= p->received == end; /* RFC 5681, 4.2: what fills a gap is acknowledged at once, too */
+	in_order &= p->received == end && !gap; /* RFC 5681, 4.2: what fills a gap is acknowledged at once, too */
 	bool now = !in_order || p->ack_delay_ns == 0 || ++p->unacked_segments >= 2 || s->flags & WIRE_FIN;
-	if (now)
-		send(p, WIRE_ACK, p->next, 0, now_ns);
-	else if (p->ack_at_ns == NEVER)
+	if (now) {
+		send_ack(p, now_ns);
+	} else if (p->ack_at_ns == NEVER) {
 		p->ack_at_ns = now_ns + p->ack_delay_ns;
+		p->hits.delayed++;
+	}
 	if (p->read_at_ns == NEVER)
 		p->read_at_ns = now_ns + p->read_every_ns;
 }
@@ -214,8 +351,11 @@ static void take_ack(struct sim_peer *p, const struct wire_segment *s)
 
 static void take_syn(struct sim_peer *p, const struct wire_segment *s, uint64_t now_ns)
 {
+	if (p->established || (p->syn_seen && s->seq != p->their_isn))
+		return;
 	p->syn_seen = true;
 	p->their_isn = s->seq;
+	p->ts_recent = s->ts_value;
 	p->ecn &= (s->flags & (WIRE_ECE | WIRE_CWR)) == (WIRE_ECE | WIRE_CWR);
 	p->their_mss = s->mss ? s->mss : 536;
 	if (s->scale < 0)
@@ -223,35 +363,65 @@ static void take_syn(struct sim_peer *p, const struct wire_segment *s, uint64_t 
 	send(p, WIRE_SYN | WIRE_ACK, 0, 0, now_ns);
 }
 
+/* RFC 7323, 5.3 and 4.3. False: it is older than what has come already. */
+static bool take_timestamp(struct sim_peer *p, const struct wire_segment *s, uint64_t now_ns)
+{
+	if (!p->timestamps)
+		return true;
+	if (!s->timestamps)
+		return false;
+	if ((int32_t)(s->ts_value - p->ts_recent) < 0) {
+		p->hits.stale++;
+		send_ack(p, now_ns);
+		return false;
+	}
+	if ((int32_t)(s->seq - p->last_ack) <= 0)
+		p->ts_recent = s->ts_value;
+	return true;
+}
+
+static void take_segment(struct sim_peer *p, const struct wire_segment *s, uint64_t now_ns)
+{
+	p->established = true;
+	if (p->ecn && s->len) {
+		p->echo &= !(s->flags & WIRE_CWR);
+		p->echo |= s->ecn == 3;
+	}
+	p->slowed |= p->ecn && s->flags & WIRE_ECE;
+	take_ack(p, s);
+	if (s->len || s->flags & WIRE_FIN || s->seq != expected_seq(p))
+		take_data(p, s, now_ns);
+	send_stream(p, now_ns);
+	if (p->forges && prng_once_in(p->random, 40))
+		forge(p, now_ns);
+	p->dead |= p->received >= p->reset_offset;
+}
+
+static bool addressed(const struct wire_segment *s)
+{
+	return s->source_ip == 1 && s->destination_ip == 2 && s->source_port == 40000 && s->destination_port == 5672;
+}
+
 void sim_peer_input(struct sim_peer *p, const struct sim_packet *packet, uint64_t now_ns)
 {
 	struct wire_segment s;
-	if (!wire_parse(packet->bytes, packet->len, &s))
+	if (!wire_parse(packet->bytes, packet->len, &s) || !addressed(&s) || s.flags & WIRE_RST)
 		return;
-	if (s.timestamps)
-		p->ts_recent = s.ts_value;
-	if (s.flags & WIRE_SYN) {
+	if (p->dead)
+		send_reset(p, s.ack, now_ns);
+	else if (s.flags & WIRE_SYN)
 		take_syn(p, &s, now_ns);
-		return;
-	}
-	if (!p->syn_seen || s.flags & WIRE_RST)
-		return;
-	p->established = true;
-	if (p->ecn && s.len) {
-		p->echo &= !(s.flags & WIRE_CWR);
-		p->echo |= s.ecn == 3;
-	}
-	p->slowed |= p->ecn && s.flags & WIRE_ECE;
-	take_ack(p, &s);
-	if (s.len || s.flags & WIRE_FIN || s.seq != expected_seq(p))
-		take_data(p, &s, now_ns);
-	send_stream(p, now_ns);
+	else if (p->syn_seen && s.flags & WIRE_ACK && take_timestamp(p, &s, now_ns))
+		take_segment(p, &s, now_ns);
 }
+
+/* ---- time ---- */
 
 uint64_t sim_peer_next(const struct sim_peer *p)
 {
 	uint64_t at = p->ack_at_ns < p->retransmit_at_ns ? p->ack_at_ns : p->retransmit_at_ns;
-	return at < p->read_at_ns ? at : p->read_at_ns;
+	at = at < p->read_at_ns ? at : p->read_at_ns;
+	return p->dead ? NEVER : at;
 }
 
 /* Reading opens the window; the update is sent once, and if it is lost, our probe has to find out. */
@@ -262,22 +432,26 @@ static void read_some(struct sim_peer *p, uint64_t now_ns)
 	bool was_closed = p->edge - p->received < p->mss;
 	p->consumed += n;
 	p->read_at_ns = NEVER;
-	uint64_t pause = prng_once_in(p->random, 50) ? 2000 * MS : p->read_every_ns;
+	bool stalls = prng_once_in(p->random, 100);
+	p->hits.stalled += stalls;
 	if (p->received > p->consumed)
-		p->read_at_ns = now_ns + pause;
-	if (was_closed && n && p->consumed + p->window - p->edge >= p->mss)
-		send(p, WIRE_ACK, p->next, 0, now_ns);
+		p->read_at_ns = now_ns + (stalls ? 2000 * MS : p->read_every_ns);
+	if (was_closed && n && p->consumed + p->window >= p->edge + p->mss)
+		send_ack(p, now_ns);
 }
 
 void sim_peer_timer(struct sim_peer *p, uint64_t now_ns)
 {
+	if (p->dead)
+		return;
 	if (p->ack_at_ns <= now_ns)
-		send(p, WIRE_ACK, p->next, 0, now_ns);
+		send_ack(p, now_ns);
 	if (p->read_at_ns <= now_ns)
 		read_some(p, now_ns);
 	if (p->retransmit_at_ns <= now_ns) {
 		p->retransmit_at_ns = NEVER;
 		p->next = p->acked;
+		p->fin_sent = p->fin_acked;
 		if (p->send_window == 0 && p->next < p->send_total)
 			send(p, WIRE_ACK, p->next, 1, now_ns); /* a probe */
 		send_stream(p, now_ns);

@@ -52,6 +52,10 @@ static enum fate draw_fate(struct producer *p, uint32_t template)
 		p->poison_left--;
 		return FATE_POISON;
 	}
+	if (p->closes_left && prng_once_in(r, 40)) {
+		p->closes_left--;
+		return FATE_CLOSES;
+	}
 	if (template_is_mandatory(template) ? prng_once_in(r, 4) : prng_once_in(r, 20))
 		return FATE_UNROUTED;
 	return prng_once_in(r, 20) ? FATE_NACKED : FATE_ROUTED;

@@ -136,8 +136,6 @@ static void end_claim(struct producer *p)
 static void close_publisher(struct producer *p)
 {
 	struct application *a = &p->application;
-	if (!prng_once_in(&p->world->random, 3))
-		return;
 	a->closing = true;
 	a->closed_at_ns = p->world->now_ns;
 	a->claim = NULL;
@@ -149,10 +147,13 @@ static void act(struct producer *p)
 {
 	struct application *a = &p->application;
 	struct prng *r = &p->world->random;
+	bool reconnects = atomic_load(&p->publisher->state) == PUBLISHER_RECONNECTING;
 	if (a->claim)
 		end_claim(p);
-	else if (p->next_id > a->target)
+	else if (p->next_id > a->target ? prng_once_in(r, 3) : reconnects && prng_once_in(r, 40))
 		close_publisher(p);
+	else if (p->next_id > a->target)
+		a->burst_left = 0; /* it has said all, and waits a little */
 	else if (prng_once_in(r, 5))
 		claim(p);
 	else

@@ -22,10 +22,12 @@
 	X(MISSED_HEARTBEATS, "broker missed heartbeats")                                                               \
 	X(MULTIPLE_ACK, "acks of several")                                                                             \
 	X(ACK_OUT_OF_ORDER, "acks out of order")                                                                       \
+	X(ACK_AHEAD, "acks of what had not arrived")                                                                   \
 	X(NACK, "nacks")                                                                                               \
 	X(RETURN, "returns")                                                                                           \
 	X(VANISHED, "messages on a closed channel")                                                                    \
 	X(ARRIVED_TWICE, "second copies")                                                                              \
+	X(CLOSES, "messages that closed the channel once")                                                             \
 	X(POISON, "poison")                                                                                            \
 	X(ZERO_WINDOW, "windows closed")                                                                               \
 	/* what was sent */                                                                                            \

@@ -38,7 +38,13 @@
 /* ---- account.c: what every message is owed ---- */
 
 /* What the broker is going to do with a message. */
-enum fate { FATE_ROUTED, FATE_UNROUTED, FATE_NACKED, FATE_POISON };
+enum fate {
+	FATE_ROUTED,
+	FATE_UNROUTED,
+	FATE_NACKED,
+	FATE_CLOSES, /* the first copy: its exchange is not there, then it is */
+	FATE_POISON, /* every copy */
+};
 
 enum begun { NOT_BEGUN, BEGUN_PERHAPS, BEGUN };
 
@@ -163,7 +169,7 @@ struct producer {
 	uint64_t overwritten;  /* log positions before it are given back, and overwritten */
 	bool alarmed;          /* the worker knows of an alarm: since then nothing more is handed over */
 	uint64_t alarm_pushed; /* octets of messages that its stream had been given when it did */
-	uint32_t poison_left;
+	uint32_t poison_left, closes_left;
 	enum harewire_policy policy;
 	struct record records[RECORDS_MAX + 1]; /* by id */
 };
@@ -251,6 +257,7 @@ struct session {
 	uint32_t read_octets;
 	uint64_t last_id; /* that arrived on this channel */
 	uint64_t low_tag, next_tag;
+	uint64_t ahead_tag; /* confirmed up to it, whether it has arrived or not */
 	struct pending pending[PENDING_MAX];
 	struct intake reader;
 	uint8_t queue[SESSION_QUEUE]; /* written, and not yet taken by TCP */
@@ -321,6 +328,7 @@ struct world {
 	bool shared_store;
 	bool quiet;       /* the network loses nothing */
 	bool undisturbed; /* nor does anything else keep packets from arriving */
+	bool hasty;       /* brokers confirm what has not arrived */
 	bool worker_due;
 	uint32_t steps;
 	uint64_t heal_at_ns;

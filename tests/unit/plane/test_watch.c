@@ -149,7 +149,9 @@ static void a_window_that_is_closed_at_two_looks_is_a_blockage_until_it_opens(vo
 	wire->mss = 1460;
 	wire->peer_window = 0;
 	pass(&p, SECOND);
-	expect_no_event(&p); /* nothing waits for it */
+	expect_no_event(&p);          /* nothing waits for it */
+	plane_publish_many(&p, t, 1); /* on its way: it waits for its confirm, too */
+	plane_turn(&p);
 	wire->window = 0;
 	plane_publish_many(&p, t, 1);
 	plane_turn(&p);

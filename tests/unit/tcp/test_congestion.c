@@ -205,6 +205,70 @@ static void reno_halves_and_adds_a_segment_a_round_trip(void **state)
 	assert_about(window(f), 30, 1);
 }
 
+static void time_out(struct fixture *f)
+{
+	uint64_t before = f->t->counters.rto_fired;
+	while (f->t->counters.rto_fired == before) {
+		f->now = tcp_deadline(f->t);
+		tcp_timer(f->t, f->now);
+		while (tcp_output(f->t, f->packet, sizeof f->packet, f->now))
+			;
+	}
+}
+
+static void sack(struct fixture *f, uint32_t acked, uint32_t left, uint32_t right)
+{
+	struct wire_segment s = from_peer(f, acked);
+	s.blocks = 1;
+	s.block[0] = (struct wire_block){sent(f, left), sent(f, right)};
+	input(f, &s);
+	while (tcp_output(f->t, f->packet, sizeof f->packet, f->now))
+		;
+}
+
+/* After a timeout little is in the network, however much is not acknowledged: half of that is no smaller window. */
+static void a_loss_after_a_timeout_makes_no_window_larger(void **state)
+{
+	struct fixture *f = *state;
+	establish_with(f, TCP_RENO);
+	f->t->congestion.cwnd = 20 * MSS;
+	tcp_update_permission(f->t);
+	fill_window(f);
+	time_out(f);
+	assert_about(window(f), 1, 0.01);
+	f->now += RTT;
+	ack(f, MSS);
+	fill_window(f);
+	assert_about(window(f), 2, 0.01);
+	f->t->congestion.cwnd = MSS;
+	f->now += RTT;
+	sack(f, MSS, 2 * MSS, 3 * MSS); /* of the two retransmissions that this made room for, the first is lost */
+	assert_int_equal(f->t->counters.rack_losses, 1);
+	assert_int_equal(f->t->recovery.phase, TCP_PHASE_LOSS);
+	assert_about(window(f), 1, 0.01);
+	assert_true(f->t->congestion.ssthresh <= 2 * MSS);
+}
+
+static void every_timeout_ends_cubics_curve(void **state)
+{
+	struct fixture *f = *state;
+	establish_with(f, TCP_CUBIC);
+	f->t->congestion.cwnd = 20 * MSS;
+	tcp_update_permission(f->t);
+	fill_window(f);
+	time_out(f);
+	for (uint32_t n = 1; n <= 16; n++) {
+		f->now += RTT / 16;
+		ack(f, n * MSS);
+		know_rtt(f);
+		fill_window(f);
+	}
+	assert_int_equal(f->t->recovery.phase, TCP_PHASE_LOSS);
+	assert_true(f->t->congestion.cubic.growing);
+	time_out(f);
+	assert_false(f->t->congestion.cubic.growing);
+}
+
 static void without_control_nothing_moves_the_window(void **state)
 {
 	struct fixture *f = *state;
@@ -276,6 +340,8 @@ int main(void)
 		BOTH(cubic_does_not_count_pauses),
 		BOTH(an_undone_loss_gives_cubic_its_curve_back),
 		BOTH(reno_halves_and_adds_a_segment_a_round_trip),
+		BOTH(a_loss_after_a_timeout_makes_no_window_larger),
+		BOTH(every_timeout_ends_cubics_curve),
 		BOTH(without_control_nothing_moves_the_window),
 		BOTH(the_limit_holds_whoever_controls),
 		BOTH(a_pause_costs_the_window_only_where_it_is_asked_for),

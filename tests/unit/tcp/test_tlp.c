@@ -226,6 +226,34 @@ static void a_probe_that_came_twice_reduces_nothing(void **state)
 	assert_true(f->t->congestion.cwnd >= cwnd);
 }
 
+/* What the probe repaired had been lost, whatever becomes of an earlier recovery. */
+static void a_repaired_tail_stays_answered_when_an_earlier_recovery_is_undone(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_sack(f);
+	send_segments(f, 10);
+	sack_one(f, 0, MSS, 9 * MSS);
+	expect_data(f, 0, MSS);
+	f->now += MS;
+	ack(f, 10 * MSS);
+	assert_int_equal(f->t->recovery.phase, TCP_PHASE_OPEN);
+	push(f, 100);
+	drain(f);
+	f->now = tcp_deadline(f->t);
+	tcp_timer(f->t, f->now);
+	expect_data(f, 10 * MSS, 100);
+	f->now += MS;
+	ack(f, 10 * MSS + 100);
+	push(f, 100);
+	drain(f);
+	ack(f, 10 * MSS + 200);
+	assert_int_equal(f->t->counters.tlp_recovered, 1);
+	uint32_t cwnd = f->t->congestion.cwnd;
+	sack_one(f, 10 * MSS + 200, 0, MSS);
+	assert_int_equal(f->t->counters.dsack_received, 1);
+	assert_int_equal(f->t->congestion.cwnd, cwnd);
+}
+
 static void one_probe_then_the_timeout(void **state)
 {
 	struct fixture *f = *state;
@@ -391,6 +419,7 @@ int main(void)
 		BOTH(one_delayed_ack_does_not_put_the_next_probes_off),
 		BOTH(a_repaired_tail_halves_what_was_in_flight_when_it_was_probed),
 		BOTH(a_probe_that_came_twice_reduces_nothing),
+		BOTH(a_repaired_tail_stays_answered_when_an_earlier_recovery_is_undone),
 		BOTH(one_probe_then_the_timeout),
 		BOTH(sending_on_puts_off_the_probe_until_the_timeout_is_due),
 		BOTH(a_reported_duplicate_tells_when_the_probe_arrived),

@@ -297,8 +297,8 @@ struct harewire_publisher_options {
 	enum harewire_delivery delivery; /* default HAREWIRE_AT_LEAST_ONCE */
 	enum harewire_policy policy;     /* default HAREWIRE_BUFFER */
 	/*
-	 * No outcome for so long although messages wait for one and the broker takes octets: reconnect, at the next
-	 * host. 1 ms to a day; 0: never. Default 30 s.
+	 * No outcome for so long although messages wait for one and the broker has raised no alarm: reconnect, at the
+	 * next host. 1 ms to a day; 0: never. Default 30 s.
 	 */
 	uint64_t confirm_timeout_ns;
 	/* HAREWIRE_BLOCKAGE_ALARM or _WINDOW for so long: likewise. 1 ms to a day; 0 (default): never. */

@@ -28,7 +28,7 @@
 
 #define NS_PER_S         1000000000u
 #define BODY_BYTES       256
-#define COPY_BYTES       4096
+#define COPY_BYTES       16384 /* takes about as long as a call */
 #define TICK_NS          500000
 #define MEMORY_EVERY_NS  NS_PER_S
 #define CLOSE_TIMEOUT_NS (30ull * NS_PER_S)
@@ -38,7 +38,8 @@
 #define USER_TIMEOUT_NS    (4ull * NS_PER_S)
 #define CONFIRM_TIMEOUT_NS (8ull * NS_PER_S)
 #define CONNECT_TIMEOUT_NS (5ull * NS_PER_S)
-#define LOG_BYTES          (8u << 20)
+#define BLOCKED_TIMEOUT_NS (20ull * NS_PER_S)
+#define LOG_BYTES          (4u << 20)
 
 struct settings {
 	const char *driver, *interface, *url, *history;
@@ -114,6 +115,7 @@ static void open_publisher(struct run *run, const struct settings *s)
 	options.connect_timeout_ns = CONNECT_TIMEOUT_NS;
 	options.user_timeout_ns = USER_TIMEOUT_NS;
 	options.confirm_timeout_ns = CONFIRM_TIMEOUT_NS;
+	options.blocked_timeout_ns = BLOCKED_TIMEOUT_NS;
 	options.log_bytes = LOG_BYTES;
 	options.exchanges = &exchange;
 	options.exchange_count = 1;

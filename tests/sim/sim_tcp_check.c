@@ -299,6 +299,7 @@ static void trace_and_limit(struct sim_world *w)
 	w->states |= 1u << w->t->state;
 	if (w->verbose)
 		sim_trace_change(w);
+	require(w, w->t->rto_ns <= w->t->config.rto_max_ns, "the timeout is beyond its limit");
 	if (tcp_synchronized(w->t))
 		check_limits(w);
 }

@@ -129,8 +129,13 @@ static void end_claim(struct producer *p)
 		body_write(p->index, p->next_id, a->claim, len);
 		account_offer(p, (uint32_t)len, a->claim_template);
 		int64_t id = publisher_commit(p->publisher, len, 0);
-		if (!account_answered(p, id))
+		bool kept = account_answered(p, id);
+		if (!kept && id != HW_ERR_CLOSED) /* its space is reserved, whatever has become of the connection */
+			fail(p->world, "a commit is refused", (uint64_t)-id);
+		else if (!kept)
 			refused(p, (int)id);
+		else if (atomic_load(&p->publisher->state) != PUBLISHER_READY)
+			hit(p->world, HIT_COMMITTED_LATE);
 	}
 	a->claim = NULL;
 }

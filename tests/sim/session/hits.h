@@ -46,6 +46,7 @@
 	X(REPLAY_CUT_OFF, "replays cut off by the next end")                                                           \
 	/* what the application saw and did */                                                                         \
 	X(CLAIMED, "claims")                                                                                           \
+	X(COMMITTED_LATE, "claims committed while nothing flows")                                                      \
 	X(CANCELLED, "claims cancelled")                                                                               \
 	X(LOG_FULL, "log full")                                                                                        \
 	X(DROPPED, "dropped")                                                                                          \

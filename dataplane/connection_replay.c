@@ -35,12 +35,15 @@ void connection_start_channel(struct connection *c)
 	connection_enter(c, CONNECTION_REPLAYING);
 	if (!confirms_replay_due(&c->confirms))
 		connection_enter(c, CONNECTION_PUBLISHING);
-	connection_walk_acked(c);
+	connection_walk_acked(c); /* often there is nothing to walk */
 }
 
 /* ---- sending again ---- */
 
-/* Nothing else in the log ever changes. A message without an outcome keeps its template alive. */
+/*
+ * Nothing else in the log ever changes. A message without an outcome keeps its template alive. Of a channel that was
+ * closed on this stream a copy may still be in flight, and be retransmitted with the flag: the broker drops that one.
+ */
 static void set_duplicate(struct connection *c, const struct message *m)
 {
 	const struct amqp_template *t = c->publisher->templates[m->template_id];

@@ -297,8 +297,8 @@ struct harewire_publisher_options {
 	enum harewire_delivery delivery; /* default HAREWIRE_AT_LEAST_ONCE */
 	enum harewire_policy policy;     /* default HAREWIRE_BUFFER */
 	/*
-	 * No outcome for so long although messages wait for one and the broker takes octets: reconnect, at the next
-	 * host. 1 ms to a day; 0: never. Default 30 s.
+	 * No outcome for so long although messages wait for one and the broker has raised no alarm: reconnect, at the
+	 * next host. 1 ms to a day; 0: never. Default 30 s.
 	 */
 	uint64_t confirm_timeout_ns;
 	/* HAREWIRE_BLOCKAGE_ALARM or _WINDOW for so long: likewise. 1 ms to a day; 0 (default): never. */
@@ -440,10 +440,11 @@ enum harewire_event_type {
  * connection at the latest, the last is the application's own.
  */
 enum harewire_blockage {
-	HAREWIRE_BLOCKAGE_ALARM = 1,    /* connection.blocked: the broker is short of memory or disk; nothing is sent */
-	HAREWIRE_BLOCKAGE_WINDOW = 2,   /* the broker reads nothing (TCP's window is closed): its flow control */
-	HAREWIRE_BLOCKAGE_SILENCE = 3,  /* it takes messages and has given none an outcome for a second */
-	HAREWIRE_BLOCKAGE_LOG_FULL = 4, /* publish found no room; until it, or event_poll, finds that there is again */
+	HAREWIRE_BLOCKAGE_ALARM = 1,   /* connection.blocked: the broker is short of memory or disk; nothing is sent */
+	HAREWIRE_BLOCKAGE_WINDOW = 2,  /* the broker reads nothing (TCP's window is closed): its flow control */
+	HAREWIRE_BLOCKAGE_SILENCE = 3, /* it takes messages and has given none an outcome for a second */
+	HAREWIRE_BLOCKAGE_LOG_FULL =
+		4, /* publish found no room; until there is again, and an eighth of the log is free */
 };
 
 struct harewire_event {

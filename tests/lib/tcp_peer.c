@@ -26,15 +26,14 @@ static uint32_t get32(const uint8_t *p)
 
 uint16_t wire_checksum(uint32_t sum, const uint8_t *p, size_t len)
 {
-	for (size_t i = 0; i + 1 < len; i += 2) {
-		sum += get16(p + i);
-		sum = (sum & 0xffff) + (sum >> 16);
-	}
+	uint64_t all = sum;
+	for (size_t i = 0; i + 1 < len; i += 2)
+		all += get16(p + i);
 	if (len & 1)
-		sum += (uint32_t)p[len - 1] << 8;
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
+		all += (uint32_t)p[len - 1] << 8;
+	while (all >> 16)
+		all = (all & 0xffff) + (all >> 16);
+	return (uint16_t)~all;
 }
 
 static uint16_t tcp_checksum(const uint8_t *packet, size_t header, size_t total)

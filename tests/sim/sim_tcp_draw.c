@@ -178,6 +178,21 @@ static void lose_tails_only(struct sim_world *w)
 	w->peer.read_octets = 1u << 20;
 }
 
+/* Hundreds of small segments in flight, with gaps all over: more than the scoreboard has records for. */
+static void crowd(struct sim_world *w)
+{
+	w->config.control = TCP_NO_CONTROL;
+	w->config.cwnd_max_bytes = 1u << 20;
+	w->out.faults = (struct sim_faults){.loss = 200 + (uint32_t)prng_below(&w->network, 300)};
+	w->out.octet_ns = 0;
+	w->nic.packet_ns = 0;
+	w->feed = false;
+	w->peer.sack = true;
+	w->peer.mss = 536;
+	w->peer.scale = 3;
+	w->peer.window = w->peer.full_window = PEER_WINDOW_MAX;
+}
+
 static void draw_application(struct sim_world *w)
 {
 	struct prng *r = &w->application;
@@ -222,5 +237,7 @@ void sim_world_draw(struct sim_world *w, uint64_t seed)
 	draw_ending(w, &w->config);
 	if (w->ending == ORDERLY && w->feed && prng_once_in(&w->manners, 4))
 		lose_tails_only(w);
+	else if (w->ending == ORDERLY && prng_once_in(&w->manners, 64))
+		crowd(w);
 	open_connection(w, &w->config);
 }

@@ -264,6 +264,7 @@ static bool output(struct sim_world *w)
 		if (len == 0)
 			return true;
 		transmit(w, packet, len);
+		sim_check_output_done(w);
 		if (w->failure)
 			return true;
 	}

@@ -73,7 +73,7 @@ struct sim_world {
 	uint64_t read, read_after_ns;
 	uint64_t push_at_ns; /* a feed: bursts of messages, with pauses; else as much as TCP takes */
 	bool feed;
-	uint64_t freed[2], freed_until; /* by kind: counted octet by octet */
+	uint64_t freed_until, freed_control; /* of the octets up to there, those of that kind */
 
 	/* the device, and us */
 	uint64_t away_until_ns; /* nobody polls before */
@@ -128,6 +128,8 @@ void sim_check_input_done(struct sim_world *w, const struct tcp_segment *s);
 void sim_check_timer_done(struct sim_world *w);
 /* A segment of ours, before anything happens to it. */
 void sim_check_sent(struct sim_world *w, const uint8_t *packet, size_t len);
+/* All of a packet's segments have been. */
+void sim_check_output_done(struct sim_world *w);
 /* All is said for now; `drained`: tcp_output has nothing more. */
 void sim_check_step(struct sim_world *w, bool drained);
 void sim_check_end(struct sim_world *w);

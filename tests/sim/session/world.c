@@ -170,6 +170,8 @@ static void network(struct world *w)
 /* The worker may do neither: the linker leads these to wrap.c, which looks at in_worker. */
 static void turn(struct world *w)
 {
+	for (uint32_t i = 0; i < w->producer_count; i++)
+		account_turn(&w->producers[i]);
 	w->in_worker = true;
 	worker_turn(&w->worker);
 	w->in_worker = false;

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/reconnect.h"
 #include "dataplane/amqp/confirm.h"
 #include "dataplane/worker.h"
 #include "drivers/driver.h"
@@ -139,8 +140,7 @@ struct control {
 	uint32_t host;
 	bool poisoned;
 	bool reopening; /* the channel, on the connection there is */
-	bool closes;    /* the connection before ended by the broker's word, with these: */
-	uint64_t close_oldest, close_outcomes;
+	struct poison poison;
 	uint64_t resume_at_ns, deadline_ns, give_up_at_ns;
 	uint64_t heartbeat_ns;
 	uint16_t port;

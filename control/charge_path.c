@@ -258,6 +258,7 @@ void charge_path_connect(struct charge *c, uint64_t now_ns)
 	open.address.connect_timeout_ns = c->target.connect_timeout_ns;
 	open.address.rto_min_ns = c->target.rto_min_ns;
 	open.address.user_timeout_ns = c->target.user_timeout_ns;
+	open.address.tuning = c->target.tuning;
 	if (c->worker->choice.packets) {
 		int err = claim_flow(c);
 		if (err) {

@@ -141,8 +141,8 @@ static bool is_poison(struct charge *c, const struct worker_event *event)
 static void end_poisoned(struct charge *c, uint64_t id, const char *words)
 {
 	bool closed = c->poison.closes >= POISON_CLOSES;
-	charge_end(c, HW_ERR_AMQP_POISON, "%s:%u: message %" PRIu64 " ended the connection %s: %s", c->host->name,
-		   (unsigned)c->host->port, id, closed ? "twice" : "again and again", words);
+	charge_end(c, HW_ERR_AMQP_POISON, "%s:%u: message %" PRIu64 ", or one behind it, ended the connection %s: %s",
+		   c->host->name, (unsigned)c->host->port, id, closed ? "twice" : "again and again", words);
 }
 
 /* True when it has ended the publisher. *proved: what is lost had been good for something. */

@@ -47,6 +47,7 @@ struct target {
 	uint32_t heartbeat_s, frame_max;
 	char password_file[4096]; /* read for every connection; "": `password` */
 	uint64_t connect_timeout_ns, user_timeout_ns, rto_min_ns;
+	struct stream_tuning tuning;
 	uint64_t reconnect_min_ns, reconnect_max_ns, reconnect_timeout_ns;
 	struct topology topology;
 };

@@ -51,6 +51,8 @@ static int check_ranges(const struct harewire_publisher_options *o, const struct
 		{"connect_timeout_ns", o->connect_timeout_ns, 1, DAY_NS, "more than 0 and at most a day"},
 		{"user_timeout_ns", o->user_timeout_ns, 0, DAY_NS, "at most a day"},
 		{"rto_min_ns", o->rto_min_ns, MS_NS, 60 * SECOND_NS, "a millisecond to a minute"},
+		{"congestion_window", o->congestion_window ? o->congestion_window : 4096, 4096, 1u << 30,
+		 "0 or 4096 to 2^30 octets"},
 		{"reconnect_max_ns", o->reconnect_max_ns, MS_NS, HOUR_NS, "a millisecond to an hour"},
 		{"reconnect_min_ns", o->reconnect_min_ns, MS_NS, o->reconnect_max_ns,
 		 "a millisecond to reconnect_max_ns"},
@@ -69,6 +71,7 @@ static int check_timeouts(const struct harewire_publisher_options *o, const stru
 		{"reconnect_timeout_ns", o->reconnect_timeout_ns, MS_NS, YEAR_NS, "a year"},
 		{"confirm_timeout_ns", o->confirm_timeout_ns, MS_NS, DAY_NS, "a day"},
 		{"blocked_timeout_ns", o->blocked_timeout_ns, MS_NS, DAY_NS, "a day"},
+		{"keepalive_ns", o->keepalive_ns, MS_NS, DAY_NS, "a day"},
 	};
 	for (size_t i = 0; i < sizeof timeouts / sizeof timeouts[0]; i++)
 		if (timeouts[i].value &&
@@ -84,6 +87,8 @@ static int check_choices(const struct harewire_publisher_options *o, const struc
 		{"host_order", o->host_order, 0, HAREWIRE_HOSTS_SHUFFLED,
 		 "HAREWIRE_HOSTS_ORDERED or HAREWIRE_HOSTS_SHUFFLED"},
 		{"delivery", o->delivery, 0, HAREWIRE_AT_MOST_ONCE, "HAREWIRE_AT_LEAST_ONCE or HAREWIRE_AT_MOST_ONCE"},
+		{"congestion", o->congestion, 0, HAREWIRE_NO_CONGESTION_CONTROL,
+		 "HAREWIRE_CUBIC, HAREWIRE_RENO or HAREWIRE_NO_CONGESTION_CONTROL"},
 		{"policy", o->policy, 0, HAREWIRE_DROP_NEWEST,
 		 "HAREWIRE_BUFFER, HAREWIRE_REFUSE or HAREWIRE_DROP_NEWEST"},
 	};
@@ -217,6 +222,11 @@ static void copy_numbers(const struct harewire_publisher_options *o, struct targ
 	t->connect_timeout_ns = o->connect_timeout_ns;
 	t->user_timeout_ns = o->user_timeout_ns;
 	t->rto_min_ns = o->rto_min_ns;
+	t->tuning = (struct stream_tuning){.congestion = (enum stream_congestion)o->congestion,
+					   .congestion_window = o->congestion_window,
+					   .keepalive_ns = o->keepalive_ns,
+					   .ecn = o->ecn != 0,
+					   .restart_after_idle = o->restart_after_idle != 0};
 	t->reconnect_min_ns = o->reconnect_min_ns;
 	t->reconnect_max_ns = o->reconnect_max_ns;
 	t->reconnect_timeout_ns = o->reconnect_timeout_ns;

@@ -162,6 +162,15 @@ static void describe_state(struct question *q, const struct harewire_publisher *
 	text(q, "reason", state_reason(&level));
 }
 
+/* What is done about a connection that is not there. */
+static void describe_attempts(struct question *q, const struct charge *c)
+{
+	bool trying = c->phase < CHARGE_RUNNING;
+	text(q, "phase", charge_phase_name(c->phase));
+	number(q, "attempts", trying ? c->reconnect.attempts : 0);
+	text(q, "last_failure", trying ? c->failure : "");
+}
+
 static void describe_publisher(struct question *q, const struct charge *c)
 {
 	static const char *const to_wire[3] = {"call_to_wire_p50_ns", "call_to_wire_p99_ns", "call_to_wire_max_ns"};
@@ -173,6 +182,7 @@ static void describe_publisher(struct question *q, const struct charge *c)
 	text(q, "name", c->target.connection_name);
 	text(q, "vhost", c->target.vhost);
 	describe_state(q, c->connection->publisher);
+	describe_attempts(q, c);
 	name_blockages(q, s.blockages);
 	number(q, "accepted", s.accepted);
 	number(q, "confirmed", s.confirmed);

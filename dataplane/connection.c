@@ -84,7 +84,6 @@ void connection_tell_lost(struct connection *c, int code, const struct amqp_text
 	if (!c->told_ready)
 		return;
 	c->told_ready = false;
-	c->watch.told = 0; /* no connection, no blockage of it */
 	publisher_set_disconnected(c->publisher, code, words ? words->chars : NULL, words ? words->len : 0);
 }
 

@@ -51,6 +51,7 @@ struct connection_watch {
 	uint64_t looked_ns;
 	uint64_t outcomes;              /* at the last look */
 	uint64_t silent_ns, blocked_ns; /* for so long by now */
+	uint64_t same_ns;               /* for so long the window has been shut, or has not */
 	bool waiting, shut;             /* at the last look: messages without an outcome, a window too small */
 	uint32_t told;                  /* blockages: bit n for the enum harewire_blockage n */
 };

@@ -173,7 +173,8 @@ static bool is_blocked_news(const struct frame *f)
 	return id == AMQP_CONNECTION_BLOCKED || id == AMQP_CONNECTION_UNBLOCKED;
 }
 
-/* While control talks to the broker; and behind a goodbye, where nothing means anything (AMQP 0-9-1, 4.9). */
+/* While control talks to the broker; and behind a goodbye, where nothing means anything (AMQP 0-9-1, connection.close).
+ */
 static __attribute__((noinline)) int on_frame_otherwise(struct connection *c, const struct frame *f, uint64_t now_ns)
 {
 	if (c->phase == CONNECTION_FINISHED)

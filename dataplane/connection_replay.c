@@ -35,12 +35,15 @@ void connection_start_channel(struct connection *c)
 	connection_enter(c, CONNECTION_REPLAYING);
 	if (!confirms_replay_due(&c->confirms))
 		connection_enter(c, CONNECTION_PUBLISHING);
-	connection_walk_acked(c);
+	connection_walk_acked(c); /* often there is nothing to walk */
 }
 
 /* ---- sending again ---- */
 
-/* Nothing else in the log ever changes. A message without an outcome keeps its template alive. */
+/*
+ * Nothing else in the log ever changes. A message without an outcome keeps its template alive. Of a channel that was
+ * closed on this stream a copy may still be in flight, and be retransmitted with the flag: the broker drops that one.
+ */
 static void set_duplicate(struct connection *c, const struct message *m)
 {
 	const struct amqp_template *t = c->publisher->templates[m->template_id];
@@ -116,7 +119,7 @@ struct channel_end connection_end_channel(struct connection *c, bool stream_goes
 	uint64_t sent = c->ops->sent(c->stream);
 	uint64_t unsent = extents_count(tx, sent < tx->end ? sent : tx->end, EXTENT_LOG);
 	uint64_t unsent_tag = confirms_unsent_tag(confirms, unsent);
-	end.oldest_sent = confirms->low_tag < unsent_tag && confirms_id(confirms, confirms->low_tag) == end.oldest_id;
+	end.oldest_sent = confirms->low_tag < unsent_tag; /* a channel begins with the oldest: low_tag is its tag */
 	uint64_t behind_sent = unsent_tag > 1 ? confirms_id(confirms, unsent_tag - 1) + 1 : 0;
 	confirms_note_transmitted(confirms, stream_goes_on ? confirms->next_tag : unsent_tag);
 	if (c->options.at_most_once && lost) {

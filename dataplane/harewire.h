@@ -249,6 +249,14 @@ enum harewire_host_order {
 	HAREWIRE_HOSTS_SHUFFLED, /* in an order drawn when the publisher is opened: many publishers spread */
 };
 
+/* Who decides how much may be on its way, besides the broker's window. */
+enum harewire_congestion {
+	HAREWIRE_CUBIC,
+	HAREWIRE_RENO,
+	HAREWIRE_NO_CONGESTION_CONTROL, /* nobody: for a LAN provisioned for the feed; losses are repaired all the same
+					 */
+};
+
 struct harewire_publisher_options {
 	const char *url; /* amqp://user:password@host:port/vhost; missing parts: guest, guest, localhost, 5672, "/" */
 	const char *user, *password, *vhost; /* override the URL's; NULL: the URL's */
@@ -262,6 +270,17 @@ struct harewire_publisher_options {
 	uint64_t connect_timeout_ns; /* TCP and AMQP handshake, all in; up to a day. Default 10 s */
 	uint64_t rto_min_ns;         /* user-space TCP: 1 ms to 1 min, never below the peer's ACK delay. Default 5 ms */
 	uint64_t user_timeout_ns;    /* user-space TCP: unacknowledged for so long; up to a day. Default 10 s */
+	/* User-space TCP (docs/tcp.md). The kernel's sockets do as the kernel is told to. */
+	enum harewire_congestion congestion; /* default HAREWIRE_CUBIC */
+	/*
+	 * Octets, the most that the congestion window grows to, or without congestion control what it is: 4096..2^30,
+	 * and never less than two segments. 0 (default): 2^30.
+	 */
+	uint32_t congestion_window;
+	int ecn;                /* ask for explicit congestion notification (RFC 3168); default 0 */
+	int restart_after_idle; /* after a pause from the first window again (RFC 5681, 4.1); default 0 */
+	uint64_t keepalive_ns;  /* nothing heard for so long: a probe, up to five a second apart. 1 ms to a day; 0
+				   (default): none */
 	/*
 	 * Hosts beside the URL's, "name" or "name:port" (without: the URL's port), with the same user, vhost and
 	 * topology. At first each is tried once, in order, for at most connect_timeout_ns; if none can be had the
@@ -278,8 +297,8 @@ struct harewire_publisher_options {
 	enum harewire_delivery delivery; /* default HAREWIRE_AT_LEAST_ONCE */
 	enum harewire_policy policy;     /* default HAREWIRE_BUFFER */
 	/*
-	 * No outcome for so long although messages wait for one and the broker takes octets: reconnect, at the next
-	 * host. 1 ms to a day; 0: never. Default 30 s.
+	 * No outcome for so long although messages wait for one and the broker has raised no alarm: reconnect, at the
+	 * next host. 1 ms to a day; 0: never. Default 30 s.
 	 */
 	uint64_t confirm_timeout_ns;
 	/* HAREWIRE_BLOCKAGE_ALARM or _WINDOW for so long: likewise. 1 ms to a day; 0 (default): never. */
@@ -421,10 +440,11 @@ enum harewire_event_type {
  * connection at the latest, the last is the application's own.
  */
 enum harewire_blockage {
-	HAREWIRE_BLOCKAGE_ALARM = 1,    /* connection.blocked: the broker is short of memory or disk; nothing is sent */
-	HAREWIRE_BLOCKAGE_WINDOW = 2,   /* the broker reads nothing (TCP's window is closed): its flow control */
-	HAREWIRE_BLOCKAGE_SILENCE = 3,  /* it takes messages and has given none an outcome for a second */
-	HAREWIRE_BLOCKAGE_LOG_FULL = 4, /* publish found no room; until it, or event_poll, finds that there is again */
+	HAREWIRE_BLOCKAGE_ALARM = 1,   /* connection.blocked: the broker is short of memory or disk; nothing is sent */
+	HAREWIRE_BLOCKAGE_WINDOW = 2,  /* the broker reads nothing (TCP's window is closed): its flow control */
+	HAREWIRE_BLOCKAGE_SILENCE = 3, /* it takes messages and has given none an outcome for a second */
+	HAREWIRE_BLOCKAGE_LOG_FULL =
+		4, /* publish found no room; until there is again, and an eighth of the log is free */
 };
 
 struct harewire_event {

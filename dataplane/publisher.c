@@ -186,6 +186,14 @@ bool publisher_find_room(struct harewire_publisher *p, uint64_t need)
 	       next_id - p->reclaimed_id <= p->index.mask;
 }
 
+bool publisher_find_ease(struct harewire_publisher *p, uint64_t need)
+{
+	uint64_t eighth = p->log.capacity / 8;
+	uint64_t next_id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
+	return publisher_find_room(p, need > eighth ? need : eighth) &&
+	       next_id - p->reclaimed_id <= p->index.mask - p->index.mask / 8;
+}
+
 /* What the state and the application's policy say to a message. */
 static int check_state(const struct harewire_publisher *p)
 {
@@ -216,7 +224,8 @@ static __attribute__((noinline)) int make_room(struct harewire_publisher *p, uin
 	if (need > p->log.capacity)
 		return HW_ERR_TOO_LARGE;
 	bool room = publisher_find_room(p, need);
-	publisher_note_room(p, room, need);
+	if (!room || publisher_find_ease(p, need))
+		publisher_note_room(p, room, need);
 	return room ? 0 : HW_ERR_LOG_FULL;
 }
 

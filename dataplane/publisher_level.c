@@ -173,7 +173,7 @@ bool publisher_get_level(const struct harewire_publisher *p, struct publisher_le
 static uint32_t blockages_now(struct harewire_publisher *p)
 {
 	uint32_t bits = is_connected(p->seen.state) ? p->seen.blockages : 0;
-	if (atomic_load_explicit(&p->no_room, memory_order_relaxed) && publisher_find_room(p, p->no_room_need))
+	if (atomic_load_explicit(&p->no_room, memory_order_relaxed) && publisher_find_ease(p, p->no_room_need))
 		publisher_note_room(p, true, 0);
 	if (atomic_load_explicit(&p->no_room, memory_order_relaxed))
 		bits |= 1u << HAREWIRE_BLOCKAGE_LOG_FULL;

@@ -47,6 +47,16 @@ struct stream {
 	struct extent_queue tx; /* tx.freed: octets of each kind acked since open */
 };
 
+/* What is to be chosen of a TCP of our own. */
+enum stream_congestion { STREAM_CUBIC, STREAM_RENO, STREAM_NO_CONTROL };
+
+struct stream_tuning {
+	enum stream_congestion congestion;
+	uint32_t congestion_window; /* most octets of it; 0: 2^30 */
+	uint64_t keepalive_ns;      /* 0: none */
+	bool ecn, restart_after_idle;
+};
+
 /* Where to connect. For packet drivers control has found route and neighbour and has reserved the port. */
 struct stream_address {
 	uint32_t local_ip, remote_ip; /* host byte order; local_* 0 for the kernel's choice */
@@ -56,6 +66,7 @@ struct stream_address {
 	uint16_t mtu;
 	uint64_t connect_timeout_ns;
 	uint64_t rto_min_ns, user_timeout_ns; /* of TCPs of our own; the kernel has its own ideas */
+	struct stream_tuning tuning;
 	bool first; /* of this user of the stream: what its trace holds is another's, and is forgotten */
 };
 

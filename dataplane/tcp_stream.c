@@ -370,6 +370,21 @@ static void set_link_header(struct tcp_stream *ts, const struct stream_address *
 		(uint32_t)ethernet_build(ts->link_header, a->next_hop_mac, a->local_mac, a->vlan, ETHERTYPE_IPV4);
 }
 
+_Static_assert((int)STREAM_CUBIC == (int)TCP_CUBIC && (int)STREAM_RENO == (int)TCP_RENO &&
+		       (int)STREAM_NO_CONTROL == (int)TCP_NO_CONTROL,
+	       "the same choice");
+
+static void tune(struct tcp_config *config, const struct stream_tuning *tuning)
+{
+	uint32_t least = 2u * config->mtu;
+	config->control = (enum tcp_control)tuning->congestion;
+	if (tuning->congestion_window)
+		config->cwnd_max_bytes = tuning->congestion_window > least ? tuning->congestion_window : least;
+	config->keepalive_idle_ns = tuning->keepalive_ns;
+	config->ecn = tuning->ecn;
+	config->restart_after_idle = tuning->restart_after_idle;
+}
+
 static int open_stream(struct transport *tp, uint32_t index, const struct stream_address *a, uint64_t now_ns)
 {
 	struct tcp_transport *tt = transport_of(tp);
@@ -381,6 +396,7 @@ static int open_stream(struct transport *tp, uint32_t index, const struct stream
 	config.connect_timeout_ns = a->connect_timeout_ns;
 	config.rto_min_ns = a->rto_min_ns;
 	config.user_timeout_ns = a->user_timeout_ns;
+	tune(&config, &a->tuning);
 	config.trace = &tt->traces[index];
 	if (a->first)
 		tcp_trace_touch(config.trace);

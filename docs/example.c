@@ -8,23 +8,32 @@
 #include <harewire.h>
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define CLOSE_TIMEOUT_NS (30 * UINT64_C(1000000000))
+#define CLOSE_TIMEOUT_NS (120 * UINT64_C(1000000000))
 
 struct feed {
 	struct harewire *hw;
 	struct harewire_publisher *publisher;
 	uint32_t template_id;
-	uint64_t confirmed, failed, in_doubt; /* messages */
-	int ready;                            /* has been */
-	int ended, code;                      /* CLOSED or FAILED; FAILED: why */
+	uint64_t published, confirmed, failed, in_doubt; /* messages */
+	int ready;                                       /* has been */
+	int ended, code;                                 /* CLOSED or FAILED; FAILED: why */
 };
 
-/* Nothing to do: a program with a feed of its own would look at that instead. */
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+/* A millisecond. */
 static void rest(void)
 {
 	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -143,22 +152,21 @@ static int prepare(struct feed *f, const char *queue)
 	return err;
 }
 
-/* Goes on through lost connections: the log takes messages until it is full, and that is the only reason to wait. */
+/* A tick each millisecond, connection or not, until Ctrl-C: the log takes them until it is full. */
 static void publish(struct feed *f, uint64_t count)
 {
 	char body[32];
-	for (uint64_t n = 1; n <= count && !f->ended;) {
-		int len = snprintf(body, sizeof body, "tick %" PRIu64, n);
+	while (f->published < count && !interrupted) {
+		int len = snprintf(body, sizeof body, "tick %" PRIu64, f->published + 1);
 		int64_t id = harewire_publish(f->publisher, f->template_id, body, (size_t)len, 0);
 		if (id > 0) {
-			n++;
-		} else if (id != HAREWIRE_ERR_LOG_FULL && id != HAREWIRE_ERR_CLOSED) {
+			f->published++;
+		} else if (id != HAREWIRE_ERR_LOG_FULL) {
 			fprintf(stderr, "publish: %s\n", harewire_error_text((int)id));
 			return;
-		} else {
-			rest();
 		}
 		take_events(f);
+		rest();
 	}
 }
 
@@ -183,10 +191,12 @@ int main(int argc, char *argv[])
 		fprintf(stderr, "usage: %s DRIVER URL QUEUE COUNT [HOST[:PORT]...]\n", argv[0]);
 		return 2;
 	}
+	signal(SIGINT, interrupt);
+	signal(SIGTERM, interrupt);
 	uint64_t count = strtoull(argv[4], NULL, 10);
 	if (open_feed(&f, argv[1], argv[2], argv[3], argv + 5, (uint32_t)(argc - 5)) == 0 &&
 	    prepare(&f, argv[3]) == 0) {
-		while (!f.ready && !f.ended) {
+		while (!f.ready && !f.ended && !interrupted) {
 			take_events(&f);
 			rest();
 		}
@@ -194,5 +204,5 @@ int main(int argc, char *argv[])
 	}
 	close_feed(&f);
 	printf("%" PRIu64 " confirmed, %" PRIu64 " failed, %" PRIu64 " in doubt\n", f.confirmed, f.failed, f.in_doubt);
-	return f.confirmed == count && f.code == 0 ? 0 : 1;
+	return f.confirmed == f.published && f.ready && f.code == 0 ? 0 : 1;
 }

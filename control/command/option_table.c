@@ -30,6 +30,8 @@ const char *policy_name(enum harewire_policy policy)
 	return policies[policy];
 }
 
+static const char *const congestions[] = {
+	[HAREWIRE_CUBIC] = "cubic", [HAREWIRE_RENO] = "reno", [HAREWIRE_NO_CONGESTION_CONTROL] = "none", NULL};
 static const char *const formats[] = {[FORMAT_LINES] = "lines", [FORMAT_LEN32] = "len32", NULL};
 
 /* clang-format off */
@@ -104,6 +106,16 @@ const struct option options[] = {
 	 "$XDG_RUNTIME_DIR/harewire/PID.sock for others"},
 	{"trace-dir", 0, OPTION_TEXT, SECTION_DRIVER, PUBLISHING, 0, AT(trace_dir), "DIRECTORY",
 	 .help = "af_xdp and dpdk: keep TCP's trace there when a connection is lost or a retransmission timeout fires, a file each, at most 64"},
+	{"congestion", 0, OPTION_CHOICE, SECTION_DRIVER, PUBLISHING, 0, AT(congestion), "cubic|reno|none",
+	 .help = "af_xdp and dpdk: who decides how much may be on its way: cubic (default), reno, or nobody, for a LAN provisioned for the feed", .choices = congestions},
+	{"congestion-window", 0, OPTION_BYTES, SECTION_DRIVER, PUBLISHING, 0, AT(congestion_window), "N[K|M]",
+	 .help = "af_xdp and dpdk: the most that the congestion window grows to, 4K to 1G; with --congestion none what it is. Default 1G", .min = 4096, .max = 1u << 30},
+	{"ecn", 0, OPTION_FLAG, SECTION_DRIVER, PUBLISHING, 0, AT(ecn), NULL,
+	 .help = "af_xdp and dpdk: ask the broker's TCP for explicit congestion notification"},
+	{"keepalive", 0, OPTION_SECONDS, SECTION_DRIVER, PUBLISHING, 0, AT(keepalive_ns), "SECONDS",
+	 .help = "af_xdp and dpdk: probe a broker's TCP that has said nothing for so long; five unanswered, a second apart, end the connection. 0 (default): never; heartbeats do it better", .min = 0, .max = 86400},
+	{"restart-after-idle", 0, OPTION_FLAG, SECTION_DRIVER, PUBLISHING, 0, AT(restart_after_idle), NULL,
+	 .help = "af_xdp and dpdk: after a pause of a retransmission timeout start from the first window again"},
 	{"nic-queue", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(nic_queue), "N",
 	 .help = "NIC queue to serve; default: the driver's choice", .min = 0, .max = 4095},
 	{"cpu", 0, OPTION_NUMBER, SECTION_DRIVER, PUBLISHING, 0, AT(cpu), "N", .help = "pin the worker's thread to CPU N; of several workers: those that name no core", .min = 0, .max = 4095},

@@ -69,7 +69,8 @@ int prepare(struct prepared *p, enum subcommand command, int argc, char *const a
 	snprintf(why, why_bytes, "out of memory");
 
 	int code = options_parse(&p->settings, argc, argv, why, why_bytes);
-	bool asks = command & (COMMAND_STAT | COMMAND_CAPTURE | COMMAND_TRACE); /* and has nothing to do with a broker */
+	bool asks =
+		command & (COMMAND_STAT | COMMAND_CAPTURE | COMMAND_TRACE); /* and has nothing to do with a broker */
 	if (code || p->settings.help || asks)
 		return code;
 	struct secrets_flags flags = {.url = p->settings.url != NULL,

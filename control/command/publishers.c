@@ -77,6 +77,15 @@ static void set_reconnecting(struct harewire_publisher_options *options, const s
 	options->blocked_timeout_ns = s->blocked_timeout_ns;
 }
 
+static void set_tcp(struct harewire_publisher_options *options, const struct settings *s)
+{
+	options->congestion = s->congestion;
+	options->congestion_window = (uint32_t)s->congestion_window;
+	options->ecn = s->ecn;
+	options->restart_after_idle = s->restart_after_idle;
+	options->keepalive_ns = s->keepalive_ns;
+}
+
 static void open_publisher(struct run *run, uint32_t index, const struct declarations *topology)
 {
 	const struct settings *s = run->settings;
@@ -99,6 +108,7 @@ static void open_publisher(struct run *run, uint32_t index, const struct declara
 	options.max_messages = s->max_messages;
 	options.connect_timeout_ns = s->connect_timeout_ns;
 	set_reconnecting(&options, s);
+	set_tcp(&options, s);
 	set_topology(&options, topology);
 	int code = harewire_publisher_open(run->hw, &options, &p->handle, why, sizeof why);
 	if (code)

@@ -44,6 +44,10 @@ struct settings {
 	uint32_t delivery;      /* enum harewire_delivery */
 	uint32_t policy;        /* enum harewire_policy */
 	uint64_t reconnect_min_ns, reconnect_max_ns, reconnect_timeout_ns;
+	/* TCP of our own */
+	uint32_t congestion; /* enum harewire_congestion */
+	uint64_t congestion_window, keepalive_ns;
+	bool ecn, restart_after_idle;
 	uint64_t confirm_timeout_ns, blocked_timeout_ns;
 	/* driver */
 	uint32_t driver, idle;

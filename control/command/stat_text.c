@@ -105,12 +105,18 @@ static void print_publisher(FILE *out, const struct entry *e)
 static void print_hindrance(FILE *out, const struct entry *e)
 {
 	const char *state = text(e->now, "state"), *reason = text(e->now, "reason");
+	const char *failure = text(e->now, "last_failure"); /* at first that is the loss itself */
 	bool blocked = strcmp(state, "blocked") == 0;
 	if (!blocked && strcmp(state, "reconnecting") != 0)
 		return;
-	fprintf(out, "%6" PRIu64 "  %s%s%s%s for %.1f s%s%s\n", number(e->now, "id"), state, blocked ? " (" : "",
+	fprintf(out, "%6" PRIu64 "  %s%s%s%s for %.1f s%s%s", number(e->now, "id"), state, blocked ? " (" : "",
 		blocked ? text(e->now, "blockages") : "", blocked ? ")" : "", (double)number(e->now, "state_ns") / 1e9,
 		*reason ? ": " : "", reason);
+	if (number(e->now, "attempts"))
+		fprintf(out, "; attempt %" PRIu64 ", %s", number(e->now, "attempts"), text(e->now, "phase"));
+	if (*failure && !strstr(failure, reason))
+		fprintf(out, "; last: %s", failure);
+	fputc('\n', out);
 }
 
 static void print_capture(FILE *out, struct json_object *answer)

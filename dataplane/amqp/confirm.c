@@ -158,5 +158,4 @@ void confirms_end(struct confirms *c, uint64_t next_id, enum message_outcome out
 	if (c->handed_id < next_id)
 		c->handed_id = next_id;
 	c->low_tag = c->next_tag;
-	c->replay_id = c->first_new_id;
 }

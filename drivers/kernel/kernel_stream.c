@@ -341,7 +341,8 @@ static void info(const struct stream *s, struct stream_info *out)
 	out->octets_sent = ti.tcpi_bytes_sent;
 	out->segments_sent = ti.tcpi_segs_out;
 	out->segments_received = ti.tcpi_segs_in;
-	out->peer_window = ti.tcpi_snd_wnd;
+	/* Linux before 5.4 does not tell: then it is never found closed. */
+	out->peer_window = len > offsetof(struct tcp_info, tcpi_snd_wnd) ? ti.tcpi_snd_wnd : UINT32_MAX;
 	out->unsent = s->tx.end - s->tx.start + ti.tcpi_notsent_bytes;
 	kt->stats.segments_sent += ti.tcpi_segs_out - ks->segments_sent;
 	kt->stats.segments_received += ti.tcpi_segs_in - ks->segments_received;

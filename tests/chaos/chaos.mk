@@ -9,7 +9,8 @@ CHAOS_PROGRAMS := $(B)/tests/chaos/publisher $(B)/loss.bpf.o
 ##H make chaos           MINUTES=10 of faults from SEED=1 around a publisher of DRIVER=af_xdp: no message may be missing (root)
 .PHONY: chaos chaos-short
 chaos: $(CHAOS_PROGRAMS)
-	@B=$(B) tests/chaos/run.py --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10) --driver $(or $(DRIVER),af_xdp)
+	@B=$(B) tests/chaos/run.py --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10) --driver $(or $(DRIVER),af_xdp) \
+		$(if $(RATE),--rate $(RATE)) $(if $(KEEP),--keep $(KEEP))
 
 # The part of it that belongs to `make test`: a fault of each kind that ends a connection, in a minute or so.
 chaos-short: $(CHAOS_PROGRAMS)

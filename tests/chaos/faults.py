@@ -70,9 +70,9 @@ def close_connection(run):
     run.node.close_connection(run.name)
 
 
-@fault(LOST)
+@fault(LOST, returns=True)
 def exchange(run):
-    """The exchange is deleted (channel.close 404); the publisher declares it again."""
+    """The exchange is deleted, its bindings first, which is seen by some (channel.close 404); the publisher declares it again."""
     with amqp.Connection(run.node) as connection:
         connection.delete_exchange(run.name)
 
@@ -208,10 +208,10 @@ def leader_kill(run, seconds):
     node.start_broker()
 
 
-@fault(LOST, nodes=3, draw=seconds(6, 9), nacks=True)
+@fault(LOST, nodes=3, draw=seconds(10, 13), nacks=True)
 def majority(run, seconds):
     """Two nodes, the leader's among them where the publisher is at another, are ended by SIGKILL with messages pending, and
-    started again after 6 to 9 s: what was pending on that channel is never confirmed."""
+    started again after 10 to 13 s: what was pending on that channel is never confirmed."""
     publishers, leaders = run.publishers_node(), run.leaders_node()
     others = [node for node in run.surroundings.nodes if node is not publishers]
     others.sort(key=lambda node: node is not leaders)

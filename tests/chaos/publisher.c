@@ -28,16 +28,18 @@
 
 #define NS_PER_S         1000000000u
 #define BODY_BYTES       256
+#define COPY_BYTES       16384 /* takes about as long as a call */
 #define TICK_NS          500000
 #define MEMORY_EVERY_NS  NS_PER_S
 #define CLOSE_TIMEOUT_NS (30ull * NS_PER_S)
 
 /* Short, so that a run of minutes meets each of them; the same for every seed. */
-#define HEARTBEAT_S        3
+#define HEARTBEAT_S        10
 #define USER_TIMEOUT_NS    (4ull * NS_PER_S)
-#define CONFIRM_TIMEOUT_NS (5ull * NS_PER_S)
+#define CONFIRM_TIMEOUT_NS (8ull * NS_PER_S)
 #define CONNECT_TIMEOUT_NS (5ull * NS_PER_S)
-#define LOG_BYTES          (8u << 20)
+#define BLOCKED_TIMEOUT_NS (20ull * NS_PER_S)
+#define LOG_BYTES          (4u << 20)
 
 struct settings {
 	const char *driver, *interface, *url, *history;
@@ -57,7 +59,8 @@ struct run {
 	uint64_t attempted, accepted;
 	uint64_t refused_code[16]; /* by -code */
 	uint64_t first_ready_ns, memory_due_ns;
-	struct calls calls;
+	char copy[COPY_BYTES];
+	struct calls calls, copies; /* of publish; and of a plain copy beside each, which says what the host costs */
 };
 
 static volatile sig_atomic_t stop_asked;
@@ -112,6 +115,7 @@ static void open_publisher(struct run *run, const struct settings *s)
 	options.connect_timeout_ns = CONNECT_TIMEOUT_NS;
 	options.user_timeout_ns = USER_TIMEOUT_NS;
 	options.confirm_timeout_ns = CONFIRM_TIMEOUT_NS;
+	options.blocked_timeout_ns = BLOCKED_TIMEOUT_NS;
 	options.log_bytes = LOG_BYTES;
 	options.exchanges = &exchange;
 	options.exchange_count = 1;
@@ -207,13 +211,17 @@ static void write_memory(struct run *run)
 
 static int64_t publish_one(struct run *run)
 {
-	static const char body[BODY_BYTES] = "body";
+	static const char body[BODY_BYTES] = "body", page[COPY_BYTES] = "page";
 	struct call_begin begin;
 
 	run->attempted++;
 	calls_begin(&run->calls, &begin);
 	int64_t id = harewire_publish(run->publisher, run->template_id, body, sizeof body, 0);
 	calls_end(&run->calls, &begin);
+	calls_begin(&run->copies, &begin);
+	memcpy(run->copy, page, sizeof page);
+	__asm__ volatile("" : : "r"(run->copy) : "memory");
+	calls_end(&run->copies, &begin);
 	return id;
 }
 
@@ -284,7 +292,9 @@ static void report(const struct run *run)
 	printf("\"refused_log_full\": %" PRIu64 ", \"log_bytes\": %" PRIu64 ", \"worker_longest_gap_ns\": %" PRIu64
 	       ", ",
 	       run->refused_code[-HAREWIRE_ERR_LOG_FULL & 15], st.log_capacity, driver.longest_gap_ns);
-	calls_print(&run->calls, stdout);
+	calls_print(&run->calls, "calls", stdout);
+	printf(", ");
+	calls_print(&run->copies, "copies", stdout);
 	printf("}\n");
 }
 
@@ -343,7 +353,7 @@ static void read_settings(struct settings *s, int argc, char *argv[])
 int main(int argc, char *argv[])
 {
 	struct settings settings = {.driver = "kernel", .name = "chaos", .queue_type = "classic"};
-	struct run run = {0};
+	static struct run run;
 
 	read_settings(&settings, argc, argv);
 	signal(SIGTERM, ask_stop);
@@ -352,6 +362,7 @@ int main(int argc, char *argv[])
 	if (!run.history)
 		die(settings.history, "cannot be written");
 	clock_calibrate(&run.calls.scale);
+	run.copies.scale = run.calls.scale;
 	create_engine(&run, &settings);
 	open_publisher(&run, &settings);
 	prepare_template(&run, &settings);

@@ -51,8 +51,8 @@ class Tally:
         if phase.history.windows:
             print(checker.table(phase.history))
         if phase.history.report:
-            calls = phase.history.report["calls"]
-            print("calls of publish: " + ", ".join(f"{name} {n:,}" for name, n in calls.items()))
+            for what, name in (("calls of publish", "calls"), ("copies of 16 KiB beside them", "copies")):
+                print(f"{what}: " + ", ".join(f"{key} {n:,}" for key, n in phase.history.report[name].items()))
             print(f"memory: {verdict.memory_before():,} kB before the first fault, {phase.history.memory[-1][1]:,} kB at the end")
         for finding in findings:
             self.find(finding)
@@ -100,7 +100,7 @@ def run_script(phase, options, script, chance, seconds, tally):
 def run_phase(options, directory, name, nodes, queue_type, script, chance, seconds, tally):
     print(f"\n==== {name}: {nodes} broker{'s' if nodes > 1 else ''}, a durable {queue_type} queue, "
           f"{options.rate} messages a second over {options.driver}", flush=True)
-    with Surroundings("chaos", nodes) as surroundings:
+    with Surroundings(options.name, nodes) as surroundings:
         with Phase(surroundings, options, directory, "chaos-" + name, queue_type) as phase:
             run_script(phase, options, script, chance, seconds, tally)
         if nodes == 1 and not options.faults:
@@ -130,7 +130,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--driver", default="af_xdp")
-    parser.add_argument("--rate", type=int, default=1000)
+    parser.add_argument("--rate", type=int, default=500)
+    parser.add_argument("--name", default="chaos", help="of its labs: another run beside this one needs another")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--faults", type=lambda text: text.split(","), help="only these")
     parser.add_argument("--keep", help="directory for the files of the run")

@@ -78,8 +78,8 @@ fuzz-replay: $(FUZZ_REPLAYS)
 
 CHECK_PROGRAMS += $(FUZZ_REPLAYS)
 
-# 200 inputs in all: those about sequences of things get more of them than those about one piece of text.
-FUZZ_FILES_connection := 28
+# 208 inputs in all: those about sequences of things get more of them than those about one piece of text.
+FUZZ_FILES_connection := 36
 FUZZ_FILES_tcp_stream := 30
 FUZZ_FILES_tcp        := 20
 FUZZ_FILES_capture    := 16

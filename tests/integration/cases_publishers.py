@@ -1,4 +1,5 @@
 """The command with several publishers and several workers: spread, order, reports, and one that fails."""
+from cases_reconnect import user
 from harness import DPDK, DRIVERS, case, equal, holds
 
 TAP = tuple(driver for driver in DPDK if "net_tap" in driver)
@@ -81,13 +82,17 @@ def a_kernel_and_an_af_xdp_worker_inline(t):
 
 @case(drivers=DRIVERS)
 def one_publisher_that_fails_ends_the_run_and_no_message_of_another_is_lost(t):
-    running = t.start_publisher("publish", "--queue", t.queue, "--rate", 3000, "--duration", 60, "--publishers", 3,
-                                "--connection-name", t.queue)
-    t.lab.close_connection(t.queue + " 2/3")
-    result = running.wait()
+    """Of a password that is no longer good only the one that has to connect again takes notice."""
+    with user(t, "first-secret") as name:
+        running = t.start_publisher("publish", "--queue", t.queue, "--rate", 3000, "--duration", 60, "--publishers", 3,
+                                    "--connection-name", t.queue, "--user", name, HAREWIRE_PASSWORD="first-secret")
+        t.until_published(running, 500)
+        t.lab.ctl("change_password", name, "second-secret")
+        t.lab.close_connection(t.queue + " 2/3")
+        result = running.wait()
     equal(result.status, 1, result.text() + "exit status")
     text = result["error"]["text"]
-    holds(text.startswith("publisher 2 of 3: ") and "for a test" in text, f"said {text!r}")
+    holds(text.startswith("publisher 2 of 3: ") and "ACCESS_REFUSED" in text, f"said {text!r}")
     t.adds_up(result)
     equal([p["unconfirmed"] for p in result["publishers"]][::2], [0, 0], "unconfirmed of the others")
     holds(all(p["confirmed"] > 0 for p in result["publishers"]), "confirmed messages")

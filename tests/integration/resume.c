@@ -1,7 +1,7 @@
 /*
  * Publishes a message every millisecond through whatever happens: resume DRIVER QUEUE, until standard input ends. The
- * broker's URL is in $AMQP_URL. Writes "lost NS" when a connection is lost and "confirmed NS" at the first confirm on the
- * next one; NS is CLOCK_MONOTONIC. Exit 1 when the publisher fails.
+ * broker's URL is in $AMQP_URL. Writes "lost NS" when a connection is lost and "confirmed NS" at the first confirm on
+ * the next one; NS is CLOCK_MONOTONIC. Exit 1 when the publisher fails.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -21,17 +21,16 @@ static void die(const char *what, const char *why)
 	exit(1);
 }
 
-static void say(void *context, enum harewire_log_level level, const char *line)
-{
-	if (level <= HAREWIRE_LOG_INFO)
-		fprintf(stderr, "%s\n", line);
-}
-
 static uint64_t now_ns(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void say(void *context, enum harewire_log_level level, const char *line)
+{
+	fprintf(stderr, "%" PRIu64 " %s\n", now_ns(), line);
 }
 
 static void tell(const char *what)

@@ -28,6 +28,7 @@ import cases_lab  # noqa: E402,F401
 import cases_limits  # noqa: E402,F401
 import cases_loss  # noqa: E402,F401
 import cases_offload  # noqa: E402,F401
+import cases_outage  # noqa: E402,F401
 import cases_privilege  # noqa: E402,F401
 import cases_promises  # noqa: E402,F401
 import cases_publishers  # noqa: E402,F401

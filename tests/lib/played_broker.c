@@ -144,13 +144,15 @@ static void on_publish(struct played_broker *b)
 static void on_channel_open(struct played_broker *b)
 {
 	enum visit_end end = visit_of(b)->end;
-	if (end == VISIT_REFUSES_REOPENING || end == VISIT_IGNORES_REOPENING) {
-		if (end == VISIT_REFUSES_REOPENING)
-			say_close(b, 0);
+	b->mute = end == VISIT_REFUSES_REOPENING || end == VISIT_IGNORES_REOPENING;
+	if (end == VISIT_REFUSES_REOPENING && visit_of(b)->code)
+		say_close(b, 0);
+	else if (end == VISIT_REFUSES_REOPENING)
+		end_connection(b, true);
+	if (b->mute)
 		atomic_fetch_add(&b->visit, 1);
-		b->mute = true;
+	if (end == VISIT_REFUSES_REOPENING)
 		return;
-	}
 	b->tag = 0;
 	atomic_fetch_add(&b->channels, 1);
 	say_method(b, 1, 20, 11, 4);
@@ -178,6 +180,9 @@ static void on_method(struct played_broker *b, const uint8_t *frame, size_t len)
 	switch (get_be32(frame + 7)) {
 	case METHOD(10, 11):
 		on_start_ok(b, frame, len);
+		break;
+	case METHOD(10, 31):
+		atomic_store(&b->frame_max, get_be32(frame + 13));
 		break;
 	case METHOD(10, 40):
 		say_method(b, 0, 10, 41, 1);

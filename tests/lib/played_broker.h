@@ -22,8 +22,8 @@ enum visit_end {
 	VISIT_CLOSES_CHANNEL,    /* channel.close; a channel opened again on the connection is the next visit */
 	VISIT_REFUSES_LOGIN,     /* connection.close instead of connection.tune */
 	VISIT_REFUSES_DECLARE,   /* channel.close instead of queue.declare-ok */
-	VISIT_REFUSES_REOPENING, /* connection.close instead of channel.open-ok */
-	VISIT_IGNORES_REOPENING, /* no answer to channel.open */
+	VISIT_REFUSES_REOPENING, /* connection.close instead of channel.open-ok; code 0: a RST */
+	VISIT_IGNORES_REOPENING, /* no answer to confirm.select */
 };
 
 struct visit {
@@ -40,7 +40,8 @@ struct played_broker {
 	struct visit visits[PLAYED_VISITS];
 	/* what has happened */
 	_Atomic uint32_t connections, channels, declares, publishes;
-	char password[64]; /* of the last login */
+	_Atomic uint32_t frame_max; /* of the last connection.tune-ok */
+	char password[64];          /* of the last login */
 
 	/* its own */
 	_Atomic int listener, fd;

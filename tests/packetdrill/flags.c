@@ -10,7 +10,7 @@
 #define MS     1000000ull
 #define SECOND (1000 * MS)
 
-enum flag_kind { FLAG_MS, FLAG_SECONDS, FLAG_U8, FLAG_U16, FLAG_U32, FLAG_ISN };
+enum flag_kind { FLAG_MS, FLAG_SECONDS, FLAG_BOOL, FLAG_U8, FLAG_U16, FLAG_U32, FLAG_ISN };
 
 struct flag {
 	const char *name;
@@ -32,6 +32,12 @@ static const struct flag flags_known[] = {
 	{"time_wait_ms", CONFIG(time_wait_ns), FLAG_MS, 3600000},
 	{"delayed_ack_ms", CONFIG(delayed_ack_ns), FLAG_MS, 3600000},
 	{"control", CONFIG(control), FLAG_U32, TCP_NO_CONTROL},
+	{"cwnd_max_bytes", CONFIG(cwnd_max_bytes), FLAG_U32, 1u << 30},
+	{"ecn", CONFIG(ecn), FLAG_BOOL, 1},
+	{"restart_after_idle", CONFIG(restart_after_idle), FLAG_BOOL, 1},
+	{"keepalive_idle_ms", CONFIG(keepalive_idle_ns), FLAG_MS, 36000000},
+	{"keepalive_interval_ms", CONFIG(keepalive_interval_ns), FLAG_MS, 3600000},
+	{"keepalive_probes", CONFIG(keepalive_probes), FLAG_U32, 100},
 	{"patience_s", offsetof(struct stack, patience_ns), FLAG_SECONDS, 1000000},
 	{"isn", offsetof(struct stack, isn), FLAG_ISN, UINT32_MAX},
 };
@@ -45,6 +51,9 @@ static void store(struct stack *s, const struct flag *flag, uint64_t value)
 		break;
 	case FLAG_SECONDS:
 		*(uint64_t *)at = value * SECOND;
+		break;
+	case FLAG_BOOL:
+		*(bool *)at = value;
 		break;
 	case FLAG_U8:
 		*(uint8_t *)at = (uint8_t)value;

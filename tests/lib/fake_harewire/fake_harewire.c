@@ -142,6 +142,11 @@ int harewire_publisher_open(struct harewire *hw, const struct harewire_publisher
 	keep(fake->password, sizeof fake->password, options->password);
 	keep(fake->password_file, sizeof fake->password_file, options->password_file);
 	keep_reconnecting(&fake->reconnecting, options);
+	fake->tcp = (struct fake_tcp){.congestion = options->congestion,
+				      .congestion_window = options->congestion_window,
+				      .ecn = options->ecn,
+				      .restart_after_idle = options->restart_after_idle,
+				      .keepalive_ns = options->keepalive_ns};
 	keep(p->connection_name, sizeof p->connection_name, options->connection_name);
 	p->worker = options->worker;
 	p->exchange_count = options->exchange_count;

@@ -54,6 +54,12 @@ struct fake_reconnecting {
 	uint64_t min_ns, max_ns, timeout_ns, confirm_timeout_ns, blocked_timeout_ns;
 };
 
+struct fake_tcp {
+	int congestion, ecn, restart_after_idle;
+	uint32_t congestion_window;
+	uint64_t keepalive_ns;
+};
+
 struct fake_harewire {
 	/* what it is to do */
 	uint64_t window;  /* messages a publisher holds without an outcome; 0: any number */
@@ -74,6 +80,7 @@ struct fake_harewire {
 	/* what it was told */
 	char url[256], password[64], password_file[128], driver[16];
 	struct fake_reconnecting reconnecting;
+	struct fake_tcp tcp;
 	int mode, checksum_offload, tso;
 	char first_queue[64], first_exchange[64];
 	struct fake_worker workers[16];

@@ -52,6 +52,10 @@ static enum fate draw_fate(struct producer *p, uint32_t template)
 		p->poison_left--;
 		return FATE_POISON;
 	}
+	if (p->closes_left && prng_once_in(r, 40)) {
+		p->closes_left--;
+		return FATE_CLOSES;
+	}
 	if (template_is_mandatory(template) ? prng_once_in(r, 4) : prng_once_in(r, 20))
 		return FATE_UNROUTED;
 	return prng_once_in(r, 20) ? FATE_NACKED : FATE_ROUTED;
@@ -191,18 +195,28 @@ static uint64_t pushed(const struct stream *s)
 	return n;
 }
 
-/* While the worker knows of an alarm it hands nothing over. */
+/* A worker that knows of an alarm hands nothing over: it sends behind what it reads, in the same turn. */
 static void check_alarm(struct producer *p)
 {
 	const struct stream *s = p->connection->stream;
 	bool alarmed = s && atomic_load(&p->publisher->blockages) & 1u << HAREWIRE_BLOCKAGE_ALARM;
-	uint64_t now = alarmed ? pushed(s) : 0;
-	if (alarmed && p->alarmed && now != p->alarm_pushed)
+	uint64_t now = s ? pushed(s) : 0;
+	if (alarmed && now != p->pushed)
 		fail(p->world, "a message is sent during an alarm", p->connection->confirms.handed_id - 1);
+	if (!alarmed && p->alarmed)
+		p->alarm_ended_ns = p->world->now_ns;
 	if (alarmed && !p->alarmed)
 		hit(p->world, HIT_BLOCKED_KNOWN);
 	p->alarmed = alarmed;
-	p->alarm_pushed = now;
+	p->pushed = now;
+}
+
+void account_turn(struct producer *p)
+{
+	uint64_t now = p->connection->stream ? pushed(p->connection->stream) : 0;
+	if (p->alarmed && now != p->pushed)
+		fail(p->world, "a message is sent by publish during an alarm", p->connection->confirms.handed_id - 1);
+	p->pushed = now;
 }
 
 void account_settle(struct producer *p)
@@ -257,8 +271,30 @@ void account_reported(struct producer *p, const struct harewire_event *e)
 	p->told_id = e->last + 1;
 }
 
+/* The figures say what has happened. */
+static void check_stats(struct producer *p)
+{
+	struct harewire_publisher_stats stats;
+	uint64_t told[OUTCOME_COUNT] = {0};
+	publisher_stats(p->publisher, &stats);
+	for (uint64_t id = 1; id < p->next_id; id++)
+		told[p->records[id].reported]++;
+	bool same = stats.accepted == p->next_id - 1 && stats.in_flight == 0 &&
+		    stats.confirmed == told[OUTCOME_CONFIRMED] && stats.nacked == told[OUTCOME_NACKED] &&
+		    stats.returned == told[OUTCOME_RETURNED] && stats.lost == told[OUTCOME_LOST] &&
+		    stats.unconfirmed == told[OUTCOME_UNCONFIRMED];
+	if (!same)
+		fail(p->world, "the figures of outcomes are wrong", stats.in_flight);
+	if (stats.refused != p->application.refused || stats.dropped != p->application.dropped)
+		fail(p->world, "refusals or drops are miscounted", stats.refused);
+	if (stats.publish_to_confirm.count != stats.confirmed || stats.call_to_wire.count > stats.accepted ||
+	    stats.call_to_wire.count < stats.confirmed)
+		fail(p->world, "latencies are miscounted", stats.call_to_wire.count);
+}
+
 void account_finish(struct producer *p)
 {
 	if (p->told_id != p->next_id)
 		fail(p->world, "a message has no outcome in the end", p->told_id);
+	check_stats(p);
 }

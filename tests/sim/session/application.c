@@ -69,8 +69,10 @@ static void refused(struct producer *p, int err)
 {
 	struct world *w = p->world;
 	uint32_t state = atomic_load(&p->publisher->state);
-	bool refuses = p->policy == HAREWIRE_REFUSE;
-	if (err == 0 && p->policy == HAREWIRE_DROP_NEWEST)
+	bool refuses = p->policy == HAREWIRE_REFUSE, drops = p->policy == HAREWIRE_DROP_NEWEST;
+	bool dropped = drops && (err == 0 || err == HW_ERR_LOG_FULL);
+	*(dropped ? &p->application.dropped : &p->application.refused) += 1;
+	if (err == 0 && drops)
 		hit(w, HIT_DROPPED);
 	else if (err == HW_ERR_LOG_FULL && state != PUBLISHER_CONNECTING)
 		hit(w, HIT_LOG_FULL);
@@ -127,8 +129,13 @@ static void end_claim(struct producer *p)
 		body_write(p->index, p->next_id, a->claim, len);
 		account_offer(p, (uint32_t)len, a->claim_template);
 		int64_t id = publisher_commit(p->publisher, len, 0);
-		if (!account_answered(p, id))
+		bool kept = account_answered(p, id);
+		if (!kept && id != HW_ERR_CLOSED) /* its space is reserved, whatever has become of the connection */
+			fail(p->world, "a commit is refused", (uint64_t)-id);
+		else if (!kept)
 			refused(p, (int)id);
+		else if (atomic_load(&p->publisher->state) != PUBLISHER_READY)
+			hit(p->world, HIT_COMMITTED_LATE);
 	}
 	a->claim = NULL;
 }
@@ -136,8 +143,6 @@ static void end_claim(struct producer *p)
 static void close_publisher(struct producer *p)
 {
 	struct application *a = &p->application;
-	if (!prng_once_in(&p->world->random, 3))
-		return;
 	a->closing = true;
 	a->closed_at_ns = p->world->now_ns;
 	a->claim = NULL;
@@ -149,10 +154,13 @@ static void act(struct producer *p)
 {
 	struct application *a = &p->application;
 	struct prng *r = &p->world->random;
+	bool reconnects = atomic_load(&p->publisher->state) == PUBLISHER_RECONNECTING;
 	if (a->claim)
 		end_claim(p);
-	else if (p->next_id > a->target)
+	else if (p->next_id > a->target ? prng_once_in(r, 3) : reconnects && prng_once_in(r, 40))
 		close_publisher(p);
+	else if (p->next_id > a->target)
+		a->burst_left = 0; /* it has said all, and waits a little */
 	else if (prng_once_in(r, 5))
 		claim(p);
 	else
@@ -161,7 +169,9 @@ static void act(struct producer *p)
 		a->burst_left--;
 	else if (prng_once_in(r, 10))
 		a->burst_left = (uint32_t)prng_below(r, 40);
-	a->at_ns = p->world->now_ns + (a->burst_left ? prng_below(r, 3) * 1000 : prng_below(r, 2 * a->gap_ns));
+	uint64_t rest_ns = prng_once_in(r, 300) ? prng_below(r, 12 * SECOND) : 0;
+	a->at_ns =
+		p->world->now_ns + rest_ns + (a->burst_left ? prng_below(r, 3) * 1000 : prng_below(r, 2 * a->gap_ns));
 }
 
 static void count_blockage(struct world *w, int which)

@@ -24,7 +24,7 @@ void control_init(struct producer *p)
 	memset(c, 0, sizeof *c);
 	c->state = CONTROL_PAUSE;
 	c->resume_at_ns = p->world->now_ns;
-	c->deadline_ns = NEVER;
+	c->deadline_ns = c->give_up_at_ns = NEVER;
 	c->port = (uint16_t)(40000 + p->index * 10000);
 	command(p, (struct command){.type = COMMAND_ADD});
 }
@@ -91,6 +91,8 @@ static void hand_over(struct producer *p)
 	memcpy(cmd.hand_over.host, "sim:5672", 9);
 	c->state = CONTROL_UP;
 	c->deadline_ns = NEVER;
+	if (!p->world->healed && p->low_id < p->next_id && prng_once_in(&p->world->random, 6))
+		c->give_up_at_ns = p->world->now_ns + prng_below(&p->world->random, 20 * MS);
 	hit(p->world, HIT_CONNECTED);
 	command(p, cmd);
 }
@@ -233,6 +235,13 @@ static void on_closed(struct producer *p, const struct worker_event *e)
 	      e->generation, hw_error_name(e->code), e->reply_code, (unsigned long long)e->oldest_id,
 	      e->oldest_sent ? " (sent)" : "", (unsigned long long)e->outcomes);
 	count_end(p, e->code);
+	if (e->code == HW_ERR_AMQP_CONFIRM_TIMEOUT &&
+	    (p->alarm_ended_ns == w->now_ns || !p->options.confirm_timeout_ns))
+		fail(w, "a confirm timeout in an alarm, or none was asked for", 0);
+	if (e->code == HW_ERR_AMQP_BLOCKED_TIMEOUT && !p->options.blocked_timeout_ns)
+		fail(w, "a blocked timeout, and none was asked for", 0);
+	if (e->code == HW_ERR_AMQP_HEARTBEAT && (!c->heartbeat_ns || (w->undisturbed && !w->freezes)))
+		fail(w, "heartbeats are missed that were sent, or not asked for", 0);
 	if (e->code == 0 || nothing_left(p) || close_is_over(p)) {
 		end_publisher(p, 0);
 		return;
@@ -355,11 +364,25 @@ void control_step(struct producer *p)
 		hit(p->world, HIT_ABORTED);
 		command(p, (struct command){.type = COMMAND_ABORT});
 	}
+	if (c->give_up_at_ns <= now) { /* in the middle of a replay, perhaps */
+		c->give_up_at_ns = NEVER;
+		if (control_abort(p))
+			hit(p->world, HIT_FAULT_ABORT);
+	}
 	send_stale(p);
+}
+
+bool control_abort(struct producer *p)
+{
+	enum control_state state = p->control.state;
+	if (state != CONTROL_CONNECTING && state != CONTROL_HANDSHAKE && state != CONTROL_UP)
+		return false;
+	command(p, (struct command){.type = COMMAND_ABORT});
+	return true;
 }
 
 uint64_t control_next(const struct producer *p)
 {
 	const struct control *c = &p->control;
-	return min64(c->state == CONTROL_PAUSE ? c->resume_at_ns : NEVER, c->deadline_ns);
+	return min64(c->state == CONTROL_PAUSE ? c->resume_at_ns : NEVER, min64(c->deadline_ns, c->give_up_at_ns));
 }

@@ -7,7 +7,7 @@ static const enum hit kinds[] = {HIT_FAULT_ALARM,         HIT_FAULT_DEAF,       
 				 HIT_FAULT_MAJORITY_LOST, HIT_FAULT_CHANNEL_CLOSE, HIT_FAULT_FORCED_CLOSE,
 				 HIT_FAULT_POLITE_CLOSE,  HIT_FAULT_KILL,          HIT_FAULT_CRASH,
 				 HIT_FAULT_FROZEN,        HIT_FAULT_PARTITION,     HIT_FAULT_FIN,
-				 HIT_FAULT_NO_BUFFERS};
+				 HIT_FAULT_NO_BUFFERS,    HIT_FAULT_ABORT};
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
 static bool disturbs(enum hit kind)
@@ -22,10 +22,12 @@ void faults_init(struct world *w)
 	w->fault_count = prng_once_in(r, 8) ? 0 : (uint32_t)prng_below(r, FAULTS_MAX + 1);
 	w->fault_next = 0;
 	w->undisturbed = w->quiet;
+	w->freezes = false;
 	uint64_t gap = (20 * MS) << prng_below(r, 8);
 	for (uint32_t i = 0; i < w->fault_count; i++) {
 		last += prng_below(r, 2 * gap);
 		w->faults[i] = (struct fault){.at_ns = last, .kind = kinds[prng_below(r, KINDS)]};
+		w->freezes |= w->faults[i].kind == HIT_FAULT_FROZEN;
 		w->undisturbed &= !disturbs(w->faults[i].kind);
 	}
 	w->heal_at_ns = last + 12 * SECOND;
@@ -121,12 +123,14 @@ static bool happen(struct world *w, enum hit kind)
 	switch (kind) {
 	case HIT_FAULT_ALARM:
 		w->brokers[h->index].alarm = true;
-		w->brokers[h->index].alarm_until_ns = draw_pause(w);
+		w->brokers[h->index].alarm_until_ns = draw_pause(w) + (prng_once_in(&w->random, 4) ? 6 * SECOND : 0);
 		return true;
 	case HIT_FAULT_KILL:
 	case HIT_FAULT_CRASH:
 		down(w, h, kind == HIT_FAULT_CRASH);
 		return true;
+	case HIT_FAULT_ABORT:
+		return control_abort(p);
 	case HIT_FAULT_PARTITION:
 		w->partition_until_ns[h->index] = draw_pause(w) + (prng_once_in(&w->random, 4) ? 8 * SECOND : 0);
 		return true;

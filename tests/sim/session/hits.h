@@ -17,15 +17,18 @@
 	X(FAULT_PARTITION, "partitioned")                                                                              \
 	X(FAULT_FIN, "FIN")                                                                                            \
 	X(FAULT_NO_BUFFERS, "NIC without buffers")                                                                     \
+	X(FAULT_ABORT, "given up by control at any time")                                                              \
 	X(REFUSED, "connection refused")                                                                               \
 	X(UNKNOWN_RESET, "segments of a lost connection reset")                                                        \
 	X(MISSED_HEARTBEATS, "broker missed heartbeats")                                                               \
 	X(MULTIPLE_ACK, "acks of several")                                                                             \
 	X(ACK_OUT_OF_ORDER, "acks out of order")                                                                       \
+	X(ACK_AHEAD, "acks of what had not arrived")                                                                   \
 	X(NACK, "nacks")                                                                                               \
 	X(RETURN, "returns")                                                                                           \
 	X(VANISHED, "messages on a closed channel")                                                                    \
 	X(ARRIVED_TWICE, "second copies")                                                                              \
+	X(CLOSES, "messages that closed the channel once")                                                             \
 	X(POISON, "poison")                                                                                            \
 	X(ZERO_WINDOW, "windows closed")                                                                               \
 	/* what was sent */                                                                                            \
@@ -43,6 +46,7 @@
 	X(REPLAY_CUT_OFF, "replays cut off by the next end")                                                           \
 	/* what the application saw and did */                                                                         \
 	X(CLAIMED, "claims")                                                                                           \
+	X(COMMITTED_LATE, "claims committed while nothing flows")                                                      \
 	X(CANCELLED, "claims cancelled")                                                                               \
 	X(LOG_FULL, "log full")                                                                                        \
 	X(DROPPED, "dropped")                                                                                          \

@@ -19,7 +19,7 @@ static void open_channel(struct session *s)
 		fail(s->world, "channel.open before close-ok", 0);
 	s->channel_open = true;
 	s->low_tag = s->next_tag = 1;
-	s->last_id = 0;
+	s->last_id = s->ahead_tag = 0;
 	s->confirm_at_ns = NEVER;
 	answer(s, CHANNEL, CHANNEL_OPEN_OK, 4);
 }

@@ -38,7 +38,13 @@
 /* ---- account.c: what every message is owed ---- */
 
 /* What the broker is going to do with a message. */
-enum fate { FATE_ROUTED, FATE_UNROUTED, FATE_NACKED, FATE_POISON };
+enum fate {
+	FATE_ROUTED,
+	FATE_UNROUTED,
+	FATE_NACKED,
+	FATE_CLOSES, /* the first copy: its exchange is not there, then it is */
+	FATE_POISON, /* every copy */
+};
 
 enum begun { NOT_BEGUN, BEGUN_PERHAPS, BEGUN };
 
@@ -65,6 +71,8 @@ struct producer;
  */
 void account_offer(struct producer *p, uint32_t len, uint32_t template);
 bool account_answered(struct producer *p, int64_t answer);
+/* Before a turn of the worker. */
+void account_turn(struct producer *p);
 /* After a turn of the worker: outcomes, and what has been given back is overwritten. */
 void account_settle(struct producer *p);
 void account_reported(struct producer *p, const struct harewire_event *e);
@@ -110,6 +118,7 @@ struct application {
 	bool ready, was_ready, disconnected; /* as told */
 	uint32_t blockages;                  /* as told: bit n for the enum harewire_blockage n */
 	uint64_t closed_at_ns, close_timeout_ns;
+	uint64_t refused, dropped; /* calls */
 };
 
 #define TEMPLATES 6u
@@ -132,7 +141,7 @@ struct control {
 	bool reopening; /* the channel, on the connection there is */
 	bool closes;    /* the connection before ended by the broker's word, with these: */
 	uint64_t close_oldest, close_outcomes;
-	uint64_t resume_at_ns, deadline_ns;
+	uint64_t resume_at_ns, deadline_ns, give_up_at_ns;
 	uint64_t heartbeat_ns;
 	uint16_t port;
 	bool told_end; /* COMMAND_END is on its way */
@@ -141,6 +150,8 @@ struct control {
 void control_init(struct producer *p);
 void control_step(struct producer *p);
 void control_events(struct world *w);
+/* The link is down, say: control gives the connection up. False: there is none. */
+bool control_abort(struct producer *p);
 uint64_t control_next(const struct producer *p);
 
 /* ---- a publisher and all that belongs to it ---- */
@@ -160,10 +171,11 @@ struct producer {
 	uint64_t told_id;  /* outcomes before it have been reported */
 	uint64_t shown_id; /* as of the last turn of the worker, as are the octets of the handshake below */
 	uint32_t shown_octets;
-	uint64_t overwritten;  /* log positions before it are given back, and overwritten */
-	bool alarmed;          /* the worker knows of an alarm: since then nothing more is handed over */
-	uint64_t alarm_pushed; /* octets of messages that its stream had been given when it did */
-	uint32_t poison_left;
+	uint64_t overwritten; /* log positions before it are given back, and overwritten */
+	bool alarmed;         /* the worker knows of an alarm */
+	uint64_t alarm_ended_ns;
+	uint64_t pushed; /* octets of messages that the stream there is has been given */
+	uint32_t poison_left, closes_left;
 	enum harewire_policy policy;
 	struct record records[RECORDS_MAX + 1]; /* by id */
 };
@@ -251,6 +263,7 @@ struct session {
 	uint32_t read_octets;
 	uint64_t last_id; /* that arrived on this channel */
 	uint64_t low_tag, next_tag;
+	uint64_t ahead_tag; /* confirmed up to it, whether it has arrived or not */
 	struct pending pending[PENDING_MAX];
 	struct intake reader;
 	uint8_t queue[SESSION_QUEUE]; /* written, and not yet taken by TCP */
@@ -320,7 +333,9 @@ struct world {
 	bool healed;
 	bool shared_store;
 	bool quiet;       /* the network loses nothing */
+	bool freezes;     /* a broker does: it sends no heartbeats */
 	bool undisturbed; /* nor does anything else keep packets from arriving */
+	bool hasty;       /* brokers confirm what has not arrived */
 	bool worker_due;
 	uint32_t steps;
 	uint64_t heal_at_ns;

@@ -42,7 +42,7 @@ static void draw_network(struct world *w, struct sim_link *l)
 	l->jitter_ns = prng_once_in(r, 2) ? 0 : l->delay_ns / 4;
 	if (w->quiet)
 		return;
-	l->faults.loss = (uint32_t)prng_below(r, prng_once_in(r, 4) ? 100 : 20);
+	l->faults.loss = (uint32_t)prng_below(r, w->hasty || prng_once_in(r, 4) ? 100 : 20);
 	l->faults.duplicate = prng_once_in(r, 2) ? (uint32_t)prng_below(r, 30) : 0;
 	l->faults.reorder = prng_once_in(r, 2) ? (uint32_t)prng_below(r, 50) : 0;
 	l->faults.flip = prng_once_in(r, 4) ? (uint32_t)prng_below(r, 10) : 0;
@@ -66,6 +66,7 @@ static void producer_init(struct world *w, struct producer *p, uint32_t index)
 						 .confirm_timeout_ns = prng_once_in(r, 2) ? 0 : 3 * SECOND,
 						 .blocked_timeout_ns = prng_once_in(r, 2) ? 0 : 2 * SECOND};
 	p->poison_left = prng_once_in(r, 10);
+	p->closes_left = prng_once_in(r, 2) ? (uint32_t)prng_below(r, 6) : 0;
 	struct publisher_options o = {.log_bytes = (512u << 10) << prng_below(r, 3),
 				      .max_messages = 8u << prng_below(r, 8),
 				      .max_templates = TEMPLATES,
@@ -125,7 +126,9 @@ void world_init(struct world *w, uint64_t seed)
 	w->now_ns = w->started_ns = SECOND + prng_below(r, 1ull << 50);
 	w->clock = (struct clock_scale){.tsc = false};
 	w->in_worker = w->healed = false;
-	w->quiet = prng_once_in(r, 2);
+	w->hasty = prng_once_in(r, 5);
+	w->quiet =
+		!w->hasty && prng_once_in(r, 2); /* only what is lost is sent again, and shows what is in its place */
 	w->shared_store = prng_once_in(r, 2);
 	w->frame_max = prng_once_in(r, 2) ? 4096 : prng_once_in(r, 2) ? 16384 : 131072;
 	w->producer_count = prng_once_in(r, 4) ? 2 : 1;
@@ -167,6 +170,8 @@ static void network(struct world *w)
 /* The worker may do neither: the linker leads these to wrap.c, which looks at in_worker. */
 static void turn(struct world *w)
 {
+	for (uint32_t i = 0; i < w->producer_count; i++)
+		account_turn(&w->producers[i]);
 	w->in_worker = true;
 	worker_turn(&w->worker);
 	w->in_worker = false;

@@ -246,6 +246,30 @@ static void the_library_is_told_how_to_reconnect(void **state)
 	unlink(file);
 }
 
+static void the_library_is_told_what_is_chosen_of_tcp(void **state)
+{
+	const struct fake_tcp *t = &fake_harewire.tcp;
+
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x"), EXIT_GOOD);
+	assert_int_equal(t->congestion, HAREWIRE_CUBIC);
+	assert_int_equal(t->congestion_window, 0);
+	assert_int_equal(t->ecn, 0);
+	assert_int_equal(t->restart_after_idle, 0);
+	assert_int_equal(t->keepalive_ns, 0);
+	reset(NULL);
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x", "--congestion", "none",
+			     "--congestion-window", "64K", "--ecn", "--restart-after-idle", "--keepalive", "1.5"),
+			 EXIT_GOOD);
+	assert_int_equal(t->congestion, HAREWIRE_NO_CONGESTION_CONTROL);
+	assert_int_equal(t->congestion_window, 65536);
+	assert_int_equal(t->ecn, 1);
+	assert_int_equal(t->restart_after_idle, 1);
+	assert_int_equal(t->keepalive_ns, 1500000000);
+	reset(NULL);
+	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x", "--congestion", "reno"), EXIT_GOOD);
+	assert_int_equal(t->congestion, HAREWIRE_RENO);
+}
+
 static void a_refused_login_ends_the_run_before_it_begins(void **state)
 {
 	fake_harewire.refuse_login = "the broker refused the login of 'me'";
@@ -1004,6 +1028,7 @@ int main(void)
 		test(a_nack_a_return_and_a_missing_confirm_each_fail_the_run_and_are_counted),
 		test(a_lost_connection_ends_the_run_with_its_sentence_and_exact_counts),
 		test(the_library_is_told_how_to_reconnect),
+		test(the_library_is_told_what_is_chosen_of_tcp),
 		test(a_refused_login_ends_the_run_before_it_begins),
 		test(a_connection_lost_and_made_again_is_no_failure_and_is_told_of),
 		test(what_is_lost_with_its_connection_fails_the_run),

@@ -41,7 +41,12 @@ static void one_that_is_not_says_since_when_and_why(void **state)
 	show(PUBLISHER("\"state\": \"reconnecting\", \"state_ns\": 1500000000, \"reason\": \"320 CONNECTION_FORCED\", "
 		       "\"attempts\": 3, \"phase\": \"connecting\", \"last_failure\": \"refused\""),
 	     NULL);
-	assert_says(shown, "     4  reconnecting for 1.5 s: 320 CONNECTION_FORCED");
+	assert_says(shown,
+		    "     4  reconnecting for 1.5 s: 320 CONNECTION_FORCED; attempt 3, connecting; last: refused\n");
+	show(PUBLISHER("\"state\": \"reconnecting\", \"state_ns\": 1500000000, \"reason\": \"reset\", "
+		       "\"attempts\": 1, \"phase\": \"connecting\", \"last_failure\": \"mq:5672: reset\""),
+	     NULL);
+	assert_says(shown, "     4  reconnecting for 1.5 s: reset; attempt 1, connecting\n");
 	show(PUBLISHER("\"state\": \"blocked\", \"state_ns\": 2000000000, \"blockages\": \"alarm, window\", "
 		       "\"reason\": \"low on memory\""),
 	     NULL);

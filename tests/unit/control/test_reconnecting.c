@@ -30,6 +30,7 @@ static struct harewire *hw;
 static struct harewire_publisher *publisher;
 static struct harewire_publisher_options options;
 static uint32_t template_id;
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static char log_text[16384];
 static char failure[512]; /* the text of FAILED or DISCONNECTED, whichever came last */
 static char password_path[64];
@@ -44,10 +45,24 @@ static struct {
 
 /* ---- the engine ---- */
 
+/* The control thread's. */
 static void log_line(void *context, enum harewire_log_level level, const char *line)
 {
+	pthread_mutex_lock(&log_lock);
 	size_t len = strlen(log_text);
 	snprintf(log_text + len, sizeof log_text - len, "%d %s\n", (int)level, line);
+	pthread_mutex_unlock(&log_lock);
+}
+
+/* How many times. */
+static uint32_t logged(const char *words)
+{
+	uint32_t n = 0;
+	pthread_mutex_lock(&log_lock);
+	for (const char *at = log_text; (at = strstr(at, words)); at++)
+		n++;
+	pthread_mutex_unlock(&log_lock);
+	return n;
 }
 
 static int setup(void **state)
@@ -255,7 +270,7 @@ static void a_killed_broker_is_connected_to_again_when_it_is_back(void **state)
 	publish(5);
 	UNTIL(told.confirmed == 20);
 	assert_int_equal(figures().connections, 2);
-	assert_said(log_text, "ready again after");
+	assert_true(logged("ready again after"));
 }
 
 static void the_same_host_is_tried_first_then_the_next(void **state)
@@ -289,8 +304,8 @@ static void the_words_of_a_close_are_told(void **state)
 	UNTIL(figures().connections == 2);
 	publish(1);
 	UNTIL(told.confirmed == 2);
-	assert_said(log_text, "1 127.0.0.1:");
-	assert_said(log_text, "lost: the broker closed the connection: 320 CONNECTION_FORCED - by hand");
+	assert_true(logged("1 127.0.0.1:"));
+	assert_true(logged("lost: the broker closed the connection: 320 CONNECTION_FORCED - by hand"));
 }
 
 static void a_login_refused_later_ends_it_with_the_brokers_words(void **state)
@@ -306,7 +321,7 @@ static void a_login_refused_later_ends_it_with_the_brokers_words(void **state)
 	publish(1);
 	UNTIL(told.failed);
 	assert_said(failure, "403 ACCESS_REFUSED - changed");
-	assert_said(log_text, "541 INTERNAL_ERROR - vhost '/' is down");
+	assert_true(logged("541 INTERNAL_ERROR - vhost '/' is down"));
 	assert_int_equal(brokers[0].connections, 3);
 	assert_int_equal(told.code, HW_ERR_AMQP_LOGIN_REFUSED);
 }
@@ -348,7 +363,7 @@ static void the_first_declaration_refused_ends_it(void **state)
 
 static void a_host_that_confirms_nothing_is_left_for_the_next(void **state)
 {
-	options.confirm_timeout_ns = 100000000;
+	options.confirm_timeout_ns = SECOND_NS;
 	for (uint32_t i = 0; i < 2; i++)
 		played_broker_start(&brokers[i]);
 	brokers[0].visits[0] = (struct visit){.end = VISIT_RESETS, .publishes = UINT32_MAX};
@@ -358,7 +373,7 @@ static void a_host_that_confirms_nothing_is_left_for_the_next(void **state)
 	UNTIL(told.confirmed == 10);
 	assert_at(1);
 	assert_int_equal(brokers[0].connections, 1);
-	assert_said(log_text, "confirmed nothing for longer than the confirm timeout");
+	assert_true(logged("confirmed nothing for longer than the confirm timeout"));
 }
 
 /* ---- frames ---- */
@@ -377,7 +392,7 @@ static void a_host_that_tunes_lower_is_left_for_the_next(void **state)
 	UNTIL(told.confirmed == 2);
 	assert_at(1);
 	assert_int_equal(brokers[0].connections, 2);
-	assert_said(log_text, "tunes frame_max to 8192, lower than the first connection's 131072");
+	assert_true(logged("tunes frame_max to 8192, lower than the first connection's 131072"));
 }
 
 static void the_only_host_that_tunes_lower_is_the_end(void **state)
@@ -403,6 +418,7 @@ static void a_host_that_tunes_higher_gets_the_first_ones_frames(void **state)
 	publish(1);
 	UNTIL(told.confirmed == 2);
 	assert_int_equal(figures().frame_max, 8192);
+	assert_int_equal(brokers[0].frame_max, 8192);
 }
 
 /* ---- channels ---- */
@@ -423,7 +439,7 @@ static void a_closed_channel_is_opened_again_on_its_connection(void **state)
 	assert_int_equal(brokers[0].channels, 2);
 	assert_int_equal(figures().connections, 1);
 	assert_int_equal(figures().channels, 1);
-	assert_said(log_text, "the broker closed the channel: 404 NOT_FOUND - no exchange");
+	assert_true(logged("the broker closed the channel: 404 NOT_FOUND - no exchange"));
 }
 
 static void what_is_missing_is_declared_again_on_a_new_connection(void **state)
@@ -456,12 +472,26 @@ static void a_connection_that_ends_while_the_channel_is_opened_is_made_again(voi
 	publish(20);
 	UNTIL(told.confirmed == 20);
 	assert_int_equal(brokers[0].connections, 2);
-	assert_said(log_text, "opening the channel again: the broker closed the connection: 504 CHANNEL_ERROR");
+	assert_true(logged("opening the channel again: the broker closed the connection: 504 CHANNEL_ERROR"));
+}
+
+static void a_connection_that_is_reset_while_the_channel_is_opened_is_made_again(void **state)
+{
+	brokers[0].visits[0] = (struct visit){
+		.end = VISIT_CLOSES_CHANNEL, .publishes = 10, .acks = 9, .code = 404, .text = "NOT_FOUND"};
+	brokers[0].visits[1] = (struct visit){.end = VISIT_REFUSES_REOPENING};
+	played_broker_start(&brokers[0]);
+	open_publisher(1);
+	UNTIL(told.ready == 1);
+	publish(20);
+	UNTIL(told.confirmed == 20);
+	assert_int_equal(brokers[0].connections, 2);
+	assert_true(logged("opening the channel again: connection reset"));
 }
 
 static void a_channel_that_is_not_opened_again_costs_the_connection(void **state)
 {
-	options.connect_timeout_ns = 300000000;
+	options.connect_timeout_ns = 2 * SECOND_NS;
 	brokers[0].visits[0] = (struct visit){
 		.end = VISIT_CLOSES_CHANNEL, .publishes = 10, .acks = 9, .code = 404, .text = "NOT_FOUND"};
 	brokers[0].visits[1] = (struct visit){.end = VISIT_IGNORES_REOPENING};
@@ -471,7 +501,7 @@ static void a_channel_that_is_not_opened_again_costs_the_connection(void **state
 	publish(20);
 	UNTIL(told.confirmed == 20);
 	assert_int_equal(brokers[0].connections, 2);
-	assert_said(log_text, "timed out while opening the channel again");
+	assert_true(logged("timed out while opening the channel again"));
 }
 
 /* ---- poison ---- */
@@ -490,8 +520,8 @@ static void a_message_that_closes_the_channel_twice_ends_it(void **state)
 	publish(9);
 	UNTIL(told.failed);
 	assert_int_equal(told.code, HW_ERR_AMQP_POISON);
-	assert_said(failure,
-		    "message 5 ended the connection twice: the broker closed the channel: 406 PRECONDITION_FAILED");
+	assert_said(failure, "message 5, or one behind it, ended the connection twice: the broker closed the channel: "
+			     "406 PRECONDITION_FAILED");
 	UNTIL(told.confirmed == 4 && told.unconfirmed == 5);
 	assert_int_equal(brokers[0].channels, 2);
 }
@@ -509,7 +539,8 @@ static void a_message_that_closes_the_connection_twice_ends_it(void **state)
 	UNTIL(told.ready);
 	publish(9);
 	UNTIL(told.failed);
-	assert_said(failure, "message 5 ended the connection twice: the broker closed the connection: 501 FRAME_ERROR");
+	assert_said(failure, "message 5, or one behind it, ended the connection twice: the broker closed the "
+			     "connection: 501 FRAME_ERROR");
 	assert_int_equal(brokers[0].connections, 2);
 }
 
@@ -523,7 +554,7 @@ static void a_message_that_ends_connections_without_a_word_ends_it_the_eighth_ti
 	UNTIL(told.ready);
 	publish(9);
 	UNTIL(told.failed);
-	assert_said(failure, "message 5 ended the connection again and again");
+	assert_said(failure, "message 5, or one behind it, ended the connection again and again");
 	assert_int_equal(brokers[0].connections, 8);
 }
 
@@ -580,6 +611,20 @@ static void a_publisher_can_be_destroyed_while_it_waits(void **state)
 	UNTIL(told.disconnected);
 }
 
+static void the_same_failure_again_is_no_warning(void **state)
+{
+	char where[32], warning[64], detail[64];
+	played_broker_start(&brokers[0]);
+	open_publisher(1);
+	UNTIL(told.ready);
+	where_is(0, where);
+	snprintf(warning, sizeof warning, "%d cannot connect to %s", HAREWIRE_LOG_WARNING, where);
+	snprintf(detail, sizeof detail, "%d cannot connect to %s", HAREWIRE_LOG_DEBUG, where);
+	played_broker_stop(&brokers[0]);
+	UNTIL(logged(detail) >= 3);
+	assert_int_equal(logged(warning), 1);
+}
+
 static void patience_for_a_connection_can_be_limited(void **state)
 {
 	options.reconnect_timeout_ns = 30000000;
@@ -590,7 +635,6 @@ static void patience_for_a_connection_can_be_limited(void **state)
 	UNTIL(told.failed);
 	assert_int_equal(told.code, HW_ERR_TIMEOUT);
 	assert_said(failure, "no connection for 0.03 s");
-	assert_said(failure, "connection refused");
 }
 
 /* ---- credentials ---- */
@@ -618,7 +662,7 @@ static void the_password_file_is_read_for_every_connection(void **state)
 	publish(1);
 	UNTIL(figures().connections == 2);
 	assert_string_equal(brokers[0].password, "two");
-	assert_null(strstr(log_text, "two"));
+	assert_false(logged("two"));
 }
 
 static void a_password_file_for_all_to_read_is_refused_at_first_and_waited_for_later(void **state)
@@ -638,7 +682,7 @@ static void a_password_file_for_all_to_read_is_refused_at_first_and_waited_for_l
 	UNTIL(told.ready);
 	write_password("two\n", 0644);
 	publish(1);
-	UNTIL(strstr(log_text, "1 127.0.0.1:") && strstr(log_text, "has mode 0644"));
+	UNTIL(logged("1 127.0.0.1:") && logged("has mode 0644"));
 	write_password("two\n", 0600);
 	UNTIL(figures().connections == 2);
 	assert_string_equal(brokers[0].password, "two");
@@ -666,6 +710,7 @@ int main(void)
 		TEST(a_closed_channel_is_opened_again_on_its_connection),
 		TEST(what_is_missing_is_declared_again_on_a_new_connection),
 		TEST(a_connection_that_ends_while_the_channel_is_opened_is_made_again),
+		TEST(a_connection_that_is_reset_while_the_channel_is_opened_is_made_again),
 		TEST(a_channel_that_is_not_opened_again_costs_the_connection),
 		TEST(a_message_that_closes_the_channel_twice_ends_it),
 		TEST(a_message_that_closes_the_connection_twice_ends_it),
@@ -674,6 +719,7 @@ int main(void)
 		TEST(a_close_without_a_connection_waits_for_one_while_it_may),
 		TEST(a_close_without_a_connection_ends_when_its_time_is_over),
 		TEST(a_publisher_can_be_destroyed_while_it_waits),
+		TEST(the_same_failure_again_is_no_warning),
 		TEST(patience_for_a_connection_can_be_limited),
 		TEST(the_password_file_is_read_for_every_connection),
 		TEST(a_password_file_for_all_to_read_is_refused_at_first_and_waited_for_later),

@@ -60,6 +60,10 @@ static void defaults_are_taken_and_carried(void **state)
 	assert_int_equal(target.connect_timeout_ns, 10000 * MS);
 	assert_int_equal(target.user_timeout_ns, 10000 * MS);
 	assert_int_equal(target.rto_min_ns, 5 * MS);
+	assert_int_equal(target.tuning.congestion, STREAM_CUBIC);
+	assert_int_equal(target.tuning.congestion_window, 0);
+	assert_int_equal(target.tuning.keepalive_ns, 0);
+	assert_false(target.tuning.ecn || target.tuning.restart_after_idle);
 	assert_int_equal(target.reconnect_min_ns, 10 * MS);
 	assert_int_equal(target.reconnect_max_ns, 100 * MS);
 	assert_int_equal(target.reconnect_timeout_ns, 0);
@@ -77,6 +81,10 @@ static void what_is_given_is_carried(void **state)
 	o.reconnect_min_ns = 3 * MS;
 	o.reconnect_max_ns = 4 * MS;
 	o.reconnect_timeout_ns = 5 * MS;
+	o.congestion = HAREWIRE_NO_CONGESTION_CONTROL;
+	o.congestion_window = 65536;
+	o.ecn = o.restart_after_idle = 1;
+	o.keepalive_ns = 6 * MS;
 	o.connection_name = "feed-1";
 	o.queues = &queue;
 	o.queue_count = 1;
@@ -100,6 +108,11 @@ static void what_is_given_is_carried(void **state)
 	assert_int_equal(target.reconnect_min_ns, 3 * MS);
 	assert_int_equal(target.reconnect_max_ns, 4 * MS);
 	assert_int_equal(target.reconnect_timeout_ns, 5 * MS);
+	assert_int_equal(target.tuning.congestion, STREAM_NO_CONTROL);
+	assert_int_equal(target.tuning.congestion_window, 65536);
+	assert_int_equal(target.tuning.keepalive_ns, 6 * MS);
+	assert_true(target.tuning.ecn);
+	assert_true(target.tuning.restart_after_idle);
 }
 
 /* ---- numbers ---- */
@@ -129,6 +142,8 @@ static const struct {
 	NUMBER(reconnect_max_ns, 10 * MS, HOUR, false, ""), /* below it reconnect_min_ns is at fault */
 	NUMBER(reconnect_timeout_ns, MS, 365 * 24 * HOUR, true, "0 (never) or a millisecond to a year"),
 	NUMBER(confirm_timeout_ns, MS, 24 * HOUR, true, "0 (never) or a millisecond to a day"),
+	NUMBER(congestion_window, 4096, 1u << 30, true, "0 or 4096 to 2^30 octets"),
+	NUMBER(keepalive_ns, MS, 24 * HOUR, true, "0 (never) or a millisecond to a day"),
 	NUMBER(blocked_timeout_ns, MS, 24 * HOUR, true, "0 (never) or a millisecond to a day"),
 };
 

@@ -610,6 +610,28 @@ static void a_device_that_cannot_share_needs_an_address(void **state)
 	harewire_destroy(hw);
 }
 
+/* ---- hosts ---- */
+
+static void hosts_that_no_route_leads_to_are_each_named_with_the_reason(void **state)
+{
+	static const char *const hosts[] = {"10.9.9.8:5673"};
+	struct harewire *hw = engine(1);
+	struct harewire_publisher_options where;
+	struct harewire_publisher *p;
+	struct harewire_event event = {0};
+	harewire_publisher_options_init(&where);
+	where.url = "amqp://10.9.9.9";
+	where.hosts = hosts;
+	where.host_count = 1;
+	assert_int_equal(harewire_publisher_open(hw, &where, &p, NULL, 0), 0);
+	TURN_UNTIL(hw, harewire_event_poll(p, &event) == 1);
+	assert_int_equal(event.type, HAREWIRE_EVENT_FAILED);
+	assert_non_null(strstr(event.text, "none of 2 hosts can be used: 10.9.9.9:5672: no route to 10.9.9.9 from "));
+	assert_non_null(strstr(event.text, "; 10.9.9.8:5673: no route to 10.9.9.8 from "));
+	harewire_publisher_destroy(p);
+	harewire_destroy(hw);
+}
+
 /* ---- telemetry ---- */
 
 static struct telemetry_figure figures[TELEMETRY_FIGURES_MAX];
@@ -677,6 +699,7 @@ static void telemetry_tells_how_a_publisher_stands_and_why(void **state)
 	struct harewire *hw = engine(1);
 	struct harewire_publisher *p = open_on(hw, 0);
 	assert_int_equal(asked.list(asked.context, TELEMETRY_PUBLISHERS, &id, 1), 1);
+	TURN_UNTIL(hw, figure(TELEMETRY_PUBLISHERS, id, "attempts")->number == 1);
 	assert_tells(id, "connecting", "", "", "");
 	publisher_set_ready(p, "mq1:5672");
 	publisher_count_connection(p, false);
@@ -747,7 +770,9 @@ int main(void)
 		cmocka_unit_test_setup(an_icmp_error_reaches_the_connection_whatever_queue_it_comes_to, setup),
 		cmocka_unit_test_setup(segments_have_the_tag_that_the_driver_names, setup),
 		cmocka_unit_test_setup(a_device_that_cannot_share_needs_an_address, setup),
+		cmocka_unit_test_setup(hosts_that_no_route_leads_to_are_each_named_with_the_reason, setup),
 		cmocka_unit_test_setup(telemetry_tells_of_workers_connections_and_publishers, setup),
+		cmocka_unit_test_setup(hosts_that_no_route_leads_to_are_each_named_with_the_reason, setup),
 		cmocka_unit_test_setup(telemetry_tells_how_a_publisher_stands_and_why, setup),
 		cmocka_unit_test_setup(threads_start_and_stop_and_a_wrong_cpu_is_explained, setup),
 	};

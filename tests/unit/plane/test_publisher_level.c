@@ -300,6 +300,29 @@ static void a_publish_that_finds_room_ends_the_full_log(void **state)
 	bare_fini(&b);
 }
 
+/* One message more fits with each confirm: that is a full log still. */
+static void a_log_that_is_emptied_and_filled_message_by_message_is_full_all_the_time(void **state)
+{
+	struct bare b;
+	bare_init(&b, HAREWIRE_BUFFER, 1 << 20, 64);
+	bare_ready(&b);
+	assert_int_equal(bare_fill(&b, 10), HW_ERR_LOG_FULL);
+	bare_state(&b, HAREWIRE_EVENT_BLOCKED, HAREWIRE_BLOCKAGE_LOG_FULL);
+	for (uint32_t id = 1; id <= 32; id++) {
+		bare_settle(&b, id, OUTCOME_CONFIRMED);
+		bare_outcome(&b, HAREWIRE_EVENT_CONFIRMED, id, id);
+		assert_int_equal(bare_publish(&b, "one more"), 64 + id);
+		assert_int_equal(bare_publish(&b, "and no more"), HW_ERR_LOG_FULL);
+		bare_no_event(&b);
+	}
+	bare_settle(&b, 39, OUTCOME_CONFIRMED);
+	bare_outcome(&b, HAREWIRE_EVENT_CONFIRMED, 33, 39);
+	bare_no_event(&b);
+	bare_settle(&b, 40, OUTCOME_CONFIRMED); /* an eighth of 64 */
+	bare_state(&b, HAREWIRE_EVENT_UNBLOCKED, HAREWIRE_BLOCKAGE_LOG_FULL);
+	bare_fini(&b);
+}
+
 static void a_full_log_that_has_room_again_is_told_as_nothing(void **state)
 {
 	struct bare b;
@@ -387,6 +410,7 @@ int main(void)
 		cmocka_unit_test(an_alarm_has_the_brokers_newest_reason_and_counts_once),
 		cmocka_unit_test(a_full_log_is_a_blockage_until_the_message_that_did_not_fit_would),
 		cmocka_unit_test(a_publish_that_finds_room_ends_the_full_log),
+		cmocka_unit_test(a_log_that_is_emptied_and_filled_message_by_message_is_full_all_the_time),
 		cmocka_unit_test(a_full_log_that_has_room_again_is_told_as_nothing),
 		cmocka_unit_test(a_log_fills_without_a_connection_too_and_stays_full_across_it),
 		cmocka_unit_test(an_application_that_keeps_a_set_is_always_right),

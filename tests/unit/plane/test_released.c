@@ -111,6 +111,34 @@ static void records_used_again_do_not_confuse_the_account_of_octets(void **state
 	plane_fini(&p);
 }
 
+/* All had outcomes: where new messages begin is not asked of a record that may be the application's again. */
+static void a_connection_without_a_replay_begins_where_outcomes_end(void **state)
+{
+	struct plane p;
+	plane_init(&p, 65536, 8);
+	plane_ready(&p);
+	struct fake_stream *wire = &p.net.streams[0];
+	uint32_t t = plane_template(&p, REPLAY_SLOTS, 0);
+	plane_publish_many(&p, t, 8);
+	plane_turn(&p);
+	uint32_t one = message_at(&p.publisher->index, 1)->len;
+	plane_confirm(&p, AMQP_BASIC_ACK, 8, true);
+	plane_lose(&p);
+	assert_int_equal(released(&p), 8 * one);
+	plane_publish_many(&p, t, 8); /* the last one in the record of 8 */
+	wire->ack_at_once = false;
+	plane_open_again(&p);
+	plane_connect(&p);
+	plane_confirm(&p, AMQP_BASIC_ACK, 4, true);
+	plane_turn(&p);
+	assert_int_equal(released(&p), 8 * one);
+	uint32_t two = (uint32_t)(position(&p, 11) - position(&p, 9));
+	fake_ack_to(&p.net, 0, two);
+	plane_turn(&p);
+	assert_int_equal(released(&p), 8 * one + two);
+	plane_fini(&p);
+}
+
 static void a_lost_connection_needs_no_octets_any_more(void **state)
 {
 	struct plane p;
@@ -176,6 +204,7 @@ int main(void)
 		cmocka_unit_test(octets_sent_again_are_kept_until_tcp_has_delivered_them),
 		cmocka_unit_test(octets_acked_are_kept_until_their_messages_have_outcomes),
 		cmocka_unit_test(records_used_again_do_not_confuse_the_account_of_octets),
+		cmocka_unit_test(a_connection_without_a_replay_begins_where_outcomes_end),
 		cmocka_unit_test(a_lost_connection_needs_no_octets_any_more),
 		cmocka_unit_test(a_log_filled_to_the_brim_lives_through_replay_after_replay),
 	};

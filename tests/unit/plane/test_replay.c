@@ -343,6 +343,7 @@ static void a_goodbye_loses_nothing_at_most_once(void **state)
 	fake_finish(&p.net, 0);
 	plane_turn(&p);
 	assert_int_equal(plane_event(&p, EVENT_CLOSED).code, 0);
+	expect_no_event(&p); /* nor is the connection lost */
 	plane_command(&p, (struct command){.type = COMMAND_END});
 	plane_turn(&p);
 	expect_event(&p, HAREWIRE_EVENT_UNCONFIRMED, 1, 1);

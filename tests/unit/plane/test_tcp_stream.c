@@ -17,11 +17,15 @@ static struct driver_ops spied_ops;
 static const struct driver_ops *peer_ops;
 static uint8_t last_frame[2048];
 static uint32_t last_frame_len, frames_sent;
+static uint8_t last_syn_flags;
 static bool no_buffers;
 
 static void tx_submit(struct driver *d, const struct packet *packets, uint32_t n, uint32_t reserved)
 {
 	frames_sent += n;
+	for (uint32_t i = 0; i < n; i++)
+		if (packets[i].data[14 + 33] & TCP_SYN) /* behind an Ethernet and an IPv4 header */
+			last_syn_flags = packets[i].data[14 + 33];
 	if (n > 0) {
 		last_frame_len = packets[n - 1].len;
 		memcpy(last_frame, packets[n - 1].data, last_frame_len);
@@ -345,6 +349,64 @@ static void a_trace_outlives_its_connection_and_goes_with_the_user(void **state)
 	plane_event(&w.p, EVENT_CLOSED);
 	open_again(&w, true);
 	assert_int_equal(traced(&w, TCP_TRACE_OPEN), 1);
+	wired_fini(&w);
+}
+
+/* ---- what is chosen of TCP ---- */
+
+static void open_tuned(struct wired *w, const struct stream_tuning *tuning)
+{
+	struct command open = {.type = COMMAND_OPEN, .address = address()};
+	plane_command(&w->p, (struct command){.type = COMMAND_ABORT});
+	turns(w, 1);
+	plane_event(&w->p, EVENT_CLOSED);
+	w->p.generation++;
+	open.address.local_port += (uint16_t)w->p.generation;
+	open.address.tuning = *tuning;
+	plane_command(&w->p, open);
+	turns(w, 5);
+	plane_event(&w->p, EVENT_CONNECTED);
+}
+
+static struct stream_info info_of(const struct wired *w)
+{
+	struct stream_info info;
+	const struct stream *s = w->p.connection->stream;
+	s->transport->ops->info(s, &info);
+	return info;
+}
+
+static void a_stream_is_tuned_as_asked(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	open_tuned(&w, &(struct stream_tuning){.congestion = STREAM_RENO});
+	assert_int_equal(last_syn_flags, TCP_SYN);
+	assert_int_equal(info_of(&w).cwnd, 10 * info_of(&w).mss);
+	open_tuned(&w,
+		   &(struct stream_tuning){.congestion = STREAM_NO_CONTROL, .congestion_window = 50000, .ecn = true});
+	assert_int_equal(last_syn_flags, TCP_SYN | TCP_ECE | TCP_CWR);
+	assert_int_equal(info_of(&w).cwnd, 50000);
+	open_tuned(&w, &(struct stream_tuning){.congestion = STREAM_NO_CONTROL});
+	assert_int_equal(info_of(&w).cwnd, 1u << 30);
+	open_tuned(&w, &(struct stream_tuning){.congestion_window = 4096}); /* two packets are the least */
+	assert_int_equal(info_of(&w).cwnd, 4096);
+	open_tuned(&w, &(struct stream_tuning){.congestion_window = 1000});
+	assert_int_equal(info_of(&w).cwnd, 3000);
+	wired_fini(&w);
+}
+
+static void a_silent_peer_is_probed_where_asked(void **state)
+{
+	struct wired w;
+	wired_init(&w);
+	open_tuned(&w, &(struct stream_tuning){.keepalive_ns = 1000000u});
+	turns(&w, 2);
+	struct tcp_segment before = last_segment();
+	uint32_t sent = frames_sent;
+	while (frames_sent == sent)
+		turns(&w, 1);
+	assert_int_equal(last_segment().seq, before.seq - 1);
 	wired_fini(&w);
 }
 
@@ -729,6 +791,8 @@ int main(void)
 		cmocka_unit_test(a_reset_that_found_no_buffer_goes_out_later),
 		cmocka_unit_test(a_trace_outlives_its_connection_and_goes_with_the_user),
 		cmocka_unit_test(a_refusing_driver_shows_in_the_trace_once),
+		cmocka_unit_test(a_stream_is_tuned_as_asked),
+		cmocka_unit_test(a_silent_peer_is_probed_where_asked),
 		cmocka_unit_test(arp_and_what_was_sent_to_us_is_set_aside_for_control_and_nothing_else_is),
 		cmocka_unit_test(a_segment_of_no_connection_of_ours_is_controls_and_ours_are_not),
 		cmocka_unit_test(an_icmp_error_that_control_passes_on_is_heeded),

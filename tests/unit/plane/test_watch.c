@@ -141,10 +141,10 @@ static void our_own_absence_is_not_the_brokers_silence(void **state)
 	plane_fini(&p);
 }
 
-static void a_window_that_is_closed_at_two_looks_is_a_blockage_until_it_opens(void **state)
+static void a_window_closed_for_half_a_second_is_a_blockage_until_it_has_opened_for_a_while(void **state)
 {
 	struct plane p;
-	uint32_t t = watched(&p, &(struct connection_options){.confirm_timeout_ns = 2ull * SECOND});
+	uint32_t t = watched(&p, &(struct connection_options){0});
 	struct fake_stream *wire = &p.net.streams[0];
 	wire->mss = 1460;
 	wire->peer_window = 0;
@@ -153,17 +153,41 @@ static void a_window_that_is_closed_at_two_looks_is_a_blockage_until_it_opens(vo
 	wire->window = 0;
 	plane_publish_many(&p, t, 1);
 	plane_turn(&p);
-	pass(&p, LOOK_NS);
+	pass(&p, SECOND / 2);
 	expect_no_event(&p);
 	pass(&p, LOOK_NS);
 	expect_blockage(&p, HAREWIRE_EVENT_BLOCKED, HAREWIRE_BLOCKAGE_WINDOW);
 	wire->peer_window = 1459; /* less than a segment: TCP does not send that (RFC 9293, 3.8.6.2.1) */
 	pass(&p, 10ull * SECOND);
 	expect_no_event(&p);
-	plane_no_event(&p); /* nor does it count against the confirm timeout */
+	for (int i = 0; i < 21; i++) { /* a broker that reads a little now and then */
+		wire->peer_window = i & 1 ? 65535 : 0;
+		pass(&p, 3 * LOOK_NS);
+	}
+	expect_no_event(&p);
 	wire->peer_window = 1460;
+	pass(&p, 4 * LOOK_NS);
+	expect_no_event(&p);
 	pass(&p, LOOK_NS);
 	expect_blockage(&p, HAREWIRE_EVENT_UNBLOCKED, HAREWIRE_BLOCKAGE_WINDOW);
+	plane_fini(&p);
+}
+
+/* A channel whose queue has lost its majority: the broker reads it no more and will never confirm. */
+static void a_broker_that_closes_its_window_and_confirms_nothing_is_given_up(void **state)
+{
+	struct plane p;
+	uint32_t t = watched(&p, &(struct connection_options){.confirm_timeout_ns = 5ull * SECOND});
+	struct fake_stream *wire = &p.net.streams[0];
+	wire->mss = 1460;
+	plane_publish_many(&p, t, 1);
+	plane_turn(&p);
+	wire->window = wire->peer_window = 0;
+	plane_publish_many(&p, t, 1);
+	plane_turn(&p);
+	uint64_t passed = pass(&p, 60ull * SECOND);
+	assert_int_equal(plane_event(&p, EVENT_CLOSED).code, HW_ERR_AMQP_CONFIRM_TIMEOUT);
+	assert_true(passed >= 5ull * SECOND && passed <= 5ull * SECOND + 2 * LOOK_NS);
 	plane_fini(&p);
 }
 
@@ -178,7 +202,7 @@ static void a_window_closed_for_a_moment_is_none(void **state)
 	plane_turn(&p);
 	for (int i = 0; i < 20; i++) {
 		wire->peer_window = i & 1 ? 65535 : 0;
-		pass(&p, LOOK_NS);
+		pass(&p, 9 * LOOK_NS);
 	}
 	expect_no_event(&p);
 	plane_fini(&p);
@@ -198,7 +222,7 @@ static void a_window_that_takes_all_there_is_is_open(void **state)
 	pass(&p, 4 * LOOK_NS);
 	expect_no_event(&p);
 	wire->peer_window--;
-	pass(&p, 2 * LOOK_NS);
+	pass(&p, SECOND / 2 + LOOK_NS);
 	expect_blockage(&p, HAREWIRE_EVENT_BLOCKED, HAREWIRE_BLOCKAGE_WINDOW);
 	plane_fini(&p);
 }
@@ -301,7 +325,8 @@ int main(void)
 		cmocka_unit_test(without_an_outcome_the_connection_is_given_up_after_the_confirm_timeout),
 		cmocka_unit_test(time_under_an_alarm_does_not_count_against_the_confirm_timeout),
 		cmocka_unit_test(our_own_absence_is_not_the_brokers_silence),
-		cmocka_unit_test(a_window_that_is_closed_at_two_looks_is_a_blockage_until_it_opens),
+		cmocka_unit_test(a_window_closed_for_half_a_second_is_a_blockage_until_it_has_opened_for_a_while),
+		cmocka_unit_test(a_broker_that_closes_its_window_and_confirms_nothing_is_given_up),
 		cmocka_unit_test(a_window_closed_for_a_moment_is_none),
 		cmocka_unit_test(a_window_that_takes_all_there_is_is_open),
 		cmocka_unit_test(an_alarm_longer_than_the_blocked_timeout_ends_the_connection),

@@ -356,6 +356,45 @@ static void recovery_sends_in_proportion_to_what_arrives(void **state)
 	assert_int_equal(f->t->congestion.cwnd, 10 * MSS);
 }
 
+/* RFC 6937, 3.1: the share is rounded up, so that small ones are not lost. */
+static void recovery_rounds_its_share_up(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_sack = true;
+	establish(f);
+	f->t->congestion.cwnd = 20 * MSS;
+	push(f, 40 * MSS);
+	assert_int_equal(drain(f), 20);
+	f->now += MS;
+	sack_one(f, 0, MSS, 4 * MSS);
+	expect_data(f, 0, MSS);
+	expect_silence(f);
+	sack_one(f, 0, MSS, 4 * MSS + 1);
+	uint32_t arrived = 3 * MSS + 1, share = arrived / 2 + 1; /* half of it, rounded up */
+	assert_int_equal(f->t->congestion.cwnd - tcp_recovery_pipe(f->t), share - MSS);
+}
+
+/* RFC 6937, 3.1: what arrived while there was nothing to send may be made up for, up to ssthresh. */
+static void recovery_makes_up_for_what_could_not_be_sent(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_sack = true;
+	establish(f);
+	f->t->congestion.cwnd = 20 * MSS;
+	push(f, 20 * MSS);
+	assert_int_equal(drain(f), 20);
+	f->now += MS;
+	sack_one(f, 0, MSS, 4 * MSS);
+	expect_data(f, 0, MSS);
+	for (uint32_t i = 5; i <= 16; i++) {
+		sack_one(f, 0, MSS, i * MSS);
+		expect_silence(f);
+	}
+	assert_int_equal(f->t->congestion.cwnd, 10 * MSS);
+	push(f, 10 * MSS);
+	assert_int_equal(drain(f), 5); /* four and the first are still on their way */
+}
+
 /* Most of the window lost: the window is not sent as one burst, but doubled like in slow start. */
 static void recovery_from_heavy_losses_grows_from_what_arrives(void **state)
 {
@@ -548,6 +587,8 @@ int main(void)
 		BOTH(duplicate_acks_let_new_data_out),
 		BOTH(sacked_segments_let_new_data_out),
 		BOTH(recovery_sends_in_proportion_to_what_arrives),
+		BOTH(recovery_rounds_its_share_up),
+		BOTH(recovery_makes_up_for_what_could_not_be_sent),
 		BOTH(recovery_from_heavy_losses_grows_from_what_arrives),
 		BOTH(lost_ranges_are_cut_at_todays_mss),
 		BOTH(small_messages_are_recovered_by_counting_segments),

@@ -190,6 +190,63 @@ static void one_delayed_ack_does_not_put_the_next_probes_off(void **state)
 	assert_in_range(tcp_deadline(f->t) - f->now, 2 * srtt_ns, 2 * srtt_ns + MS / 5);
 }
 
+/* RFC 8985, 7.4.2: as a fast recovery begun at the probe would have; what is in flight later says nothing. */
+static void a_repaired_tail_halves_what_was_in_flight_when_it_was_probed(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_sack(f);
+	send_segments(f, 6);
+	pass_deadline(f, PTO);
+	expect_data(f, 5 * MSS, MSS);
+	f->now += MS;
+	ack(f, 6 * MSS);
+	push(f, 100);
+	drain(f);
+	ack(f, 6 * MSS + 100);
+	assert_int_equal(f->t->counters.tlp_recovered, 1);
+	assert_int_equal(f->t->congestion.ssthresh, 3 * MSS);
+	assert_int_equal(f->t->congestion.cwnd, 3 * MSS);
+}
+
+/* RFC 2883, 6: of a probe and of a retransmission after a timeout each may be reported once; a third report is the
+ * network's. */
+static void a_report_counts_for_each_time_something_was_sent_again(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_sack(f);
+	send_segments(f, 1);
+	pass_deadline(f, PTO + 40 * MS);
+	expect_data(f, 0, MSS);
+	pass_deadline(f, 50 * MS);
+	expect_data(f, 0, MSS);
+	assert_int_equal(f->t->counters.rto_fired, 1);
+	for (uint32_t i = 1; i <= 3; i++) {
+		sack_one(f, MSS, 0, MSS);
+		assert_int_equal(f->t->counters.dsack_received, i < 3 ? i : 2);
+	}
+}
+
+static void a_report_of_what_was_acknowledged_long_ago_is_nothing(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t last = 47 * MSS;
+	establish_with_sack(f);
+	for (uint32_t i = 0; i < 48; i++) {
+		push(f, MSS);
+		assert_int_equal(drain(f), 1);
+		f->now += MS;
+		if (i < 47)
+			ack(f, (i + 1) * MSS);
+	}
+	f->now = tcp_deadline(f->t);
+	tcp_timer(f->t, f->now);
+	expect_data(f, last, MSS);
+	sack_one(f, last + MSS, 0, MSS); /* further back than any window of the peer's has reached */
+	assert_int_equal(f->t->counters.dsack_received, 0);
+	sack_one(f, last + MSS, last, last + MSS);
+	assert_int_equal(f->t->counters.dsack_received, 1);
+}
+
 static void a_probe_that_came_twice_reduces_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -399,6 +456,9 @@ int main(void)
 		BOTH(new_data_is_the_better_probe),
 		BOTH(what_came_before_is_the_better_probe_of_a_peer_that_delays_its_acks),
 		BOTH(one_delayed_ack_does_not_put_the_next_probes_off),
+		BOTH(a_repaired_tail_halves_what_was_in_flight_when_it_was_probed),
+		BOTH(a_report_counts_for_each_time_something_was_sent_again),
+		BOTH(a_report_of_what_was_acknowledged_long_ago_is_nothing),
 		BOTH(a_probe_that_came_twice_reduces_nothing),
 		BOTH(a_repaired_tail_stays_answered_when_an_earlier_recovery_is_undone),
 		BOTH(one_probe_then_the_timeout),

@@ -9,7 +9,7 @@
 
 #include "tests/unit/plane/bare.h"
 
-#define LEVELS     1000u  /* that the application is to be told of, at least */
+#define LEVELS     1000u /* that the application is to be told of, at least */
 #define TEXT_BYTES 200u
 
 struct threads {

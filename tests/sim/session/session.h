@@ -93,6 +93,7 @@ struct tap {
 	uint32_t generation; /* of the channel, over all connections of the producer */
 	uint64_t last_id;    /* that left whole in this generation of the channel */
 	uint64_t partial_id; /* that has begun; 0: none */
+	uint64_t maybe_id;   /* the same, if what has left of a frame is the beginning of a message */
 	bool close_expected; /* the broker has said channel.close, up to this sequence number of its own */
 	bool channel_closed; /* and the worker has read it */
 	uint32_t close_ends_at;

@@ -82,7 +82,7 @@ static void on_message(void *context, uint16_t channel, const struct intake_mess
 	check_flag(p, id, m);
 	count_replay(p, id, m);
 	tap->last_id = id;
-	tap->partial_id = 0;
+	tap->partial_id = tap->maybe_id = 0;
 	trace(w, "producer %u: message %llu of %llu octets%s left", p->index, (unsigned long long)id,
 	      (unsigned long long)m->body_len, m->flag ? ", flagged," : "");
 }
@@ -96,7 +96,7 @@ static void on_method(void *context, uint16_t channel, uint32_t method, const ui
 		p->tap.handed_before = p->connection->confirms.handed_id - 1;
 		p->tap.generation++;
 		p->tap.close_expected = p->tap.channel_closed = false;
-		p->tap.last_id = p->tap.partial_id = 0;
+		p->tap.last_id = p->tap.partial_id = p->tap.maybe_id = 0;
 	}
 }
 
@@ -113,18 +113,20 @@ static uint64_t next_pending(const struct producer *p)
 /* Octets of a message have left whose id is not to be seen yet: it is the next one without an outcome. */
 static void note_partial(struct producer *p)
 {
-	enum intake_partial partial = intake_partial(&p->tap.reader);
+	struct tap *tap = &p->tap;
+	enum intake_partial partial = intake_partial(&tap->reader);
+	uint64_t known = tap->partial_id ? tap->partial_id : tap->maybe_id;
+	tap->maybe_id = 0;
 	if (partial == PARTIAL_NO)
 		return;
-	uint64_t id = p->tap.partial_id ? p->tap.partial_id : next_pending(p);
+	uint64_t id = known ? known : next_pending(p);
 	if (id >= p->next_id) {
 		if (partial == PARTIAL_YES)
 			fail(p->world, "a message is sent that was never accepted, or has an outcome", id);
 		return;
 	}
 	tap_begun(p, id, partial == PARTIAL_YES);
-	if (partial == PARTIAL_YES)
-		p->tap.partial_id = id;
+	*(partial == PARTIAL_YES ? &tap->partial_id : &tap->maybe_id) = id;
 }
 
 static void on_data(struct producer *p, const struct wire_segment *s)

@@ -90,10 +90,10 @@ struct sim_world {
 	uint32_t duplicates; /* without SACK: duplicate ACKs since the last recovery ended */
 	bool force;          /* one retransmission may go beyond the congestion window */
 	bool tail_probe, window_probe;
-	uint64_t prr_delivered, prr_sent; /* in this recovery */
-	uint64_t sent_segments;
-	uint32_t ours_furthest; /* right edge of the window that the peer has ever allowed */
-	uint32_t states;        /* seen, a bit each */
+	uint64_t prr_delivered, prr_sent;    /* in this recovery */
+	uint64_t sent_segments, sent_before; /* so far; and when a step last ended */
+	uint32_t ours_furthest;              /* right edge of the window that the peer has ever allowed */
+	uint32_t states;                     /* seen, a bit each */
 	const char *failure;
 	char failure_text[160];
 	bool verbose;
@@ -105,7 +105,7 @@ struct sim_world {
 	struct sim_link out, in; /* ours to theirs, theirs to ours */
 };
 
-/* The octets of our stream. */
+/* The octets of both streams. */
 extern const uint8_t *const sim_stream;
 
 /* ---- sim_tcp_draw.c ---- */

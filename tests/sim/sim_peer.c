@@ -8,11 +8,6 @@
 #define RETRANSMIT_NS     (200 * MS)
 #define SEND_BLOCK_OCTETS 500u
 
-uint8_t sim_octet(uint64_t offset)
-{
-	return (uint8_t)(offset * 131 + (offset >> 8) * 7 + (offset >> 16));
-}
-
 static void choose_manners(struct sim_peer *p, struct prng *random)
 {
 	p->dsack = p->sack && !prng_once_in(random, 3);
@@ -28,12 +23,13 @@ static void choose_manners(struct sim_peer *p, struct prng *random)
 	p->reset_offset = NEVER;
 }
 
-void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *link)
+void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *link, const uint8_t *stream)
 {
 	static const uint16_t sizes[] = {536, 1000, 1460, 1460, 1460, 8960};
 	memset(p, 0, sizeof *p);
 	p->random = random;
 	p->link = link;
+	p->stream = stream;
 	p->isn = prng_once_in(random, 3) ? UINT32_MAX - (uint32_t)prng_below(random, 20000)
 					 : (uint32_t)prng_next(random);
 	p->mss = sizes[prng_below(random, 6)];
@@ -173,9 +169,8 @@ static uint32_t timestamp(uint64_t now_ns)
 
 static void send(struct sim_peer *p, uint8_t flags, uint64_t offset, uint32_t len, uint64_t now_ns)
 {
-	uint8_t payload[SEND_BLOCK_OCTETS];
 	bool syn = flags & WIRE_SYN;
-	struct wire_segment s = {.payload = payload, .len = len};
+	struct wire_segment s = {.payload = p->stream + offset, .len = len};
 	s.flags = flags | (p->echo || (syn && p->ecn) ? WIRE_ECE : 0) | (p->slowed && len ? WIRE_CWR : 0);
 	s.ecn = p->ecn && len ? 2 : 0;
 	p->slowed &= len == 0;
@@ -190,8 +185,6 @@ static void send(struct sim_peer *p, uint8_t flags, uint64_t offset, uint32_t le
 	s.ts_echo = p->ts_recent;
 	if (p->sack && !syn)
 		add_blocks(p, &s);
-	for (uint32_t i = 0; i < len; i++)
-		payload[i] = sim_octet(offset + i);
 	transmit(p, &s, now_ns);
 	p->unacked_segments = 0;
 	p->ack_at_ns = NEVER;
@@ -267,8 +260,7 @@ static void keep(struct sim_peer *p, uint64_t offset, const uint8_t *payload, ui
 	to = to < p->edge ? to : p->edge;
 	if (from >= to)
 		return;
-	for (uint64_t at = from; at < to; at++)
-		p->wrong |= payload[at - offset] != sim_octet(at);
+	p->wrong |= memcmp(payload + (from - offset), p->stream + from, to - from) != 0;
 	mark(p, from, to, 1);
 	p->recent = to - 1;
 	p->highest = to > p->highest ? to : p->highest;

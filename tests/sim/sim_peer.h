@@ -22,6 +22,7 @@ struct sim_peer_hits {
 struct sim_peer {
 	struct prng *random;
 	struct sim_link *link; /* to us */
+	const uint8_t *stream;
 	/* choices */
 	uint32_t isn, window, full_window; /* a peer that shrinks has less than all of it at times */
 	uint16_t mss;
@@ -69,10 +70,8 @@ struct sim_peer {
 	struct sim_peer_hits hits;
 };
 
-/* Of both streams, at an offset. */
-uint8_t sim_octet(uint64_t offset);
-
-void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *link);
+/* `stream`: the octets of both streams, as many as either has. */
+void sim_peer_init(struct sim_peer *p, struct prng *random, struct sim_link *link, const uint8_t *stream);
 void sim_peer_input(struct sim_peer *p, const struct sim_packet *packet, uint64_t now_ns);
 uint64_t sim_peer_next(const struct sim_peer *p);
 void sim_peer_timer(struct sim_peer *p, uint64_t now_ns);

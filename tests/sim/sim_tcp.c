@@ -19,7 +19,7 @@
 #define DEMANDING_SEEDS 20000u /* so many meet everything */
 
 /* Seeds that have found a mistake: they run before all others, whatever was asked for. */
-static const uint64_t regressions[] = {13, 510, 1084, 2057, 5125};
+static const uint64_t regressions[] = {13, 510, 895, 1084, 2057, 5125};
 
 static uint8_t stream[TOTAL_MAX];
 const uint8_t *const sim_stream = stream;
@@ -127,7 +127,7 @@ int main(int argc, char **argv)
 	struct arguments a;
 	uint64_t sum[SIM_COUNTS] = {0};
 	for (uint32_t i = 0; i < TOTAL_MAX; i++)
-		stream[i] = sim_octet(i);
+		stream[i] = (uint8_t)(i * 131 + (i >> 8) * 7 + (i >> 16));
 	if (!read_arguments(argc, argv, &a)) {
 		fprintf(stderr, "usage: sim_tcp [--seeds N] [--from S] [--jobs 1..64] [--trace SEED]\n");
 		return 2;

@@ -97,7 +97,6 @@ void sim_check_input(struct sim_world *w, const struct tcp_segment *s)
 	if (t->state == TCP_SYN_SENT && s->flags & TCP_SYN && s->flags & TCP_ACK && s->ack == t->isn + 1 &&
 	    t->snd_nxt == t->isn + 1 && !(s->flags & TCP_RST)) {
 		sim_model_acked(&w->model, s->ack, NULL, 0);
-		w->ours_furthest = s->ack + s->window;
 	}
 	if (!w->believed)
 		return;
@@ -231,14 +230,35 @@ static void check_ecn(struct sim_world *w, const struct tcp_segment *s)
 
 /* ---- after a call ---- */
 
-/* The peer's window is what it was, or what this segment says; what it allows, it may take back, and we may have used.
+/*
+ * RFC 9293, 3.10.7.4: the peer's window is what the latest of its segments says, not the last that came; but for what
+ * comes in order and is predicted, which may be a retransmission with news of the window.
  */
 static void check_window(struct sim_world *w, const struct tcp_segment *s)
 {
 	const struct tcp *t = w->t;
-	uint32_t told = s->flags & TCP_SYN ? s->window : (uint32_t)s->window << t->snd_scale;
-	require(w, t->snd_wnd == w->before.window || t->snd_wnd == told, "the peer's window is not what it said");
+	bool first = w->before.una == t->isn && t->snd_una != t->isn;
+	bool later = seq_gt(s->seq, w->told_seq) || (s->seq == w->told_seq && seq_ge(s->ack, w->told_ack));
+	if (first || (w->believed && (later || w->predicted))) {
+		w->window = s->flags & TCP_SYN ? s->window : (uint32_t)s->window << t->snd_scale;
+		w->told_seq = s->seq;
+		w->told_ack = s->ack;
+	}
+	require(w, t->snd_wnd == w->window, "the peer's window is not what it says");
 	w->ours_furthest = seq_max(w->ours_furthest, t->snd_una + t->snd_wnd);
+}
+
+/* What was sent again, and what the peer says has come twice, since nothing was known to be lost. */
+static void note_reports(struct sim_world *w, const struct tcp_segment *s)
+{
+	if (w->t->counters.dsack_received > w->before.counters.dsack_received)
+		w->reported += s->sack[0].right - s->sack[0].left;
+}
+
+static void note_episode(struct sim_world *w)
+{
+	if (begun(w) || (w->before.phase == TCP_PHASE_OPEN && w->t->recovery.phase != TCP_PHASE_OPEN))
+		w->resent = w->reported = 0;
 }
 
 static void count_undo(struct sim_world *w)
@@ -247,8 +267,9 @@ static void count_undo(struct sim_world *w)
 	if (now->undo == then->undo)
 		return;
 	sim_count(w, now->dsack_received > then->dsack_received ? COUNT_UNDO_DSACK : COUNT_UNDO_EIFEL);
-	require(w, w->before.phase != TCP_PHASE_OPEN || now->dsack_received > then->dsack_received,
-		"something is undone that had not been done");
+	bool reports = now->dsack_received > then->dsack_received;
+	require(w, w->before.phase != TCP_PHASE_OPEN || reports, "something is undone that had not been done");
+	require(w, !reports || w->reported >= w->resent || w->t->timestamps, "undone before all was reported");
 }
 
 /* Without SACK the end of a recovery makes everything found again; so does an undo. */
@@ -268,6 +289,17 @@ static bool reno_loses(const struct sim_world *w)
 {
 	bool partial = w->before.phase == TCP_PHASE_RECOVERY && w->t->snd_una != w->before.una;
 	return !w->t->sack_permitted && (partial || w->duplicates >= TCP_DUPLICATE_ACKS);
+}
+
+/* RFC 8985, 7.4: what a probe of the tail has repaired was lost. */
+static void check_tail(struct sim_world *w)
+{
+	const struct tcp *t = w->t;
+	bool open = w->before.phase == TCP_PHASE_OPEN && t->recovery.phase == TCP_PHASE_OPEN;
+	if (t->counters.tlp_recovered == w->before.counters.tlp_recovered || !open || !controlled(w))
+		return;
+	require(w, t->congestion.cwnd < w->before.congestion.cwnd || t->congestion.cwnd <= 2 * w->before.mss,
+		"a lost tail has not reduced the window");
 }
 
 static void check_received(struct sim_world *w)
@@ -318,7 +350,9 @@ void sim_check_input_done(struct sim_world *w, const struct tcp_segment *s)
 	w->counts[COUNT_RANGES_FULL] += t->counters.out_of_order > w->before.counters.out_of_order &&
 					t->receive.out_of_order_count == TCP_OUT_OF_ORDER_MAX;
 	compare(w, &excuse);
+	note_reports(w, s);
 	count_undo(w);
+	note_episode(w);
 	if (tcp_synchronized(t))
 		check_window(w, s);
 	if (tcp_synchronized(t) && w->believed) {
@@ -326,6 +360,7 @@ void sim_check_input_done(struct sim_world *w, const struct tcp_segment *s)
 		check_reduction(w);
 		check_threshold(w, acked);
 		check_growth(w, acked);
+		check_tail(w);
 		check_ecn(w, s);
 	}
 	require(w, w->believed || t->snd_una == w->before.una || t->snd_una == t->isn + 1,
@@ -362,6 +397,7 @@ void sim_check_timer_done(struct sim_world *w)
 	w->counts[COUNT_PERSIST_OPEN] += t->counters.persist_probes > then->persist_probes && t->snd_wnd > 0;
 	w->counts[COUNT_RACK_WOKE] += t->counters.rack_losses > then->rack_losses;
 	compare(w, &excuse);
+	note_episode(w);
 	w->delivered = 0;
 	if (tcp_synchronized(t)) {
 		check_recovery_begun(w);
@@ -415,6 +451,8 @@ static void check_octets(struct sim_world *w, uint32_t seq, uint32_t len, bool s
 		require(w, may_pass(w, seq, len, in_flight), "a segment goes beyond the congestion window");
 		if (w->t->recovery.phase == TCP_PHASE_RECOVERY)
 			w->prr_sent += len;
+		if (again && w->t->recovery.phase != TCP_PHASE_OPEN)
+			w->resent += len;
 	}
 	if (len)
 		sim_model_sent(&w->model, seq, len, w->now_ns);
@@ -519,7 +557,9 @@ void sim_check_step(struct sim_world *w, bool drained)
 	const struct tcp *t = w->t;
 	uint64_t acked = tcp_acked(t), sent = tcp_sent(t);
 	static const struct model_excuse none = {0};
-	compare(w, &none);
+	if (w->sent_segments != w->sent_before) /* else nothing has changed since it was compared */
+		compare(w, &none);
+	w->sent_before = w->sent_segments;
 	require(w, !w->peer.wrong, "an octet was delivered in the wrong place");
 	require(w, acked <= w->peer.received, "acknowledged what was not received");
 	require(w, sent <= w->tx.end && acked <= sent, "cursors out of order");
@@ -529,6 +569,9 @@ void sim_check_step(struct sim_world *w, bool drained)
 	require(w, w->sent_segments == t->counters.segments_sent, "segments are miscounted");
 	require(w, !drained || !t->plain || w->tx.end == sent || t->fast_until <= sent || t->fast_until < w->tx.end,
 		"something could go, and does not");
+	/* RFC 5961, 7, as we keep to it: ten in five seconds */
+	require(w, t->counters.challenge_acks <= 10 * (1 + (w->now_ns - w->started_ns) / (5000 * MS)),
+		"too many challenges");
 	check_timers(w, drained);
 	check_buffers(w);
 	if (t->state == TCP_CLOSED && tcp_error(t) && w->ending == ORDERLY)

@@ -228,7 +228,7 @@ void sim_world_draw(struct sim_world *w, uint64_t seed)
 	draw_config(w, &w->config);
 	draw_link(w, &w->out);
 	draw_link(w, &w->in);
-	sim_peer_init(&w->peer, &w->manners, &w->in);
+	sim_peer_init(&w->peer, &w->manners, &w->in, sim_stream);
 	draw_device(w);
 	w->mtu = w->config.mtu;
 	draw_partitions(w);
@@ -237,7 +237,8 @@ void sim_world_draw(struct sim_world *w, uint64_t seed)
 	draw_ending(w, &w->config);
 	if (w->ending == ORDERLY && w->feed && prng_once_in(&w->manners, 4))
 		lose_tails_only(w);
-	else if (w->ending == ORDERLY && prng_once_in(&w->manners, 64))
+	struct prng rare = generator(seed, 4);
+	if (w->ending == ORDERLY && !w->tails_only && prng_once_in(&rare, 512))
 		crowd(w);
 	open_connection(w, &w->config);
 }

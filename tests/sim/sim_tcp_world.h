@@ -85,15 +85,19 @@ struct sim_world {
 	/* checking */
 	uint32_t highest; /* sequence number that has left */
 	struct sim_before before;
+	bool predicted;      /* tcp says that the segment just taken in was nothing special */
 	bool believed;       /* the segment just taken in was an ACK that counts, ... */
 	uint32_t delivered;  /* ... and says that so many octets more have arrived */
 	uint32_t duplicates; /* without SACK: duplicate ACKs since the last recovery ended */
 	bool force;          /* one retransmission may go beyond the congestion window */
 	bool tail_probe, window_probe;
 	uint64_t prr_delivered, prr_sent; /* in this recovery */
-	uint64_t sent_segments;
-	uint32_t ours_furthest; /* right edge of the window that the peer has ever allowed */
-	uint32_t states;        /* seen, a bit each */
+	/* octets, since nothing was known to be lost: sent again; and said to have come twice */
+	uint64_t resent, reported;
+	uint32_t window, told_seq, told_ack; /* the peer's, in octets, and which segment says so */
+	uint64_t sent_segments, sent_before; /* so far; and when a step last ended */
+	uint32_t ours_furthest;              /* right edge of the window that the peer has ever allowed */
+	uint32_t states;                     /* seen, a bit each */
 	const char *failure;
 	char failure_text[160];
 	bool verbose;
@@ -105,7 +109,7 @@ struct sim_world {
 	struct sim_link out, in; /* ours to theirs, theirs to ours */
 };
 
-/* The octets of our stream. */
+/* The octets of both streams. */
 extern const uint8_t *const sim_stream;
 
 /* ---- sim_tcp_draw.c ---- */

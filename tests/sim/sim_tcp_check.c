@@ -345,6 +345,7 @@ void sim_check_input_done(struct sim_world *w, const struct tcp_segment *s)
 	    t->recovery.phase == TCP_PHASE_RECOVERY) {
 		w->force = true;
 		sim_count(w, COUNT_PARTIAL_ACK);
+		require(w, t->scoreboard.lost_octets > 0, "a partial ACK makes nothing lost");
 	}
 	w->counts[COUNT_REOPENED] += w->believed && excuse.recut;
 	w->counts[COUNT_RANGES_FULL] += t->counters.out_of_order > w->before.counters.out_of_order &&
@@ -454,6 +455,8 @@ static void check_octets(struct sim_world *w, uint32_t seq, uint32_t len, bool s
 		if (again && w->t->recovery.phase != TCP_PHASE_OPEN)
 			w->resent += len;
 	}
+	bool keepalive = seq == w->t->snd_nxt - 1 && tcp_flight(w->t) == 0;
+	require(w, len || syn || keepalive || seq == w->t->snd_nxt, "an empty segment is out of place");
 	if (len)
 		sim_model_sent(&w->model, seq, len, w->now_ns);
 }

@@ -124,6 +124,9 @@ class Phase:
     # ---- beginning and end
 
     def __enter__(self):
+        for what in ("publisher", "deliveries", "connections"):  # of an earlier run, in a directory that was kept
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(self.path(what))
         first, *more = self.surroundings.hosts
         self.publisher = Child(inside(
             self.surroundings.publisher, os.path.join(self.options.build, "tests/chaos/publisher"),

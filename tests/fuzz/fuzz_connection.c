@@ -51,6 +51,7 @@ struct world {
 	uint64_t now_ns;
 	uint32_t generation;
 	bool gone;         /* EVENT_CLOSED has come */
+	bool orderly;      /* by our own goodbye */
 	bool ended;        /* the publisher has been told of its end */
 	bool last;         /* its last event has been polled */
 	bool channel_open; /* messages are in the hands of a channel */
@@ -102,7 +103,10 @@ static void hear_end(struct world *w, const struct worker_event *e, bool channel
 {
 	const struct fake_stream *f = &w->net.streams[0];
 	const struct copies *c = &w->copies;
-	copies_stream_over(&w->copies, f->sent, f->sent_len, &w->connection->confirms, channel_open);
+	if (e->type == EVENT_CLOSED)
+		copies_stream_over(&w->copies, f->sent, f->sent_len, &w->connection->confirms, channel_open);
+	else
+		copies_read(&w->copies, f->sent, f->sent_len, &w->connection->confirms, channel_open);
 	REQUIRE(e->oldest_id >= 1 && e->oldest_id <= w->connection->confirms.settled_id);
 	REQUIRE(e->outcomes < atomic_load(&w->publisher->committed_id));
 	REQUIRE(!e->oldest_sent || c->on_wire[e->oldest_id] || c->maybe[e->oldest_id]);
@@ -118,6 +122,7 @@ static void hear_events(struct world *w)
 		if (e->type == EVENT_CLOSED) {
 			REQUIRE(!w->gone && w->connection->phase == CONNECTION_IDLE);
 			w->gone = true;
+			w->orderly = e->code == 0;
 			read_bridge(w);
 			REQUIRE(!e->reply_code || w->heard_close);
 			hear_end(w, e, w->channel_open);
@@ -143,11 +148,12 @@ static void after_the_end(struct world *w, bool again, int code)
 {
 	if (!w->gone || w->ended)
 		return;
-	if (again) {
+	if (again && !w->orderly) { /* behind our goodbye there is no other */
 		open_connection(w);
 		return;
 	}
 	w->ended = true;
+	code = w->orderly ? 0 : code;
 	connection_end_publisher(w->connection, code, code ? "lost" : NULL);
 }
 

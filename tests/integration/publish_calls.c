@@ -198,10 +198,13 @@ static void publish(struct run *run, uint32_t template_id, uint64_t count)
 	run->published += count;
 }
 
-/* stdio would allocate a buffer. */
+/* stdio's streams, and dprintf, allocate a buffer. */
 static void say(const char *verb, const char *what)
 {
-	dprintf(STDOUT_FILENO, "%s %s\n", verb, what);
+	char line[64];
+	int len = snprintf(line, sizeof line, "%s %s\n", verb, what);
+	if (write(STDOUT_FILENO, line, (size_t)len) != len)
+		die("standard output", strerror(errno));
 }
 
 static bool is_in(const struct run *run, const char *situation)

@@ -93,6 +93,8 @@ static void hand_over(struct producer *p)
 	c->deadline_ns = NEVER;
 	if (!p->world->healed && p->low_id < p->next_id && prng_once_in(&p->world->random, 6))
 		c->give_up_at_ns = p->world->now_ns + prng_below(&p->world->random, 20 * MS);
+	if (p->connection->blocked && p->low_id < p->connection->confirms.handed_id)
+		hit(p->world, HIT_CONNECTED_ALARMED);
 	hit(p->world, HIT_CONNECTED);
 	command(p, cmd);
 }
@@ -182,18 +184,15 @@ static void check_report(struct producer *p, const struct worker_event *e)
 		fail(w, "control is told wrongly whether the oldest was sent", e->oldest_id);
 }
 
-/* Of connections that published: twice a close by the broker's word with the same oldest message, sent both times, and
- * no outcome in between. */
+/* Control's own judgement, of connections that published. */
 static bool is_poison(struct control *c, const struct worker_event *e)
 {
-	if (c->state != CONTROL_UP)
-		return false;
-	bool by_word = e->reply_code != 0 && e->reply_code != 320 && e->reply_code != 541 && e->oldest_sent;
-	bool again = by_word && c->closes && c->close_oldest == e->oldest_id && c->close_outcomes == e->outcomes;
-	c->closes = by_word;
-	c->close_oldest = e->oldest_id;
-	c->close_outcomes = e->outcomes;
-	return again;
+	const struct poison_loss loss = {.code = e->code,
+					 .reply_code = e->reply_code,
+					 .oldest_id = e->oldest_id,
+					 .outcomes = e->outcomes,
+					 .oldest_sent = e->oldest_sent};
+	return c->state == CONTROL_UP && poison_shown(&c->poison, &loss);
 }
 
 static bool nothing_left(const struct producer *p)
@@ -262,7 +261,7 @@ static void note_given(struct producer *p)
 {
 	for (uint64_t id = p->low_id; id < p->connection->confirms.handed_id; id++)
 		if (p->records[id].outcome == OUTCOME_PENDING && p->records[id].begun != p->tap.generation)
-			tap_begun(p, id, false);
+			tap_begun(p, id, false, true);
 }
 
 /* The channel is opened again on the connection there is, or that is given up. */

@@ -59,7 +59,8 @@ static void down(struct world *w, struct host *h, bool crash)
 	drop_sessions(h, !crash);
 	h->dead = crash;
 	h->listening = false;
-	w->brokers[h->index].alarm = false;
+	if (prng_once_in(&w->random, 2)) /* else the disk is still full */
+		w->brokers[h->index].alarm = false;
 	w->brokers[h->index].restart_at_ns = draw_pause(w);
 }
 
@@ -116,14 +117,22 @@ static bool happen_to(struct world *w, struct host *h, struct session *s, enum h
 	return true;
 }
 
+static void raise_alarm(struct world *w, struct broker *b, struct producer *p)
+{
+	struct prng *r = &w->random;
+	b->alarm = true;
+	b->alarm_until_ns = draw_pause(w) + (prng_once_in(r, 4) ? 6 * SECOND : 0);
+	if (prng_once_in(r, 3)) /* the next connection is made while it lasts */
+		p->control.give_up_at_ns = w->now_ns + prng_below(r, b->alarm_until_ns - w->now_ns);
+}
+
 static bool happen(struct world *w, enum hit kind)
 {
 	struct producer *p = &w->producers[prng_below(&w->random, w->producer_count)];
 	struct host *h = &w->hosts[p->control.host];
 	switch (kind) {
 	case HIT_FAULT_ALARM:
-		w->brokers[h->index].alarm = true;
-		w->brokers[h->index].alarm_until_ns = draw_pause(w) + (prng_once_in(&w->random, 4) ? 6 * SECOND : 0);
+		raise_alarm(w, &w->brokers[h->index], p);
 		return true;
 	case HIT_FAULT_KILL:
 	case HIT_FAULT_CRASH:

@@ -87,6 +87,7 @@
 	X(OTHER_HOST, "other host")                                                                                    \
 	X(STALE_COMMAND, "commands too late")                                                                          \
 	X(CLOSED_WITHOUT_CONNECTION, "closed without a connection")                                                    \
+	X(CONNECTED_ALARMED, "handed over in an alarm, with messages to be sent again")                                \
 	X(CONNECTED, "handed over")                                                                                    \
 	X(HANDSHAKE_LOST, "handshakes cut off")                                                                        \
 	X(ABORTED, "aborted by control")

@@ -126,7 +126,7 @@ void broker_accept(struct host *h, struct tcb *t)
 	s->tcb = t;
 	s->producer = p;
 	t->session = s;
-	s->tells_early = prng_once_in(r, 2);
+	s->tells_early = prng_once_in(r, 2); /* else to who has published something */
 	s->style = (enum confirm_style)prng_below(r, 3);
 	s->confirm_delay_ns = (MS / 4) << prng_below(r, 10);
 	s->read_octets = 500u << prng_below(r, 9);
@@ -178,7 +178,7 @@ static void check_alarm(struct session *s)
 	bool alarm = s->world->brokers[s->host->index].alarm;
 	if (s->phase != SESSION_OPEN || alarm == s->blocked_told)
 		return;
-	if (alarm && s->next_tag < 2 && !s->tells_early)
+	if (alarm && (!s->confirms || (s->next_tag < 2 && !s->tells_early)))
 		return;
 	session_send_method(s, 0, alarm ? CONNECTION_BLOCKED : CONNECTION_UNBLOCKED, reason, alarm ? sizeof reason : 0);
 	s->blocked_told = alarm;

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/reconnect.h"
 #include "dataplane/amqp/confirm.h"
 #include "dataplane/worker.h"
 #include "drivers/driver.h"
@@ -92,6 +93,7 @@ struct tap {
 	uint32_t generation; /* of the channel, over all connections of the producer */
 	uint64_t last_id;    /* that left whole in this generation of the channel */
 	uint64_t partial_id; /* that has begun; 0: none */
+	uint64_t maybe_id;   /* the same, if what has left of a frame is the beginning of a message */
 	bool close_expected; /* the broker has said channel.close, up to this sequence number of its own */
 	bool channel_closed; /* and the worker has read it */
 	uint32_t close_ends_at;
@@ -100,7 +102,7 @@ struct tap {
 	struct intake reader;
 };
 
-void tap_begun(struct producer *p, uint64_t id, bool surely);
+void tap_begun(struct producer *p, uint64_t id, bool surely, bool thrown_away);
 void tap_packet(struct world *w, const uint8_t *packet, size_t len);
 
 /* ---- application.c ---- */
@@ -139,8 +141,7 @@ struct control {
 	uint32_t host;
 	bool poisoned;
 	bool reopening; /* the channel, on the connection there is */
-	bool closes;    /* the connection before ended by the broker's word, with these: */
-	uint64_t close_oldest, close_outcomes;
+	struct poison poison;
 	uint64_t resume_at_ns, deadline_ns, give_up_at_ns;
 	uint64_t heartbeat_ns;
 	uint16_t port;

@@ -3,7 +3,7 @@
 SESSION_SEEDS ?= 2000
 
 SIM_SESSION := $(B)/tests/sim/sim_session
-SIM_SESSION_OBJS := $(call objs,$(wildcard tests/sim/session/*.c) tests/sim/sim_link.c tests/lib/tcp_peer.c)
+SIM_SESSION_OBJS := $(call objs,$(wildcard tests/sim/session/*.c) tests/sim/sim_link.c tests/lib/tcp_peer.c control/reconnect.c)
 SIM_SESSION_ROOMS := $(call archives,plane tcp net amqp base)
 SIM_SESSION_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,clock_gettime malloc calloc aligned_alloc free)
 

@@ -19,7 +19,7 @@ static void check_none_skipped(struct producer *p, uint64_t id)
  * An octet of it has left, or perhaps. What had left in earlier generations decides about the flag. What leaves behind
  * the broker's channel.close is thrown away there: at most once may send it again.
  */
-void tap_begun(struct producer *p, uint64_t id, bool surely)
+void tap_begun(struct producer *p, uint64_t id, bool surely, bool thrown_away)
 {
 	struct record *r = &p->records[id];
 	if (r->begun != p->tap.generation) {
@@ -27,9 +27,9 @@ void tap_begun(struct producer *p, uint64_t id, bool surely)
 		r->prior = r->begun && before > r->prior ? before : r->prior;
 		r->prior_taken |= r->begun_surely && !r->thrown_away;
 		r->begun = p->tap.generation;
-		r->begun_surely = r->thrown_away = false;
+		r->begun_surely = false;
+		r->thrown_away = thrown_away;
 	}
-	r->thrown_away |= surely && !r->begun_surely && p->tap.channel_closed;
 	r->begun_surely |= surely;
 	if (p->options.at_most_once && r->prior_taken && r->begun_surely)
 		fail(p->world, "at most once, and sent twice", id);
@@ -78,11 +78,11 @@ static void on_message(void *context, uint16_t channel, const struct intake_mess
 	if (tap->partial_id && tap->partial_id != id)
 		fail(w, "another message than the next one without an outcome", id);
 	check_none_skipped(p, id);
-	tap_begun(p, id, true);
+	tap_begun(p, id, true, tap->channel_closed);
 	check_flag(p, id, m);
 	count_replay(p, id, m);
 	tap->last_id = id;
-	tap->partial_id = 0;
+	tap->partial_id = tap->maybe_id = 0;
 	trace(w, "producer %u: message %llu of %llu octets%s left", p->index, (unsigned long long)id,
 	      (unsigned long long)m->body_len, m->flag ? ", flagged," : "");
 }
@@ -96,7 +96,7 @@ static void on_method(void *context, uint16_t channel, uint32_t method, const ui
 		p->tap.handed_before = p->connection->confirms.handed_id - 1;
 		p->tap.generation++;
 		p->tap.close_expected = p->tap.channel_closed = false;
-		p->tap.last_id = p->tap.partial_id = 0;
+		p->tap.last_id = p->tap.partial_id = p->tap.maybe_id = 0;
 	}
 }
 
@@ -113,18 +113,20 @@ static uint64_t next_pending(const struct producer *p)
 /* Octets of a message have left whose id is not to be seen yet: it is the next one without an outcome. */
 static void note_partial(struct producer *p)
 {
-	enum intake_partial partial = intake_partial(&p->tap.reader);
+	struct tap *tap = &p->tap;
+	enum intake_partial partial = intake_partial(&tap->reader);
+	uint64_t known = tap->partial_id ? tap->partial_id : tap->maybe_id;
+	tap->maybe_id = 0;
 	if (partial == PARTIAL_NO)
 		return;
-	uint64_t id = p->tap.partial_id ? p->tap.partial_id : next_pending(p);
+	uint64_t id = known ? known : next_pending(p);
 	if (id >= p->next_id) {
 		if (partial == PARTIAL_YES)
 			fail(p->world, "a message is sent that was never accepted, or has an outcome", id);
 		return;
 	}
-	tap_begun(p, id, partial == PARTIAL_YES);
-	if (partial == PARTIAL_YES)
-		p->tap.partial_id = id;
+	tap_begun(p, id, partial == PARTIAL_YES, tap->channel_closed);
+	*(partial == PARTIAL_YES ? &tap->partial_id : &tap->maybe_id) = id;
 }
 
 static void on_data(struct producer *p, const struct wire_segment *s)

@@ -91,7 +91,12 @@ static void make_transport(struct world *w)
 	struct tcp_transport_options o = {.streams = PRODUCERS_MAX};
 	nic_init(w);
 	tcp_config_init(&o.tcp);
-	o.tcp.mtu = 1500;
+	o.tcp.mtu = prng_once_in(&w->random, 4) ? 576 : 1500;
+	o.tcp.control = (enum tcp_control)prng_below(&w->random, 3);
+	o.tcp.receive_bytes = 4096u << prng_below(&w->random, 5);
+	o.tcp.cwnd_max_bytes = 65536u << prng_below(&w->random, 6);
+	o.tcp.delayed_ack_ns = prng_once_in(&w->random, 2) ? 0 : MS;
+	o.tcp.ecn = prng_once_in(&w->random, 2);
 	o.tcp.verify_checksum = true;
 	if (tcp_transport_create(&w->nic.driver, &o, &w->transport))
 		fail(w, "out of memory", 0);

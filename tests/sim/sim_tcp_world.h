@@ -2,8 +2,8 @@
  * Everything that one seed decides: our TCP with an application and a NIC, two links, a peer, and what befalls them.
  *
  *     sim_tcp_draw.c   what a seed decides              sim_tcp_run.c    time
- *     sim_tcp_check.c  what has to be true, always      sim_tcp_model.c  and what is in flight, told independently
- *     sim_tcp_trace.c  lines to read                    sim_tcp_count.c  how often everything has really happened
+ *     sim_tcp_check*.c what has to be true, always      sim_tcp_model.c  and what is in flight, told independently
+ *     sim_tcp_trace.c  lines to read                    sim_tcp_total.c  how often everything has really happened
  */
 #ifndef HAREWIRE_TESTS_SIM_TCP_WORLD_H
 #define HAREWIRE_TESTS_SIM_TCP_WORLD_H

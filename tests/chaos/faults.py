@@ -91,23 +91,23 @@ def blink(run, seconds):
         time.sleep(seconds)
 
 
-@fault(LOST, draw=seconds(7, 11))
+@fault(LOST, draw=seconds(10, 13))
 def blackhole(run, seconds):
-    """Nothing passes between publisher and broker for 7 to 11 s."""
+    """Nothing passes between publisher and broker for 10 to 13 s."""
     with run.node.loss(100):
         time.sleep(seconds)
 
 
-@fault(LOST, draw=seconds(7, 11))
+@fault(LOST, draw=seconds(10, 13))
 def mute(run, seconds):
-    """Nothing passes from the publisher to the broker for 7 to 11 s."""
+    """Nothing passes from the publisher to the broker for 10 to 13 s."""
     with run.node.loss(100, only="ingress"):
         time.sleep(seconds)
 
 
-@fault(LOST, draw=seconds(7, 11))
+@fault(LOST, draw=seconds(10, 13))
 def deaf(run, seconds):
-    """Nothing passes from the broker to the publisher for 7 to 11 s."""
+    """Nothing passes from the broker to the publisher for 10 to 13 s."""
     with run.node.loss(100, only="egress"):
         time.sleep(seconds)
 
@@ -222,9 +222,9 @@ def majority(run, seconds):
         node.start_broker()
 
 
-@fault(LOST, nodes=3, draw=seconds(6, 9), nacks=True)
+@fault(LOST, nodes=3, draw=seconds(10, 13), nacks=True)
 def cut(run, seconds):
-    """The cable of the node that the publisher is connected to is out for 6 to 9 s."""
+    """The cable of the node that the publisher is connected to is out for 10 to 13 s."""
     with run.publishers_node().unplugged():
         time.sleep(seconds)
 

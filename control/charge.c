@@ -11,6 +11,13 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
 
+/*
+ * Of a host that has been connected to before, ARP or a SYN-ACK takes no longer, however long a login may. One that is
+ * gone without a word is left for the next, and a SYN into a network that is just coming back is not followed by the
+ * seconds that TCP would wait.
+ */
+#define ANSWER_NS 2000000000u
+
 /* ---- ending ---- */
 
 void charge_end(struct charge *c, int code, const char *format, ...)
@@ -98,6 +105,9 @@ void charge_attempt(struct charge *c, uint64_t now_ns)
 	reconnect_attempt(&c->reconnect);
 	c->host = &c->target.hosts[reconnect_host(&c->reconnect)];
 	c->deadline_ns = now_ns + c->target.connect_timeout_ns;
+	c->answer_by_ns = c->deadline_ns;
+	if (c->reconnect.before && c->target.connect_timeout_ns > ANSWER_NS)
+		c->answer_by_ns = now_ns + ANSWER_NS;
 	c->ports_tried = 0;
 	c->timeouts_seen = 0;
 	charge_session_drain(c); /* of an earlier generation */
@@ -154,7 +164,9 @@ static void check_deadline(struct charge *c, uint64_t now_ns)
 	/* A handshake job has its own deadline, a little earlier, and names the step it was at: give it time to say so.
 	 */
 	uint64_t grace_ns = c->phase == CHARGE_HANDSHAKE ? 1000000000u : 0;
-	if (c->phase == CHARGE_WAITING || now_ns < c->deadline_ns + grace_ns)
+	bool unanswered = c->phase == CHARGE_NEIGHBOUR || c->phase == CHARGE_CONNECTING;
+	uint64_t by_ns = unanswered ? c->answer_by_ns : c->deadline_ns + grace_ns;
+	if (c->phase == CHARGE_WAITING || now_ns < by_ns)
 		return;
 	if (c->phase == CHARGE_NEIGHBOUR && charge_path_link_down(c))
 		charge_fail(c, RECONNECT_AGAIN, HW_ERR_LINK_DOWN,

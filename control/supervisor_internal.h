@@ -56,8 +56,9 @@ struct charge {
 	bool remove_wanted; /* application's; under the supervisor's lock */
 	bool removed;       /* likewise */
 	uint32_t generation;
-	bool stream_open;     /* COMMAND_OPEN has been sent, and the EVENT_CLOSED of that generation has not come */
-	uint64_t deadline_ns; /* of the attempt, or of the channel's re-opening */
+	bool stream_open;      /* COMMAND_OPEN has been sent, and the EVENT_CLOSED of that generation has not come */
+	uint64_t deadline_ns;  /* of the attempt, or of the channel's re-opening */
+	uint64_t answer_by_ns; /* of the attempt's ARP and SYN */
 
 	const struct target_host *host; /* that is, or was last, connected to */
 	struct reconnect reconnect;

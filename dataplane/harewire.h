@@ -267,7 +267,8 @@ struct harewire_publisher_options {
 	uint64_t log_bytes;          /* ring of encoded messages, rounded up to a power of two. Default 16 MiB */
 	uint64_t max_messages;       /* message index, rounded up to a power of two. Default 65536 */
 	uint32_t max_templates;      /* at least 1. Default 131072 */
-	uint64_t connect_timeout_ns; /* TCP and AMQP handshake, all in; up to a day. Default 10 s */
+	uint64_t connect_timeout_ns; /* ARP, TCP and AMQP handshake, all in, up to a day; after a loss at most 2 s
+					of it for ARP and SYN. Default 10 s */
 	uint64_t rto_min_ns;         /* user-space TCP: 1 ms to 1 min, never below the peer's ACK delay. Default 5 ms */
 	uint64_t user_timeout_ns;    /* user-space TCP: unacknowledged for so long; up to a day. Default 10 s */
 	/* User-space TCP (docs/tcp.md). The kernel's sockets do as the kernel is told to. */

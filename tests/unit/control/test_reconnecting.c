@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -288,6 +291,39 @@ static void the_same_host_is_tried_first_then_the_next(void **state)
 	played_broker_stop(&brokers[0]);
 	UNTIL(figures().connections == 3 && told.ready >= 2);
 	assert_at(1);
+}
+
+/* Its queue of connections is full: it drops SYNs. */
+static void start_silent_host(struct played_broker *broker, int fds[3])
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof at;
+	for (int i = 0; i < 3; i++)
+		assert_true((fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) >= 0);
+	assert_int_equal(bind(fds[0], (struct sockaddr *)&at, sizeof at), 0);
+	assert_int_equal(listen(fds[0], 0), 0);
+	assert_int_equal(getsockname(fds[0], (struct sockaddr *)&at, &len), 0);
+	for (int i = 1; i < 3; i++)
+		connect(fds[i], (struct sockaddr *)&at, sizeof at);
+	broker->port = ntohs(at.sin_port);
+}
+
+/* However long a login may take. */
+static void a_host_that_does_not_answer_is_soon_left_for_the_next(void **state)
+{
+	int fds[3];
+	played_broker_start(&brokers[0]);
+	start_silent_host(&brokers[1], fds);
+	options.connect_timeout_ns = 10 * PATIENCE_NS;
+	open_publisher(2);
+	UNTIL(told.ready == 1);
+	played_broker_stop(&brokers[0]);
+	UNTIL(logged("timed out while connecting"));
+	played_broker_start(&brokers[0]);
+	UNTIL(told.ready == 2);
+	assert_at(0);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
 }
 
 static void the_words_of_a_close_are_told(void **state)
@@ -699,6 +735,7 @@ int main(void)
 		TEST(hosts_may_be_tried_in_any_order),
 		TEST(a_killed_broker_is_connected_to_again_when_it_is_back),
 		TEST(the_same_host_is_tried_first_then_the_next),
+		TEST(a_host_that_does_not_answer_is_soon_left_for_the_next),
 		TEST(the_words_of_a_close_are_told),
 		TEST(a_login_refused_later_ends_it_with_the_brokers_words),
 		TEST(a_declaration_that_may_succeed_later_is_tried_again),

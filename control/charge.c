@@ -333,6 +333,8 @@ bool charge_icmp_error(struct charge *c, const struct nic *nic, const struct icm
 					 .remote_port = error->quoted_destination_port};
 	if (!has_flow(c, nic, &flow))
 		return false;
+	if (c->phase >= CHARGE_REMOVING)
+		return true; /* a command behind COMMAND_REMOVE would find the connection's memory gone */
 	const struct command cmd = {.type = COMMAND_ERROR,
 				    .connection = c->connection,
 				    .generation = c->generation,

@@ -96,15 +96,16 @@ static void log_ready(const struct charge *c, uint64_t now_ns)
 	unsigned port = c->host->port;
 	unsigned long long waiting = charge_in_flight(c);
 	double seconds = (double)(now_ns - c->lost_ns) / 1e9;
+	enum harewire_log_level level = c->flapping ? HAREWIRE_LOG_DEBUG : HAREWIRE_LOG_INFO;
 	if (!c->reconnect.before)
-		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: ready (frame_max %u, heartbeat %u s)", host,
-			       port, c->frame_max, c->heartbeat_s);
+		supervisor_log(c->supervisor, level, "%s:%u: ready (frame_max %u, heartbeat %u s)", host, port,
+			       c->frame_max, c->heartbeat_s);
 	else if (c->phase == CHARGE_REOPENING)
-		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO,
+		supervisor_log(c->supervisor, level,
 			       "%s:%u: the channel is open again after %.3f s; %llu messages wait for their outcome",
 			       host, port, seconds, waiting);
 	else
-		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO,
+		supervisor_log(c->supervisor, level,
 			       "%s:%u: ready again after %.3f s and %u attempt%s; %llu messages wait for their outcome",
 			       host, port, seconds, c->reconnect.attempts, c->reconnect.attempts == 1 ? "" : "s",
 			       waiting);

@@ -66,6 +66,7 @@ struct charge {
 	uint64_t ready_ns;                 /* of the last hand-over */
 	uint64_t lost_ns;                  /* of the last loss */
 	uint64_t outcomes;                 /* messages that had one at the last loss */
+	bool flapping;                     /* the last connection that was lost had been good for nothing */
 	char failure[PUBLISHER_TEXT_MAX];  /* of the last attempt; before the first hand-over of all of them */
 	uint32_t said[HAREWIRE_HOSTS_MAX]; /* hash of what has been logged of a host last, since the last loss */
 
@@ -164,6 +165,8 @@ void charge_channel_lost(struct charge *c, const struct worker_event *event, uin
 void charge_lost(struct charge *c, const struct worker_event *event, uint64_t now_ns);
 /* The first hand-over counts once the worker has carried it out: the stream may end before. */
 void charge_note_ready(struct charge *c);
+/* Of connections that did not last it was not said that they were there; of the one that does it is. */
+void charge_note_lasting(struct charge *c, uint64_t now_ns);
 void charge_step_waiting(struct charge *c, uint64_t now_ns);
 /* Messages without an outcome. */
 uint64_t charge_in_flight(const struct charge *c);

@@ -250,7 +250,7 @@ void harewire_publisher_options_init(struct harewire_publisher_options *options)
 						       .connect_timeout_ns = 10000000000u,
 						       .rto_min_ns = 5000000u,
 						       .reconnect_min_ns = 10000000u,
-						       .reconnect_max_ns = 100000000u,
+						       .reconnect_max_ns = 50000000u,
 						       .confirm_timeout_ns = 30000000000u,
 						       .user_timeout_ns = 10000000000u};
 }

@@ -292,7 +292,7 @@ struct harewire_publisher_options {
 	enum harewire_host_order host_order; /* default HAREWIRE_HOSTS_ORDERED */
 	/* Pauses between attempts, doubling from the first to the second, each shortened at random by up to a half. */
 	uint64_t reconnect_min_ns;       /* 1 ms to reconnect_max_ns. Default 10 ms */
-	uint64_t reconnect_max_ns;       /* 1 ms to an hour. Default 100 ms */
+	uint64_t reconnect_max_ns;       /* 1 ms to an hour. Default 50 ms */
 	uint64_t reconnect_timeout_ns;   /* no connection for so long: FAILED. 1 ms to a year; 0 (default): never */
 	enum harewire_delivery delivery; /* default HAREWIRE_AT_LEAST_ONCE */
 	enum harewire_policy policy;     /* default HAREWIRE_BUFFER */

@@ -67,7 +67,7 @@ const struct option options[] = {
 	 .help = "first pause between attempts to connect again; each further one is twice as long, and shortened at random by up to a half. Default 0.01",
 	 .min = NS_PER_MS, .max = 3600},
 	{"reconnect-max", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(reconnect_max_ns), "SECONDS",
-	 .help = "longest pause. Default 0.1", .min = NS_PER_MS, .max = 3600},
+	 .help = "longest pause. Default 0.05", .min = NS_PER_MS, .max = 3600},
 	{"reconnect-timeout", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(reconnect_timeout_ns), "SECONDS",
 	 .help = "fail after so long without a connection; 0 (default): never give up", .min = 0, .max = YEAR_SECONDS},
 	{"delivery", 0, OPTION_CHOICE, SECTION_BROKER, PUBLISHING, 0, AT(delivery), "at-least-once|at-most-once",

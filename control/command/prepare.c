@@ -9,7 +9,7 @@
 #include "dataplane/base/error.h"
 
 #define RECONNECT_MIN_NS 10000000u
-#define RECONNECT_MAX_NS 100000000u
+#define RECONNECT_MAX_NS 50000000u
 
 /* The config file comes before the flags, but a flag names it: so the flags are read twice, the first time to find it.
  */

@@ -87,8 +87,8 @@ void tcp_congestion_on_ack(struct tcp *t, uint32_t acked, uint32_t flight, uint6
 }
 
 /*
- * RFC 5681, equation 4; RFC 9438, 4.6. What is in flight beyond the window left before that was last reduced, and says
- * nothing about how much the network takes; except in fast recovery, where the window is on its way down.
+ * RFC 5681, equation 4; RFC 9438, 4.6. What is in flight beyond the window does not count (5681, 3.2, step 2): it was
+ * sent for duplicate ACKs, or before the window was last reduced. In fast recovery the window says nothing.
  */
 static void reduce_threshold(struct tcp *t, uint32_t flight)
 {

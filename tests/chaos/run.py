@@ -137,6 +137,9 @@ def main():
     parser.add_argument("--keep", help="directory for the files of the run")
     parser.add_argument("--print-script", action="store_true")
     options = parser.parse_args()
+    for name in options.faults or ():
+        if name not in faults.FAULTS:
+            parser.error(f"there is no fault {name!r}: {', '.join(faults.FAULTS)}")
     options.build = os.path.join(ROOT, options.build)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 

@@ -3,23 +3,12 @@
 #include <string.h>
 
 #include "dataplane/base/error.h"
-#include "tests/sim/sim_tcp_world.h"
+#include "tests/sim/sim_tcp_check.h"
 
 void sim_fail(struct sim_world *w, const char *why)
 {
 	if (!w->failure)
 		w->failure = why;
-}
-
-static void require(struct sim_world *w, bool holds, const char *otherwise)
-{
-	if (__builtin_expect(!holds, 0))
-		sim_fail(w, otherwise);
-}
-
-static uint32_t larger(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
 }
 
 void sim_check_before(struct sim_world *w)
@@ -97,7 +86,6 @@ void sim_check_input(struct sim_world *w, const struct tcp_segment *s)
 	if (t->state == TCP_SYN_SENT && s->flags & TCP_SYN && s->flags & TCP_ACK && s->ack == t->isn + 1 &&
 	    t->snd_nxt == t->isn + 1 && !(s->flags & TCP_RST)) {
 		sim_model_acked(&w->model, s->ack, NULL, 0);
-		w->ours_furthest = s->ack + s->window;
 	}
 	if (!w->believed)
 		return;
@@ -108,7 +96,7 @@ void sim_check_input(struct sim_world *w, const struct tcp_segment *s)
 
 /* ---- the scoreboard ---- */
 
-static void compare(struct sim_world *w, const struct model_excuse *excuse)
+void sim_compare(struct sim_world *w, const struct model_excuse *excuse)
 {
 	uint64_t forgiven = w->model.forgiven;
 	if (tcp_state_of(w->t) == TCP_CLOSED)
@@ -120,125 +108,37 @@ static void compare(struct sim_world *w, const struct model_excuse *excuse)
 		sim_fail(w, w->model.failure);
 }
 
-/* ---- the congestion window ---- */
-
-static bool controlled(const struct sim_world *w)
-{
-	return w->config.control != TCP_NO_CONTROL;
-}
-
-/* RFC 5681, equation 4, and RFC 9438, 4.6: at most this much is left of a window that has met congestion. */
-static uint32_t reduced(const struct sim_world *w)
-{
-	double share = w->config.control == TCP_CUBIC ? 0.7 : 0.5;
-	return larger((uint32_t)(w->before.flight * share) + 1, 2 * w->before.mss);
-}
-
-static void check_limits(struct sim_world *w)
-{
-	const struct tcp_congestion *c = &w->t->congestion;
-	require(w, c->cwnd <= w->config.cwnd_max_bytes, "the congestion window is beyond its limit");
-	require(w, controlled(w) || c->cwnd == w->config.cwnd_max_bytes, "a window that nobody controls has moved");
-	require(w, w->t->recovery.phase == TCP_PHASE_RECOVERY || c->cwnd >= w->t->mss,
-		"the congestion window holds no segment");
-}
-
-/* A recovery has begun. One may end, or be undone, and another one begin in the same ACK. */
-static bool begun(const struct sim_world *w)
-{
-	const struct tcp *t = w->t;
-	bool same = w->before.phase == TCP_PHASE_RECOVERY && t->recovery.recovery_point == w->before.recovery_point &&
-		    t->counters.undo == w->before.counters.undo;
-	return t->recovery.phase == TCP_PHASE_RECOVERY && !same;
-}
-
-/*
- * RFC 6937: while more is in the network than may stay, what has left since the recovery began is to what has arrived
- * as ssthresh is to what was in flight; one segment goes ahead of it.
- */
-static void check_reduction(struct sim_world *w)
-{
-	const struct tcp_congestion *c = &w->t->congestion;
-	bool recovering = w->t->recovery.phase == TCP_PHASE_RECOVERY && w->t->sack_permitted && controlled(w);
-	bool anew = begun(w) || c->recover_flight != w->before.congestion.recover_flight ||
-		    c->delivered < w->before.congestion.delivered;
-	if (!recovering || anew)
-		w->prr_delivered = w->prr_sent = 0;
-	w->prr_delivered += w->delivered;
-	if (!recovering || c->cwnd == w->before.congestion.cwnd)
-		return;
-	uint64_t pipe = sim_model_pipe(&w->model), share = w->prr_delivered * c->ssthresh / c->recover_flight + 1;
-	uint64_t most = pipe <= c->ssthresh ? c->ssthresh : pipe + (share > w->prr_sent ? share - w->prr_sent : 0);
-	require(w, c->cwnd <= most, "recovery sends more than what arrives makes room for");
-}
-
-/*
- * A threshold that has changed has been reduced for something: to a share of what the window allowed. (In fast recovery
- * the window says less than what is in flight does.)
- */
-static void check_threshold(struct sim_world *w, uint32_t acked)
-{
-	const struct tcp_congestion *then = &w->before.congestion, *now = &w->t->congestion;
-	double share = w->config.control == TCP_CUBIC ? 0.7 : 0.5;
-	uint64_t window = (uint64_t)then->cwnd + larger(acked, w->t->mss); /* it may have grown first */
-	if (now->ssthresh == then->ssthresh || w->t->counters.undo > w->before.counters.undo)
-		return;
-	if (w->before.phase == TCP_PHASE_RECOVERY) {
-		window = larger(then->cwnd, then->ssthresh);
-		window = window > w->before.flight ? window : w->before.flight;
-	}
-	require(w, now->ssthresh <= larger((uint32_t)((double)window * share) + 1, 2 * w->before.mss),
-		"congestion has not reduced ssthresh");
-}
-
-/* What an ACK may do to the window when nothing is wrong: RFC 3465. */
-static void check_growth(struct sim_world *w, uint32_t acked)
-{
-	uint32_t before = w->before.congestion.cwnd, now = w->t->congestion.cwnd;
-	bool recovering = w->before.phase == TCP_PHASE_RECOVERY || w->t->recovery.phase == TCP_PHASE_RECOVERY;
-	bool undone = w->t->counters.undo > w->before.counters.undo;
-	if (recovering || undone)
-		return;
-	require(w, now <= before + larger(acked, w->t->mss), "the window grows by more than what was acknowledged");
-	if (w->before.congestion.ssthresh <= before && w->config.control == TCP_RENO)
-		require(w, now <= before + w->t->mss, "congestion avoidance grows by more than a segment");
-	require(w, acked || now <= before, "the window grows without an ACK");
-}
-
-static void check_recovery_begun(struct sim_world *w)
-{
-	const struct tcp *t = w->t;
-	if (!begun(w))
-		return;
-	sim_count(w, t->sack_permitted ? COUNT_PRR : COUNT_NEWRENO);
-	w->force = true;
-	require(w, !controlled(w) || t->congestion.ssthresh <= reduced(w), "a loss has not reduced ssthresh");
-}
-
-/* RFC 3168, 6.1.2: an echo of a mark reduces the window, or leaves it as it is. */
-static void check_ecn(struct sim_world *w, const struct tcp_segment *s)
-{
-	const struct tcp *t = w->t;
-	bool open = w->before.phase == TCP_PHASE_OPEN && t->recovery.phase == TCP_PHASE_OPEN;
-	bool undone = t->counters.undo > w->before.counters.undo;
-	uint32_t cwnd = t->congestion.cwnd, before = w->before.congestion.cwnd;
-	if (!controlled(w) || !open || !t->ecn.on || !(s->flags & TCP_ECE))
-		return;
-	require(w, undone || cwnd <= before, "a mark makes the window grow");
-	if (t->counters.ecn_reductions > w->before.counters.ecn_reductions)
-		require(w, cwnd <= reduced(w) || before <= 2 * w->before.mss, "a mark has not reduced the window");
-}
-
 /* ---- after a call ---- */
 
-/* The peer's window is what it was, or what this segment says; what it allows, it may take back, and we may have used.
+/*
+ * RFC 9293, 3.10.7.4: the peer's window is what the latest of its segments says, not the last that came; but for what
+ * comes in order and is predicted, which may be a retransmission with news of the window.
  */
 static void check_window(struct sim_world *w, const struct tcp_segment *s)
 {
 	const struct tcp *t = w->t;
-	uint32_t told = s->flags & TCP_SYN ? s->window : (uint32_t)s->window << t->snd_scale;
-	require(w, t->snd_wnd == w->before.window || t->snd_wnd == told, "the peer's window is not what it said");
+	bool first = w->before.una == t->isn && t->snd_una != t->isn;
+	bool later = seq_gt(s->seq, w->told_seq) || (s->seq == w->told_seq && seq_ge(s->ack, w->told_ack));
+	if (first || (w->believed && (later || w->predicted))) {
+		w->window = s->flags & TCP_SYN ? s->window : (uint32_t)s->window << t->snd_scale;
+		w->told_seq = s->seq;
+		w->told_ack = s->ack;
+	}
+	require(w, t->snd_wnd == w->window, "the peer's window is not what it says");
 	w->ours_furthest = seq_max(w->ours_furthest, t->snd_una + t->snd_wnd);
+}
+
+/* What was sent again, and what the peer says has come twice, since nothing was known to be lost. */
+static void note_reports(struct sim_world *w, const struct tcp_segment *s)
+{
+	if (w->t->counters.dsack_received > w->before.counters.dsack_received)
+		w->reported += s->sack[0].right - s->sack[0].left;
+}
+
+static void note_episode(struct sim_world *w)
+{
+	if (sim_recovery_begun(w) || (w->before.phase == TCP_PHASE_OPEN && w->t->recovery.phase != TCP_PHASE_OPEN))
+		w->resent = w->reported = 0;
 }
 
 static void count_undo(struct sim_world *w)
@@ -247,8 +147,9 @@ static void count_undo(struct sim_world *w)
 	if (now->undo == then->undo)
 		return;
 	sim_count(w, now->dsack_received > then->dsack_received ? COUNT_UNDO_DSACK : COUNT_UNDO_EIFEL);
-	require(w, w->before.phase != TCP_PHASE_OPEN || now->dsack_received > then->dsack_received,
-		"something is undone that had not been done");
+	bool reports = now->dsack_received > then->dsack_received;
+	require(w, w->before.phase != TCP_PHASE_OPEN || reports, "something is undone that had not been done");
+	require(w, !reports || w->reported >= w->resent || w->t->timestamps, "undone before all was reported");
 }
 
 /* Without SACK the end of a recovery makes everything found again; so does an undo. */
@@ -301,7 +202,7 @@ static void trace_and_limit(struct sim_world *w)
 		sim_trace_change(w);
 	require(w, w->t->rto_ns <= w->t->config.rto_max_ns, "the timeout is beyond its limit");
 	if (tcp_synchronized(w->t))
-		check_limits(w);
+		sim_check_limits(w);
 }
 
 void sim_check_input_done(struct sim_world *w, const struct tcp_segment *s)
@@ -313,20 +214,20 @@ void sim_check_input_done(struct sim_world *w, const struct tcp_segment *s)
 	    t->recovery.phase == TCP_PHASE_RECOVERY) {
 		w->force = true;
 		sim_count(w, COUNT_PARTIAL_ACK);
+		require(w, t->scoreboard.lost_octets > 0, "a partial ACK makes nothing lost");
 	}
 	w->counts[COUNT_REOPENED] += w->believed && excuse.recut;
 	w->counts[COUNT_RANGES_FULL] += t->counters.out_of_order > w->before.counters.out_of_order &&
 					t->receive.out_of_order_count == TCP_OUT_OF_ORDER_MAX;
-	compare(w, &excuse);
+	sim_compare(w, &excuse);
+	note_reports(w, s);
 	count_undo(w);
+	note_episode(w);
 	if (tcp_synchronized(t))
 		check_window(w, s);
 	if (tcp_synchronized(t) && w->believed) {
-		check_recovery_begun(w);
-		check_reduction(w);
-		check_threshold(w, acked);
-		check_growth(w, acked);
-		check_ecn(w, s);
+		sim_check_congestion(w, acked);
+		sim_check_ecn(w, s);
 	}
 	require(w, w->believed || t->snd_una == w->before.una || t->snd_una == t->isn + 1,
 		"an ACK was believed that should not be");
@@ -361,112 +262,12 @@ void sim_check_timer_done(struct sim_world *w)
 	w->window_probe |= t->counters.persist_probes > then->persist_probes;
 	w->counts[COUNT_PERSIST_OPEN] += t->counters.persist_probes > then->persist_probes && t->snd_wnd > 0;
 	w->counts[COUNT_RACK_WOKE] += t->counters.rack_losses > then->rack_losses;
-	compare(w, &excuse);
+	sim_compare(w, &excuse);
+	note_episode(w);
 	w->delivered = 0;
-	if (tcp_synchronized(t)) {
-		check_recovery_begun(w);
-		check_reduction(w);
-		check_threshold(w, 0);
-	}
+	if (tcp_synchronized(t))
+		sim_check_congestion(w, 0);
 	trace_and_limit(w);
-}
-
-/* ---- what leaves ---- */
-
-/* One segment may go beyond the congestion window: see RFC 6675, 5, (4.3); 6582, 3.2, 3; 6298, 5.4; 8985, 7.3. */
-static bool may_pass(struct sim_world *w, uint32_t seq, uint32_t len, uint32_t pipe)
-{
-	uint32_t lost;
-	uint32_t gone = w->duplicates * w->t->mss;
-	uint32_t cwnd = larger(w->before.congestion.cwnd, w->t->congestion.cwnd);
-	if (len <= cwnd && (pipe > gone ? pipe - gone : 0) + len <= cwnd)
-		return true;
-	if (w->t->counters.tlp_probes > w->before.counters.tlp_probes)
-		return len <= w->t->mss;
-	if (w->window_probe) {
-		w->window_probe = false;
-		return len <= w->t->mss;
-	}
-	bool forced = w->force && seq_lt(seq, w->before.nxt) && sim_model_first_lost(&w->model, &lost) && lost == seq;
-	w->force = false;
-	return forced && len <= w->t->mss;
-}
-
-/* The peer's window, once; a probe may go beyond it, and so may what was in it before it shrank. */
-static bool may_fill(const struct sim_world *w, uint32_t seq, uint32_t len)
-{
-	bool tail_probe = w->t->counters.tlp_probes > w->before.counters.tlp_probes;
-	uint32_t end = seq + len - w->before.una;
-	if (end <= w->before.window || (w->window_probe && len == 1))
-		return true;
-	return tail_probe && seq_lt(seq, w->before.nxt);
-}
-
-static void check_octets(struct sim_world *w, uint32_t seq, uint32_t len, bool syn)
-{
-	if (len && !syn) {
-		uint32_t in_flight = sim_model_pipe(&w->model), lost;
-		bool again = seq_lt(seq, w->model.nxt);
-		require(w, may_fill(w, seq, len), "a segment lies beyond the peer's window");
-		if (again && !(sim_model_first_lost(&w->model, &lost) && seq == lost)) {
-			bool probe = w->window_probe || w->t->counters.tlp_probes > w->before.counters.tlp_probes;
-			require(w, probe, "something is sent again that is not lost");
-		}
-		require(w, may_pass(w, seq, len, in_flight), "a segment goes beyond the congestion window");
-		if (w->t->recovery.phase == TCP_PHASE_RECOVERY)
-			w->prr_sent += len;
-	}
-	if (len)
-		sim_model_sent(&w->model, seq, len, w->now_ns);
-}
-
-static void check_payload(struct sim_world *w, const struct wire_segment *s)
-{
-	uint32_t at = s->seq - w->t->isn - 1;
-	require(w, s->len <= w->t->mss, "a segment is larger than the MSS");
-	require(w, (uint64_t)at + s->len <= w->tx.end && memcmp(s->payload, sim_stream + at, s->len) == 0,
-		"an octet is sent in the wrong place");
-}
-
-/* RFC 3168, 6.1: new data alone is ECT, but for probes of a closed window. */
-static void check_ect(struct sim_world *w, const struct wire_segment *s)
-{
-	bool fresh = s->len && seq_gt(s->seq + s->len, w->highest);
-	w->highest = fresh ? s->seq + s->len : w->highest;
-	require(w, !s->ecn || (fresh && w->t->ecn.on), "a segment is ECT and should not be");
-	require(w, s->ecn || !fresh || !w->t->ecn.on || w->t->snd_wnd == 0, "new data is not ECT");
-}
-
-void sim_check_sent(struct sim_world *w, const uint8_t *packet, size_t len)
-{
-	struct wire_segment s;
-	if (!wire_parse(packet, len, &s)) {
-		sim_fail(w, "a segment of ours is malformed");
-		return;
-	}
-	sim_count(w, COUNT_SEGMENTS);
-	w->sent_segments++;
-	if (s.flags & WIRE_RST)
-		return;
-	uint32_t octets = s.len + !!(s.flags & WIRE_SYN) + !!(s.flags & WIRE_FIN);
-	require(w, s.flags & WIRE_SYN || s.ack == w->t->rcv_nxt, "an ACK is not where we are");
-	require(w, len <= w->t->path_mtu, "a packet is larger than the path's MTU");
-	if (s.len)
-		check_payload(w, &s);
-	check_octets(w, s.seq, octets, s.flags & WIRE_SYN);
-	check_ect(w, &s);
-	w->counts[COUNT_AFTER_IDLE] +=
-		w->before.flight == 0 && octets && w->t->congestion.cwnd < w->before.congestion.cwnd;
-	if (w->model.failure)
-		sim_fail(w, w->model.failure);
-}
-
-/* What a squeeze has made lost is sent again next: the model has to know. */
-void sim_check_output_done(struct sim_world *w)
-{
-	static const struct model_excuse none = {0};
-	if (w->model.squeezed)
-		compare(w, &none);
 }
 
 /* ---- at rest ---- */
@@ -520,7 +321,7 @@ void sim_check_step(struct sim_world *w, bool drained)
 	uint64_t acked = tcp_acked(t), sent = tcp_sent(t);
 	static const struct model_excuse none = {0};
 	if (w->sent_segments != w->sent_before) /* else nothing has changed since it was compared */
-		compare(w, &none);
+		sim_compare(w, &none);
 	w->sent_before = w->sent_segments;
 	require(w, !w->peer.wrong, "an octet was delivered in the wrong place");
 	require(w, acked <= w->peer.received, "acknowledged what was not received");
@@ -531,6 +332,9 @@ void sim_check_step(struct sim_world *w, bool drained)
 	require(w, w->sent_segments == t->counters.segments_sent, "segments are miscounted");
 	require(w, !drained || !t->plain || w->tx.end == sent || t->fast_until <= sent || t->fast_until < w->tx.end,
 		"something could go, and does not");
+	/* RFC 5961, 7, as we keep to it: ten in five seconds */
+	require(w, t->counters.challenge_acks <= 10 * (1 + (w->now_ns - w->started_ns) / (5000 * MS)),
+		"too many challenges");
 	check_timers(w, drained);
 	check_buffers(w);
 	if (t->state == TCP_CLOSED && tcp_error(t) && w->ending == ORDERLY)
@@ -549,76 +353,6 @@ static int expected_error(const struct sim_world *w)
 	return errors[w->ending];
 }
 
-static void count_links(struct sim_world *w)
-{
-	static const enum sim_count names[SIM_LINK_HITS] = {
-		[SIM_LOSS] = COUNT_LOSS,       [SIM_BURST] = COUNT_BURST, [SIM_DUPLICATE] = COUNT_DUPLICATE,
-		[SIM_REORDER] = COUNT_REORDER, [SIM_FLIP] = COUNT_FLIP,   [SIM_TRUNCATE] = COUNT_TRUNCATE,
-		[SIM_TAIL] = COUNT_TAIL,       [SIM_SPIKE] = COUNT_SPIKE, [SIM_MARK] = COUNT_MARK,
-		[SIM_MEND] = COUNT_MEND,       [SIM_STALE] = COUNT_STALE, [SIM_OVERFLOW] = COUNT_OVERFLOW,
-		[SIM_CUT] = COUNT_CUT,
-	};
-	for (int i = 0; i < SIM_LINK_HITS; i++)
-		w->counts[names[i]] += w->out.hits[i] + w->in.hits[i];
-}
-
-static void count_peer(struct sim_world *w)
-{
-	const struct sim_peer_hits *h = &w->peer.hits;
-	w->counts[COUNT_PEER_SACKED] += h->sacked;
-	w->counts[COUNT_PEER_TWICE] += h->twice;
-	w->counts[COUNT_PEER_DELAYED] += h->delayed;
-	w->counts[COUNT_PEER_CLOSED] += h->zero_window;
-	w->counts[COUNT_PEER_SHRUNK] += h->shrunk;
-	w->counts[COUNT_PEER_RENEGED] += h->reneged;
-	w->counts[COUNT_PEER_STALLED] += h->stalled;
-	w->counts[COUNT_PEER_FORGED] += h->forged;
-	w->counts[COUNT_PEER_RESET] += h->reset;
-	w->counts[COUNT_PEER_STALE] += h->stale;
-	w->counts[COUNT_WRAP_THEIRS] += w->peer.isn + (uint32_t)w->peer.next < w->peer.isn;
-}
-
-static void count_ours(struct sim_world *w)
-{
-	const struct tcp_counters *c = &w->t->counters;
-	w->counts[COUNT_FAST] += c->retransmits_fast;
-	w->counts[COUNT_RACK_LOST] += c->rack_losses;
-	w->counts[COUNT_TLP] += c->tlp_probes;
-	w->counts[COUNT_TLP_RECOVERED] += c->tlp_recovered;
-	w->counts[COUNT_TLP_NEEDLESS] += c->tlp_needless;
-	w->counts[COUNT_DSACK] += c->dsack_received;
-	w->counts[COUNT_UNDO_TIMEOUT] += c->spurious_rto;
-	w->counts[COUNT_PERSIST] += c->persist_probes;
-	w->counts[COUNT_UNACCEPTABLE] += c->out_of_window;
-	w->counts[COUNT_CHALLENGE] += c->challenge_acks;
-	w->counts[COUNT_RESET_IGNORED] += c->resets_ignored;
-	w->counts[COUNT_OUT_OF_ORDER] += c->out_of_order;
-	w->counts[COUNT_CE] += c->ecn_ce;
-	w->counts[COUNT_ECN_REDUCED] += c->ecn_reductions;
-	w->counts[COUNT_KEEPALIVE] += c->keepalive_probes;
-	w->counts[COUNT_WRAP_OURS] += w->t->snd_nxt < w->t->isn;
-	w->counts[COUNT_CUBIC] += w->config.control == TCP_CUBIC;
-	w->counts[COUNT_RENO] += w->config.control == TCP_RENO;
-	w->counts[COUNT_UNCONTROLLED] += w->config.control == TCP_NO_CONTROL;
-	w->counts[COUNT_CLOSE_WAIT] += w->states >> TCP_CLOSE_WAIT & 1;
-	w->counts[COUNT_CLOSING] += w->states >> TCP_CLOSING & 1;
-	w->counts[COUNT_TIME_WAIT] += w->states >> TCP_TIME_WAIT & 1;
-	w->counts[COUNT_OCTETS] += tcp_acked(w->t);
-	w->counts[COUNT_COMPARED] += w->model.compared;
-}
-
-static void count_ending(struct sim_world *w)
-{
-	static const enum sim_count names[] = {[RESET] = COUNT_END_RESET,
-					       [LOST] = COUNT_END_LOST,
-					       [ABORTED] = COUNT_END_ABORTED,
-					       [UNANSWERED] = COUNT_END_UNANSWERED};
-	if (w->ending != ORDERLY)
-		w->counts[names[w->ending]]++;
-	if (w->healed)
-		w->counts[COUNT_DRAIN_MS] = (w->now_ns - w->healed_ns) / MS;
-}
-
 void sim_check_end(struct sim_world *w)
 {
 	require(w, !w->tails_only || w->t->counters.rto_fired == 0, "a lost tail took a timeout");
@@ -627,8 +361,5 @@ void sim_check_end(struct sim_world *w)
 			"ended before everything was delivered");
 	bool all_arrived = w->closed && tcp_acked(w->t) == w->total && tcp_error(w->t) == 0; /* before it could */
 	require(w, tcp_error(w->t) == expected_error(w) || all_arrived, "the connection ended for another reason");
-	count_links(w);
-	count_peer(w);
-	count_ours(w);
-	count_ending(w);
+	sim_total(w);
 }

@@ -288,7 +288,8 @@ static void hear(struct sim_world *w, const struct sim_packet *packet)
 	if (good) {
 		sim_check_before(w);
 		sim_check_input(w, &segment);
-		w->counts[COUNT_PREDICTED] += !tcp_input(w->t, &segment, w->now_ns);
+		w->predicted = !tcp_input(w->t, &segment, w->now_ns);
+		w->counts[COUNT_PREDICTED] += w->predicted;
 		sim_check_input_done(w, &segment);
 	}
 	free(copy);

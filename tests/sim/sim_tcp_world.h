@@ -2,8 +2,8 @@
  * Everything that one seed decides: our TCP with an application and a NIC, two links, a peer, and what befalls them.
  *
  *     sim_tcp_draw.c   what a seed decides              sim_tcp_run.c    time
- *     sim_tcp_check.c  what has to be true, always      sim_tcp_model.c  and what is in flight, told independently
- *     sim_tcp_trace.c  lines to read                    sim_tcp_count.c  how often everything has really happened
+ *     sim_tcp_check*.c what has to be true, always      sim_tcp_model.c  and what is in flight, told independently
+ *     sim_tcp_trace.c  lines to read                    sim_tcp_total.c  how often everything has really happened
  */
 #ifndef HAREWIRE_TESTS_SIM_TCP_WORLD_H
 #define HAREWIRE_TESTS_SIM_TCP_WORLD_H
@@ -85,12 +85,16 @@ struct sim_world {
 	/* checking */
 	uint32_t highest; /* sequence number that has left */
 	struct sim_before before;
+	bool predicted;      /* tcp says that the segment just taken in was nothing special */
 	bool believed;       /* the segment just taken in was an ACK that counts, ... */
 	uint32_t delivered;  /* ... and says that so many octets more have arrived */
 	uint32_t duplicates; /* without SACK: duplicate ACKs since the last recovery ended */
 	bool force;          /* one retransmission may go beyond the congestion window */
 	bool tail_probe, window_probe;
-	uint64_t prr_delivered, prr_sent;    /* in this recovery */
+	uint64_t prr_delivered, prr_sent; /* in this recovery */
+	/* octets, since nothing was known to be lost: sent again; and said to have come twice */
+	uint64_t resent, reported;
+	uint32_t window, told_seq, told_ack; /* the peer's, in octets, and which segment says so */
 	uint64_t sent_segments, sent_before; /* so far; and when a step last ended */
 	uint32_t ours_furthest;              /* right edge of the window that the peer has ever allowed */
 	uint32_t states;                     /* seen, a bit each */

@@ -261,7 +261,7 @@ static void note_given(struct producer *p)
 {
 	for (uint64_t id = p->low_id; id < p->connection->confirms.handed_id; id++)
 		if (p->records[id].outcome == OUTCOME_PENDING && p->records[id].begun != p->tap.generation)
-			tap_begun(p, id, false);
+			tap_begun(p, id, false, true);
 }
 
 /* The channel is opened again on the connection there is, or that is given up. */

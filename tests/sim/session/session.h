@@ -102,7 +102,7 @@ struct tap {
 	struct intake reader;
 };
 
-void tap_begun(struct producer *p, uint64_t id, bool surely);
+void tap_begun(struct producer *p, uint64_t id, bool surely, bool thrown_away);
 void tap_packet(struct world *w, const uint8_t *packet, size_t len);
 
 /* ---- application.c ---- */

@@ -19,7 +19,7 @@ static void check_none_skipped(struct producer *p, uint64_t id)
  * An octet of it has left, or perhaps. What had left in earlier generations decides about the flag. What leaves behind
  * the broker's channel.close is thrown away there: at most once may send it again.
  */
-void tap_begun(struct producer *p, uint64_t id, bool surely)
+void tap_begun(struct producer *p, uint64_t id, bool surely, bool thrown_away)
 {
 	struct record *r = &p->records[id];
 	if (r->begun != p->tap.generation) {
@@ -27,9 +27,9 @@ void tap_begun(struct producer *p, uint64_t id, bool surely)
 		r->prior = r->begun && before > r->prior ? before : r->prior;
 		r->prior_taken |= r->begun_surely && !r->thrown_away;
 		r->begun = p->tap.generation;
-		r->begun_surely = r->thrown_away = false;
+		r->begun_surely = false;
+		r->thrown_away = thrown_away;
 	}
-	r->thrown_away |= surely && !r->begun_surely && p->tap.channel_closed;
 	r->begun_surely |= surely;
 	if (p->options.at_most_once && r->prior_taken && r->begun_surely)
 		fail(p->world, "at most once, and sent twice", id);
@@ -78,7 +78,7 @@ static void on_message(void *context, uint16_t channel, const struct intake_mess
 	if (tap->partial_id && tap->partial_id != id)
 		fail(w, "another message than the next one without an outcome", id);
 	check_none_skipped(p, id);
-	tap_begun(p, id, true);
+	tap_begun(p, id, true, tap->channel_closed);
 	check_flag(p, id, m);
 	count_replay(p, id, m);
 	tap->last_id = id;
@@ -125,7 +125,7 @@ static void note_partial(struct producer *p)
 			fail(p->world, "a message is sent that was never accepted, or has an outcome", id);
 		return;
 	}
-	tap_begun(p, id, partial == PARTIAL_YES);
+	tap_begun(p, id, partial == PARTIAL_YES, tap->channel_closed);
 	*(partial == PARTIAL_YES ? &tap->partial_id : &tap->maybe_id) = id;
 }
 

@@ -214,7 +214,7 @@ static void one_pause_between_attempts_moves_the_default_of_the_other(void **sta
 	char why[OPTION_WHY_MAX];
 
 	assert_int_equal(PREPARE(&p, COMMAND_PUBLISH, why, "--queue", "q"), 0);
-	assert_pauses(&p, 10000000, 100000000);
+	assert_pauses(&p, 10000000, 50000000);
 	assert_int_equal(PREPARE(&p, COMMAND_PUBLISH, why, "--reconnect-min", "2"), 0);
 	assert_pauses(&p, 2000000000, 2000000000);
 	assert_int_equal(PREPARE(&p, COMMAND_PUBLISH, why, "--reconnect-max", "0.002"), 0);

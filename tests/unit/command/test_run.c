@@ -221,7 +221,7 @@ static void the_library_is_told_how_to_reconnect(void **state)
 	assert_int_equal(RUN(COMMAND_PUBLISH, "--queue", "q", "--body", "x"), EXIT_GOOD);
 	assert_string_equal(r->hosts, "");
 	assert_int_equal(r->min_ns, 10000000);
-	assert_int_equal(r->max_ns, 100000000);
+	assert_int_equal(r->max_ns, 50000000);
 	assert_int_equal(r->confirm_timeout_ns, 30000000000);
 	assert_int_equal(r->blocked_timeout_ns, 0);
 	assert_int_equal(r->timeout_ns, 0);

@@ -65,7 +65,7 @@ static void defaults_are_taken_and_carried(void **state)
 	assert_int_equal(target.tuning.keepalive_ns, 0);
 	assert_false(target.tuning.ecn || target.tuning.restart_after_idle);
 	assert_int_equal(target.reconnect_min_ns, 10 * MS);
-	assert_int_equal(target.reconnect_max_ns, 100 * MS);
+	assert_int_equal(target.reconnect_max_ns, 50 * MS);
 	assert_int_equal(target.reconnect_timeout_ns, 0);
 }
 
@@ -138,7 +138,7 @@ static const struct {
 	NUMBER(connect_timeout_ns, 1, 24 * HOUR, false, "more than 0 and at most a day"),
 	NUMBER(user_timeout_ns, 0, 24 * HOUR, true, "at most a day"),
 	NUMBER(rto_min_ns, MS, 60000 * MS, false, "a millisecond to a minute"),
-	NUMBER(reconnect_min_ns, MS, 100 * MS, false, "a millisecond to reconnect_max_ns"), /* its default */
+	NUMBER(reconnect_min_ns, MS, 50 * MS, false, "a millisecond to reconnect_max_ns"), /* its default */
 	NUMBER(reconnect_max_ns, 10 * MS, HOUR, false, ""), /* below it reconnect_min_ns is at fault */
 	NUMBER(reconnect_timeout_ns, MS, 365 * 24 * HOUR, true, "0 (never) or a millisecond to a year"),
 	NUMBER(confirm_timeout_ns, MS, 24 * HOUR, true, "0 (never) or a millisecond to a day"),

@@ -211,7 +211,7 @@ static void step_phase(struct charge *c, uint64_t now_ns)
 	case CHARGE_RUNNING:
 		charge_note_ready(c);
 		charge_note_lasting(c, now_ns);
-		charge_session_drain(c);
+		charge_session_run(c);
 		charge_path_check_next_hop(c, now_ns);
 		break;
 	default:

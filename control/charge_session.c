@@ -111,6 +111,19 @@ static void log_ready(const struct charge *c, uint64_t now_ns)
 			       waiting);
 }
 
+static uint64_t hand_overs(const struct charge *c)
+{
+	const struct harewire_publisher *p = c->connection->publisher;
+	return atomic_load_explicit(&p->connections, memory_order_relaxed) +
+	       atomic_load_explicit(&p->channels, memory_order_relaxed);
+}
+
+void charge_session_run(struct charge *c)
+{
+	if (hand_overs(c) != c->hand_overs)
+		charge_session_drain(c);
+}
+
 void charge_hand_over(struct charge *c, uint64_t now_ns)
 {
 	struct command cmd = {.type = COMMAND_HAND_OVER,
@@ -123,6 +136,7 @@ void charge_hand_over(struct charge *c, uint64_t now_ns)
 	log_ready(c, now_ns);
 	c->phase = CHARGE_RUNNING;
 	c->ready_ns = now_ns;
+	c->hand_overs = hand_overs(c);
 	control_worker_send(c->worker, &cmd);
 	if (c->reconnect.before)
 		reconnect_ready(&c->reconnect);

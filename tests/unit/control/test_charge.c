@@ -1,4 +1,4 @@
-/* What a charge must not say to its worker any more once the connection is to be forgotten. */
+/* What control must not do in between: before its worker has followed, and once the connection is to be forgotten. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "control/supervisor_internal.h"
+#include "dataplane/base/clock.h"
 
 static struct supervisor supervisor;
 static struct charge charge;
@@ -39,10 +40,45 @@ static void an_icmp_error_is_not_passed_on_to_a_connection_that_is_being_removed
 	spsc_fini(&channel.commands);
 }
 
+/* "channel.close" right behind the last reply: the worker must find it there, or it would publish into nothing. */
+static void frames_behind_the_last_reply_are_left_until_the_worker_has_taken_over(void **state)
+{
+	static const uint8_t frame[] = {1, 0, 1, 0, 0, 0, 4, 0, 20, 0, 40, 206};
+	static struct clock_scale clock_scale;
+	static struct command_channel channel;
+	const struct publisher_options o = {
+		.log_bytes = 65536, .max_messages = 64, .max_templates = 1, .epoch = 1, .clock = &clock_scale};
+	struct harewire_publisher *p;
+	clock_calibrate(&clock_scale);
+	assert_int_equal(spsc_init(&channel.commands, 8, sizeof(struct command)), 0);
+	assert_int_equal(publisher_create(&o, &p), 0);
+	charge =
+		(struct charge){.supervisor = &supervisor, .worker = &supervisor.workers[0], .phase = CHARGE_HANDSHAKE};
+	charge.host = &charge.target.hosts[0];
+	charge.worker->channel = &channel;
+	pthread_mutex_init(&supervisor.lock, NULL);
+	assert_int_equal(connection_create(p, &(struct connection_options){0}, &charge.connection), 0);
+	struct byte_ring *to_control = &charge.connection->bridge.to_control;
+	for (int channel_only = 0; channel_only < 2; channel_only++) {
+		assert_true(byte_ring_write(to_control, frame, sizeof frame));
+		charge_hand_over(&charge, 1);
+		charge_step(&charge, 2);
+		assert_int_equal(byte_ring_held(to_control), sizeof frame);
+		publisher_count_connection(p, channel_only); /* what the worker does */
+		charge_step(&charge, 3);
+		assert_int_equal(byte_ring_held(to_control), 0);
+	}
+	pthread_mutex_destroy(&supervisor.lock);
+	connection_destroy(charge.connection);
+	publisher_destroy(p);
+	spsc_fini(&channel.commands);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_icmp_error_is_not_passed_on_to_a_connection_that_is_being_removed),
+		cmocka_unit_test(frames_behind_the_last_reply_are_left_until_the_worker_has_taken_over),
 	};
 	return cmocka_run_group_tests_name("charge", tests, NULL, NULL);
 }

@@ -100,7 +100,10 @@ void charge_attempt(struct charge *c, uint64_t now_ns)
 	c->deadline_ns = now_ns + c->target.connect_timeout_ns;
 	c->ports_tried = 0;
 	c->timeouts_seen = 0;
-	charge_session_drain(c); /* of an earlier generation */
+	/* Of an earlier generation, perhaps from the middle of a frame: a handshake was given up while one was passed
+	 * on. */
+	struct byte_ring *to_control = &c->connection->bridge.to_control;
+	byte_ring_consume(to_control, byte_ring_held(to_control));
 	c->close_text[0] = '\0';
 	if (inet_pton(AF_INET, c->host->name, &literal) == 1) {
 		c->remote_ip = ntohl(literal.s_addr);

@@ -40,6 +40,27 @@ static void an_icmp_error_is_not_passed_on_to_a_connection_that_is_being_removed
 	spsc_fini(&channel.commands);
 }
 
+/* A handshake was given up while a long frame was being passed on: what is left of it is no frame. */
+static void an_attempt_finds_nothing_of_the_one_before(void **state)
+{
+	static struct clock_scale clock_scale;
+	const struct publisher_options o = {
+		.log_bytes = 65536, .max_messages = 64, .max_templates = 1, .epoch = 1, .clock = &clock_scale};
+	struct harewire_publisher *p;
+	clock_calibrate(&clock_scale);
+	assert_int_equal(publisher_create(&o, &p), 0);
+	charge = (struct charge){.supervisor = &supervisor, .worker = &supervisor.workers[0]};
+	strcpy(charge.target.hosts[0].name, "10.1.2.3");
+	reconnect_init(&charge.reconnect, 1, false, 1000000, 1000000, 1);
+	assert_int_equal(connection_create(p, &(struct connection_options){0}, &charge.connection), 0);
+	assert_true(byte_ring_write(&charge.connection->bridge.to_control, "abc", 3));
+	charge_attempt(&charge, 1);
+	assert_int_equal(charge.phase, CHARGE_ROUTING);
+	assert_int_equal(byte_ring_held(&charge.connection->bridge.to_control), 0);
+	connection_destroy(charge.connection);
+	publisher_destroy(p);
+}
+
 /* "channel.close" right behind the last reply: the worker must find it there, or it would publish into nothing. */
 static void frames_behind_the_last_reply_are_left_until_the_worker_has_taken_over(void **state)
 {
@@ -78,6 +99,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_icmp_error_is_not_passed_on_to_a_connection_that_is_being_removed),
+		cmocka_unit_test(an_attempt_finds_nothing_of_the_one_before),
 		cmocka_unit_test(frames_behind_the_last_reply_are_left_until_the_worker_has_taken_over),
 	};
 	return cmocka_run_group_tests_name("charge", tests, NULL, NULL);

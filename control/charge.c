@@ -110,7 +110,10 @@ void charge_attempt(struct charge *c, uint64_t now_ns)
 		c->answer_by_ns = now_ns + ANSWER_NS;
 	c->ports_tried = 0;
 	c->timeouts_seen = 0;
-	charge_session_drain(c); /* of an earlier generation */
+	/* Of an earlier generation, perhaps from the middle of a frame: a handshake was given up while one was passed
+	 * on. */
+	struct byte_ring *to_control = &c->connection->bridge.to_control;
+	byte_ring_consume(to_control, byte_ring_held(to_control));
 	c->close_text[0] = '\0';
 	if (inet_pton(AF_INET, c->host->name, &literal) == 1) {
 		c->remote_ip = ntohl(literal.s_addr);
@@ -222,7 +225,8 @@ static void step_phase(struct charge *c, uint64_t now_ns)
 		break;
 	case CHARGE_RUNNING:
 		charge_note_ready(c);
-		charge_session_drain(c);
+		charge_note_lasting(c, now_ns);
+		charge_session_run(c);
 		charge_path_check_next_hop(c, now_ns);
 		break;
 	default:
@@ -345,6 +349,8 @@ bool charge_icmp_error(struct charge *c, const struct nic *nic, const struct icm
 					 .remote_port = error->quoted_destination_port};
 	if (!has_flow(c, nic, &flow))
 		return false;
+	if (c->phase >= CHARGE_REMOVING)
+		return true; /* a command behind COMMAND_REMOVE would find the connection's memory gone */
 	const struct command cmd = {.type = COMMAND_ERROR,
 				    .connection = c->connection,
 				    .generation = c->generation,

@@ -59,6 +59,18 @@ static void log_failure(struct charge *c, const char *text)
 	*said = hash;
 }
 
+/* A broker that accepts and closes does so ten times a second: that, too, is one warning. */
+static void log_loss(struct charge *c, const char *words, bool proved)
+{
+	char text[PUBLISHER_TEXT_MAX];
+	sentence_format(text, sizeof text, "%s:%u: lost%s: %s", c->host->name, (unsigned)c->host->port,
+			proved ? "" : " right after it was ready", words);
+	if (proved)
+		memset(c->said, 0, sizeof c->said);
+	log_failure(c, text);
+	c->flapping = !proved;
+}
+
 /* ---- waiting ---- */
 
 static void drop_connection(struct charge *c)
@@ -155,10 +167,8 @@ static bool note_loss(struct charge *c, const struct worker_event *event, uint64
 		end_poisoned(c, event->oldest_id, words);
 		return true;
 	}
-	supervisor_log(c->supervisor, HAREWIRE_LOG_WARNING, "%s:%u: lost: %s", c->host->name, (unsigned)c->host->port,
-		       words);
+	log_loss(c, words, *proved);
 	sentence_format(c->failure, sizeof c->failure, "%s:%u: %s", c->host->name, (unsigned)c->host->port, words);
-	memset(c->said, 0, sizeof c->said);
 	c->outcomes = event->outcomes;
 	c->lost_ns = now_ns;
 	return false;
@@ -168,6 +178,16 @@ void charge_note_ready(struct charge *c)
 {
 	if (!c->reconnect.before && atomic_load_explicit(&c->connection->publisher->body_max, memory_order_relaxed))
 		reconnect_ready(&c->reconnect);
+}
+
+void charge_note_lasting(struct charge *c, uint64_t now_ns)
+{
+	if (!c->flapping || now_ns - c->ready_ns < PROVED_NS)
+		return;
+	c->flapping = false;
+	memset(c->said, 0, sizeof c->said);
+	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: connected again for good, after %u attempts",
+		       c->host->name, (unsigned)c->host->port, c->reconnect.attempts);
 }
 
 static void lose(struct charge *c, bool proved, bool elsewhere, uint64_t now_ns)

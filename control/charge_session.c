@@ -96,18 +96,32 @@ static void log_ready(const struct charge *c, uint64_t now_ns)
 	unsigned port = c->host->port;
 	unsigned long long waiting = charge_in_flight(c);
 	double seconds = (double)(now_ns - c->lost_ns) / 1e9;
+	enum harewire_log_level level = c->flapping ? HAREWIRE_LOG_DEBUG : HAREWIRE_LOG_INFO;
 	if (!c->reconnect.before)
-		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: ready (frame_max %u, heartbeat %u s)", host,
-			       port, c->frame_max, c->heartbeat_s);
+		supervisor_log(c->supervisor, level, "%s:%u: ready (frame_max %u, heartbeat %u s)", host, port,
+			       c->frame_max, c->heartbeat_s);
 	else if (c->phase == CHARGE_REOPENING)
-		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO,
+		supervisor_log(c->supervisor, level,
 			       "%s:%u: the channel is open again after %.3f s; %llu messages wait for their outcome",
 			       host, port, seconds, waiting);
 	else
-		supervisor_log(c->supervisor, HAREWIRE_LOG_INFO,
+		supervisor_log(c->supervisor, level,
 			       "%s:%u: ready again after %.3f s and %u attempt%s; %llu messages wait for their outcome",
 			       host, port, seconds, c->reconnect.attempts, c->reconnect.attempts == 1 ? "" : "s",
 			       waiting);
+}
+
+static uint64_t hand_overs(const struct charge *c)
+{
+	const struct harewire_publisher *p = c->connection->publisher;
+	return atomic_load_explicit(&p->connections, memory_order_relaxed) +
+	       atomic_load_explicit(&p->channels, memory_order_relaxed);
+}
+
+void charge_session_run(struct charge *c)
+{
+	if (hand_overs(c) != c->hand_overs)
+		charge_session_drain(c);
 }
 
 void charge_hand_over(struct charge *c, uint64_t now_ns)
@@ -122,6 +136,7 @@ void charge_hand_over(struct charge *c, uint64_t now_ns)
 	log_ready(c, now_ns);
 	c->phase = CHARGE_RUNNING;
 	c->ready_ns = now_ns;
+	c->hand_overs = hand_overs(c);
 	control_worker_send(c->worker, &cmd);
 	if (c->reconnect.before)
 		reconnect_ready(&c->reconnect);

@@ -14,6 +14,7 @@
 
 #define QUIET_NS      10000000000ull
 #define LOOK_EVERY_NS 100000000ull
+#define LASTED_NS     1000000000ull
 #define EPISODE_NS    1000000000ull /* timeouts so close together are one */
 
 struct incident {
@@ -109,8 +110,8 @@ static void keep(struct charge *c, const char *cause)
 void incident_closed(struct charge *c, int code, uint64_t now_ns)
 {
 	struct incident_watch *w = &c->incident;
-	bool running = c->phase == CHARGE_RUNNING;
-	w->timeouts = 0; /* the next connection counts anew */
+	/* What is lost right after hand-over may be so ten times a second, as what is refused. */
+	bool running = c->phase == CHARGE_RUNNING && now_ns - c->ready_ns >= LASTED_NS;
 	if (!c->supervisor->incidents.directory[0] || code == 0 || (!running && now_ns < w->quiet_ns))
 		return;
 	if (!running) /* a broker that is away refuses again and again */
@@ -126,7 +127,8 @@ void incident_step(struct charge *c, uint64_t now_ns)
 		return;
 	w->look_ns = now_ns + LOOK_EVERY_NS;
 	publisher_get_figures(c->connection->publisher, &figures);
-	uint64_t before = w->timeouts, risen_ns = w->timeout_ns;
+	/* The next connection counts anew; until then the figures are the old one's, whose timeouts are no news. */
+	uint64_t before = figures.rto_fired < w->timeouts ? 0 : w->timeouts, risen_ns = w->timeout_ns;
 	w->timeouts = figures.rto_fired;
 	if (figures.rto_fired <= before)
 		return;

@@ -26,7 +26,7 @@ struct incidents {
 
 /* Of a charge's. */
 struct incident_watch {
-	uint64_t timeouts;   /* seen so far on this connection */
+	uint64_t timeouts;   /* seen so far on this connection, or the last one */
 	uint64_t timeout_ns; /* when they last rose */
 	uint64_t look_ns;    /* not before: the worker's cache lines are read */
 	uint64_t quiet_ns;   /* until then no incident is kept but the end of one that was running */
@@ -35,7 +35,7 @@ struct incident_watch {
 /* Whether files can be made there: 0, or HW_ERR_* and a sentence. Any thread. */
 int incident_check_directory(const char *directory, char *why, size_t why_bytes);
 
-/* The connection was lost, for the reason `code`; `running`: it had been handed over. */
+/* The connection was lost, for the reason `code`; of which one that had been handed over for a while always counts. */
 void incident_closed(struct charge *charge, int code, uint64_t now_ns);
 /* Now and then: retransmission timeouts, of which an episode's first counts, and one in ten seconds. */
 void incident_step(struct charge *charge, uint64_t now_ns);

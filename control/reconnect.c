@@ -137,7 +137,7 @@ void reconnect_lost(struct reconnect *r, bool proved, bool elsewhere, uint64_t *
 		r->pause_ns = 0;
 		r->attempts = 0;
 	}
-	if (elsewhere)
+	if (elsewhere || !proved)
 		go_to_next_host(r);
 	*pause_ns = take_pause(r);
 }

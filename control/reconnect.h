@@ -65,8 +65,8 @@ bool reconnect_failed(struct reconnect *r, enum reconnect_verdict verdict, uint6
 
 /*
  * A connection that was handed over is lost. `proved`: it was good for something, so the next attempt is made at once;
- * else pauses go on growing, so that a broker that accepts and closes is no endless loop. `elsewhere`: the host has
- * stalled, the next one is due.
+ * else pauses go on growing, and the next host is due, so that a broker that accepts and closes is neither an endless
+ * loop nor keeps us from the others. `elsewhere`: the host has stalled, the next one is due.
  */
 void reconnect_lost(struct reconnect *r, bool proved, bool elsewhere, uint64_t *pause_ns);
 

@@ -65,8 +65,10 @@ struct charge {
 	struct poison poison;
 	uint64_t retry_ns;                 /* WAITING: when the next attempt is due */
 	uint64_t ready_ns;                 /* of the last hand-over */
+	uint64_t hand_overs;               /* that the worker had carried out before it */
 	uint64_t lost_ns;                  /* of the last loss */
 	uint64_t outcomes;                 /* messages that had one at the last loss */
+	bool flapping;                     /* the last connection that was lost had been good for nothing */
 	char failure[PUBLISHER_TEXT_MAX];  /* of the last attempt; before the first hand-over of all of them */
 	uint32_t said[HAREWIRE_HOSTS_MAX]; /* hash of what has been logged of a host last, since the last loss */
 
@@ -165,6 +167,8 @@ void charge_channel_lost(struct charge *c, const struct worker_event *event, uin
 void charge_lost(struct charge *c, const struct worker_event *event, uint64_t now_ns);
 /* The first hand-over counts once the worker has carried it out: the stream may end before. */
 void charge_note_ready(struct charge *c);
+/* Of connections that did not last it was not said that they were there; of the one that does it is. */
+void charge_note_lasting(struct charge *c, uint64_t now_ns);
 void charge_step_waiting(struct charge *c, uint64_t now_ns);
 /* Messages without an outcome. */
 uint64_t charge_in_flight(const struct charge *c);
@@ -188,6 +192,11 @@ void charge_session_step(struct charge *c, uint64_t now_ns);
 void charge_session_stop(struct charge *c);
 /* Reads the frames the worker has left to control. The first close among them becomes close_text. */
 void charge_session_drain(struct charge *c);
+/*
+ * The same while publishing. Not before the worker has carried out the hand-over: it refuses one when frames lie behind
+ * the last reply, a close for example, which must still lie there then.
+ */
+void charge_session_run(struct charge *c);
 /* The next of them, to be freed; or NULL. */
 uint8_t *charge_session_take_frame(struct charge *c, uint32_t *len);
 void charge_session_note_close(struct charge *c, const uint8_t *frame, uint32_t len);

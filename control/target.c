@@ -168,9 +168,11 @@ static int add_hosts(const struct harewire_publisher_options *o, struct target *
 	for (uint32_t i = 0; i < o->host_count; i++) {
 		const char *text = o->hosts[i];
 		const char *bad = text ? parse_host(text, t->hosts[0].port, &t->hosts[t->host_count]) : "is NULL";
+		/* Sentences end up in logs: what looks like a URL with a password in it is not repeated. */
+		bool shown = text && text[0] && !strchr(text, '@');
 		if (bad)
-			return refuse(why, HW_ERR_INVALID, "hosts[%u]%s%.64s%s %s", i, text && text[0] ? " '" : "",
-				      text ? text : "", text && text[0] ? "'" : "", bad);
+			return refuse(why, HW_ERR_INVALID, "hosts[%u]%s%.64s%s %s", i, shown ? " '" : "",
+				      shown ? text : "", shown ? "'" : "", bad);
 		t->host_count++;
 	}
 	return 0;

@@ -86,8 +86,8 @@ struct worker_event {
 	struct connection *connection;
 	int code;            /* EVENT_CLOSED: HW_ERR_*, or 0: orderly, after our connection.close */
 	uint16_t reply_code; /* EVENT_CLOSED, EVENT_CHANNEL_CLOSED: of the broker's close, or 0 */
-	/* The same: which message was the oldest without an outcome, how many had one, and whether this connection or
-	 * channel had sent any of the oldest. */
+	/* The same: which message was the oldest without an outcome, how many had one other than LOST, and whether
+	 * this connection or channel had sent any of the oldest. */
 	uint64_t oldest_id, outcomes;
 	bool oldest_sent;
 };

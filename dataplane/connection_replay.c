@@ -111,7 +111,9 @@ uint64_t connection_walk_acked(struct connection *c)
 struct channel_end connection_end_channel(struct connection *c, bool stream_goes_on, bool lost)
 {
 	struct confirms *confirms = &c->confirms;
-	struct channel_end end = {.oldest_id = confirms->settled_id, .outcomes = confirms_outcomes(confirms)};
+	/* What we have given up ourselves shows nothing of what the broker is good for. */
+	struct channel_end end = {.oldest_id = confirms->settled_id,
+				  .outcomes = confirms_outcomes(confirms) - confirms->outcomes[OUTCOME_LOST]};
 	if (!c->channel_open)
 		return end;
 	c->channel_open = false;

@@ -198,6 +198,32 @@ static void timeouts_of_the_next_connection_are_news(void **state)
 	assert_int_equal(take_files(text, sizeof text), 3);
 }
 
+static void timeouts_of_the_lost_connection_are_no_news(void **state)
+{
+	char text[4096];
+	figures(7);
+	incident_step(&charge, 100 * S);
+	incident_closed(&charge, HW_ERR_CONN_RESET, 200 * S);
+	incident_step(&charge, 201 * S); /* the figures are still the old connection's */
+	assert_int_equal(supervisor.incidents.taken, 2);
+	stop();
+	assert_int_equal(take_files(text, sizeof text), 2);
+}
+
+static void a_broker_that_accepts_and_closes_leaves_one_in_ten_seconds(void **state)
+{
+	char text[4096];
+	for (uint64_t i = 0; i < 150; i++) { /* every 100 ms for 15 s */
+		charge.ready_ns = 100 * S + i * S / 10;
+		incident_closed(&charge, HW_ERR_CONN_RESET, charge.ready_ns + S / 100);
+	}
+	assert_int_equal(supervisor.incidents.taken, 2);
+	incident_closed(&charge, HW_ERR_CONN_RESET, 116 * S); /* this one had lasted */
+	assert_int_equal(supervisor.incidents.taken, 3);
+	stop();
+	assert_int_equal(take_files(text, sizeof text), 3);
+}
+
 static void a_broker_that_is_away_leaves_one_in_ten_seconds(void **state)
 {
 	char text[4096];
@@ -268,6 +294,8 @@ int main(void)
 		CASE(without_a_directory_nothing_is_kept),
 		CASE(the_first_timeout_of_an_episode_leaves_one),
 		CASE(timeouts_of_the_next_connection_are_news),
+		CASE(timeouts_of_the_lost_connection_are_no_news),
+		CASE(a_broker_that_accepts_and_closes_leaves_one_in_ten_seconds),
 		CASE(a_broker_that_is_away_leaves_one_in_ten_seconds),
 		CASE(files_are_bounded_and_so_is_what_waits),
 		CASE(what_is_in_the_way_is_replaced_and_never_followed),

@@ -175,6 +175,19 @@ static void a_broker_that_accepts_and_closes_is_no_endless_loop(void **state)
 	assert_int_equal(pause, 0);
 }
 
+static void a_host_that_accepts_and_closes_keeps_nobody_from_the_others(void **state)
+{
+	struct reconnect r = hosts(3);
+	uint64_t pause;
+	reconnect_ready(&r);
+	reconnect_lost(&r, true, false, &pause);
+	assert_int_equal(reconnect_host(&r), 0);
+	reconnect_ready(&r);
+	reconnect_lost(&r, false, false, &pause);
+	assert_int_equal(reconnect_host(&r), 1);
+	assert_pause(pause, 10 * MS);
+}
+
 static void a_host_that_stalls_is_left_for_the_next(void **state)
 {
 	struct reconnect r = hosts(2);
@@ -304,6 +317,7 @@ int main(void)
 		cmocka_unit_test(attempts_are_counted_from_the_loss_on),
 		cmocka_unit_test(pauses_never_pass_their_bounds_and_vary),
 		cmocka_unit_test(a_broker_that_accepts_and_closes_is_no_endless_loop),
+		cmocka_unit_test(a_host_that_accepts_and_closes_keeps_nobody_from_the_others),
 		cmocka_unit_test(a_host_that_stalls_is_left_for_the_next),
 		cmocka_unit_test(an_unfit_host_is_passed_over_until_a_connection_works),
 		cmocka_unit_test(shuffled_hosts_are_all_there_and_come_in_every_order),

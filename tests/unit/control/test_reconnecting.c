@@ -661,6 +661,29 @@ static void the_same_failure_again_is_no_warning(void **state)
 	assert_int_equal(logged(warning), 1);
 }
 
+static void a_broker_that_accepts_and_closes_does_not_fill_the_log(void **state)
+{
+	char where[32], warning[64], detail[64], ready[64], lasting[64];
+	for (int i = 0; i < 6; i++)
+		brokers[0].visits[i] = (struct visit){.end = VISIT_FINISHES, .publishes = i ? 1 : 5, .acks = i ? 0 : 4};
+	played_broker_start(&brokers[0]);
+	open_publisher(1);
+	UNTIL(told.ready);
+	where_is(0, where);
+	snprintf(warning, sizeof warning, "%d %s: lost", HAREWIRE_LOG_WARNING, where);
+	snprintf(detail, sizeof detail, "%d %s: lost right after", HAREWIRE_LOG_DEBUG, where);
+	snprintf(ready, sizeof ready, "%d %s: ready again", HAREWIRE_LOG_INFO, where);
+	snprintf(lasting, sizeof lasting, "%d %s: connected again for good", HAREWIRE_LOG_INFO, where);
+	publish(9);
+	UNTIL(told.confirmed == 9);
+	UNTIL(logged(lasting));
+	assert_int_equal(logged(warning),
+			 2); /* of the one that was good for something, and of the first that was not */
+	assert_int_equal(logged(detail), 4);
+	assert_int_equal(logged(ready), 1);
+	assert_int_equal(logged(lasting), 1);
+}
+
 static void patience_for_a_connection_can_be_limited(void **state)
 {
 	options.reconnect_timeout_ns = 30000000;
@@ -757,6 +780,7 @@ int main(void)
 		TEST(a_close_without_a_connection_ends_when_its_time_is_over),
 		TEST(a_publisher_can_be_destroyed_while_it_waits),
 		TEST(the_same_failure_again_is_no_warning),
+		TEST(a_broker_that_accepts_and_closes_does_not_fill_the_log),
 		TEST(patience_for_a_connection_can_be_limited),
 		TEST(the_password_file_is_read_for_every_connection),
 		TEST(a_password_file_for_all_to_read_is_refused_at_first_and_waited_for_later),

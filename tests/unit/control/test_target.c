@@ -262,6 +262,13 @@ static void hosts_that_are_none_are_refused_with_their_place(void **state)
 		one_host(&o, &bad[i].host);
 		refused(&o, bad[i].words);
 	}
+	static const char *const secret[] = {"amqp://me:sesame@mq1", "me:sesame@mq1"};
+	char why[256];
+	for (size_t i = 0; i < COUNT(secret); i++) {
+		one_host(&o, &secret[i]);
+		assert_int_not_equal(target_make(&o, &target, why, sizeof why), 0);
+		assert_null(strstr(why, "sesame"));
+	}
 	const char *const second[] = {"mq1", "mq2:x"};
 	o.hosts = second;
 	o.host_count = 2;

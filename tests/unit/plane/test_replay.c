@@ -324,6 +324,8 @@ static void at_most_once_what_was_sent_is_lost_and_the_rest_is_sent(void **state
 	plane_connect(&p);
 	EXPECT_WIRE(&p, "00", 5, 6);
 	assert_int_equal(atomic_load(&p.publisher->replayed), 0);
+	/* Losing messages is no progress: control must not take this connection for a good one. */
+	assert_int_equal(plane_lose(&p).outcomes, 1);
 	plane_fini(&p);
 }
 

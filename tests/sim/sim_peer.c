@@ -329,7 +329,7 @@ static void take_ack(struct sim_peer *p, const struct wire_segment *s)
 	if (ack > p->send_total + 1)
 		return;
 	if (ack == p->send_total + 1) {
-		p->fin_acked = true;
+		p->fin_acked = p->fin_sent = true; /* also of one that was about to be sent again */
 		ack = p->send_total;
 		p->retransmit_at_ns = NEVER;
 	}

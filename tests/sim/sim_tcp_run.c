@@ -357,11 +357,21 @@ static uint64_t next_of_ours(const struct sim_world *w)
 	return next;
 }
 
+/*
+ * Silence that begins when all is sent and acknowledged is noticed by nobody: FIN-WAIT-2 only listens (RFC 9293, 3.6),
+ * and how long is for its user to say.
+ */
+static bool waits_for_ever(const struct sim_world *w)
+{
+	bool silent = w->now_ns >= w->silent_ns && sim_link_next(&w->in) == NEVER;
+	return w->ending == LOST && silent && tcp_state_of(w->t) == TCP_FIN_WAIT_2;
+}
+
 static bool finished(const struct sim_world *w)
 {
 	enum tcp_state state = tcp_state_of(w->t);
 	if (w->ending != ORDERLY)
-		return state == TCP_CLOSED && !w->t->reset_due;
+		return (state == TCP_CLOSED && !w->t->reset_due) || waits_for_ever(w);
 	return w->closed && (state == TCP_TIME_WAIT || state == TCP_CLOSED) && w->read == w->peer.send_total;
 }
 

@@ -44,16 +44,16 @@ static inline void drop_records(struct tcp *t, uint32_t ack, uint64_t now_ns)
 }
 
 /*
- * `octets` of stream data (`acked` counts our FIN as well) have been acknowledged up to s->ack. `marked`: with an echo
- * of congestion, which is no reason to send more (RFC 3168, 6.1.2).
+ * `octets` of stream data (`acked` counts our FIN as well) have been acknowledged up to s->ack. `congested`: with news
+ * of congestion, which is no reason to send more.
  */
 static inline void take_acknowledged(struct tcp *t, const struct tcp_segment *s, uint32_t acked, uint32_t octets,
-				     bool marked, uint64_t now_ns)
+				     bool congested, uint64_t now_ns)
 {
 	uint32_t flight = tcp_flight(t);
 	t->snd_una = s->ack;
 	extents_pop(t->tx, t->tx->start + octets);
-	if (!marked && t->recovery.phase != TCP_PHASE_RECOVERY)
+	if (!congested && t->recovery.phase != TCP_PHASE_RECOVERY)
 		tcp_congestion_on_ack(t, acked, flight, now_ns);
 }
 
@@ -260,6 +260,12 @@ static void finish_sending(struct tcp *t, uint64_t now_ns)
 		tcp_enter_closed(t, 0);
 }
 
+/* An echo of a mark (RFC 3168, 6.1.2), or a loss that a probe has repaired: `s` reduces the window. */
+static bool tells_congestion(const struct tcp *t, const struct tcp_segment *s)
+{
+	return (t->ecn.on && s->flags & TCP_ECE) || tcp_tlp_repaired(t, s);
+}
+
 /* Fifth step in synchronized states. False: the segment is done with. */
 static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns)
 {
@@ -280,8 +286,9 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	bool fin_acked = t->fin_sent && acked && s->ack == t->fin_seq + 1;
 	tcp_ecn_on_ack(t, s);
 	if (acked) {
+		bool congested = tells_congestion(t, s);
 		tcp_scoreboard_on_ack(t, s, now_ns);
-		take_acknowledged(t, s, acked, acked - fin_acked, t->ecn.on && s->flags & TCP_ECE, now_ns);
+		take_acknowledged(t, s, acked, acked - fin_acked, congested, now_ns);
 		tcp_undo_on_ack(t, s);
 		tcp_recovery_on_ack(t, acked);
 		restart_retransmit(t, now_ns);

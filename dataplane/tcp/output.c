@@ -209,7 +209,8 @@ static size_t output_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 
 /*
  * RFC 8985, 7.3: new data if there is any, whatever the congestion window says; else the end of what was sent once
- * more, a whole segment of it: several small messages, or the data in front of a FIN, may have been lost together.
+ * more, a whole segment of it: several small messages, or the data in front of a FIN, may have been lost together. (A
+ * FIN takes no room from them: else the first octet of a whole segment stayed behind.)
  * Where the peer delays its ACKs for longer than we wait, the RFC's first choice is no probe: if only the last ACK was
  * lost, one new segment is answered after that delay. What came before is answered at once (RFC 9293, 3.10.7.4).
  */
@@ -221,7 +222,7 @@ static size_t output_tail_probe(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 		return 0;
 	bool held_back = t->rtt.delay_ns > t->pto_ns;
 	uint32_t fresh = held_back ? 0 : new_data_fitting(t, pending_octets(t)), max = payload_max(t);
-	uint32_t last = tcp_flight(t) < max ? tcp_flight(t) : max;
+	uint32_t most = max + t->fin_sent, last = tcp_flight(t) < most ? tcp_flight(t) : most;
 	size_t len = fresh ? send_new(t, packet, fresh, reaches_fin(t, fresh), now_ns)
 			   : resend(t, packet, t->snd_nxt - last, last, TCP_TRACE_BY_TAIL, now_ns);
 	tcp_tlp_note(t, fresh ? 0 : last);

@@ -594,6 +594,8 @@ uint64_t tcp_rack_window(const struct tcp *t);
 bool tcp_tlp_allowed(const struct tcp *t);
 /* A probe is out, up to snd_nxt: new data, or so many octets sent before. */
 void tcp_tlp_note(struct tcp *t, uint32_t again);
+/* Whether tcp_tlp_on_ack is going to take `s`, which acknowledges something new, for the news of a loss repaired. */
+bool tcp_tlp_repaired(const struct tcp *t, const struct tcp_segment *s);
 void tcp_tlp_on_ack(struct tcp *t, const struct tcp_segment *s, bool duplicate, bool dsack);
 
 /* ---- keepalive.c ---- */

@@ -44,6 +44,14 @@ static bool covers(const struct tcp_segment *s, const struct tcp_tlp *p)
 	return seq_le(s->sack[0].left, p->end - p->again) && seq_ge(s->sack[0].right + 1, p->end);
 }
 
+bool tcp_tlp_repaired(const struct tcp *t, const struct tcp_segment *s)
+{
+	const struct tcp_tlp *p = &t->tlp;
+	if (!p->open || !p->again || !seq_gt(s->ack, p->end))
+		return false;
+	return !(t->sack_permitted && tcp_scoreboard_is_dsack(t, s) && covers(s, p));
+}
+
 /* Section 7.4.2. Before `s` says otherwise it is not known whether the probe repaired a loss or came twice. */
 void tcp_tlp_on_ack(struct tcp *t, const struct tcp_segment *s, bool duplicate, bool dsack)
 {

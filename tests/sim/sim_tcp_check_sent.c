@@ -12,7 +12,7 @@ static bool may_pass(struct sim_world *w, uint32_t seq, uint32_t len, uint32_t p
 	if (len <= cwnd && (pipe > gone ? pipe - gone : 0) + len <= cwnd)
 		return true;
 	if (w->t->counters.tlp_probes > w->before.counters.tlp_probes)
-		return len <= w->t->mss;
+		return len <= w->t->mss + w->t->fin_sent; /* so much data, and the FIN behind it */
 	if (w->window_probe) {
 		w->window_probe = false;
 		return len <= w->t->mss;

@@ -208,6 +208,25 @@ static void a_repaired_tail_halves_what_was_in_flight_when_it_was_probed(void **
 	assert_int_equal(f->t->congestion.cwnd, 3 * MSS);
 }
 
+/* It does not grow first by what the same ACK covers. */
+static void the_ack_that_tells_of_a_repaired_tail_opens_no_window(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_sack(f);
+	send_segments(f, 10);
+	pass_deadline(f, PTO);
+	expect_data(f, 9 * MSS, MSS);
+	f->now += MS;
+	ack(f, 10 * MSS);
+	f->t->congestion.cwnd = f->t->congestion.ssthresh = 5 * MSS; /* reduced for something else meanwhile */
+	tcp_update_permission(f->t);
+	send_segments(f, 5);
+	ack(f, 15 * MSS);
+	assert_int_equal(f->t->counters.tlp_recovered, 1);
+	assert_int_equal(f->t->congestion.ssthresh, 5 * MSS / 2);
+	assert_int_equal(f->t->congestion.cwnd, 5 * MSS / 2);
+}
+
 /* RFC 2883, 6: of a probe and of a retransmission after a timeout each may be reported once; a third report is the
  * network's. */
 static void a_report_counts_for_each_time_something_was_sent_again(void **state)
@@ -432,6 +451,25 @@ static void a_lost_fin_is_probed_for(void **state)
 	assert_int_equal(f->t->counters.tlp_probes, 1);
 }
 
+/* A whole segment and the FIN, which left by itself: one probe repairs both. */
+static void a_fin_keeps_nothing_in_front_of_it_out_of_the_probe(void **state)
+{
+	struct fixture *f = *state;
+	establish_with_sack(f);
+	push(f, MSS);
+	tcp_close(f->t, f->now);
+	assert_int_equal(drain(f), 2);
+	f->now = tcp_deadline(f->t);
+	tcp_timer(f->t, f->now);
+	expect_data(f, 0, MSS);
+	assert_int_equal(f->out.flags & WIRE_FIN, WIRE_FIN);
+	assert_int_equal(f->t->counters.tlp_probes, 1);
+	f->now += MS;
+	ack(f, MSS + 1);
+	assert_int_equal(tcp_state_of(f->t), TCP_FIN_WAIT_2);
+	assert_int_equal(f->t->counters.rto_fired, 0);
+}
+
 static void an_owner_without_buffers_gets_the_timeout_all_the_same(void **state)
 {
 	struct fixture *f = *state;
@@ -457,6 +495,7 @@ int main(void)
 		BOTH(what_came_before_is_the_better_probe_of_a_peer_that_delays_its_acks),
 		BOTH(one_delayed_ack_does_not_put_the_next_probes_off),
 		BOTH(a_repaired_tail_halves_what_was_in_flight_when_it_was_probed),
+		BOTH(the_ack_that_tells_of_a_repaired_tail_opens_no_window),
 		BOTH(a_report_counts_for_each_time_something_was_sent_again),
 		BOTH(a_report_of_what_was_acknowledged_long_ago_is_nothing),
 		BOTH(a_probe_that_came_twice_reduces_nothing),
@@ -469,6 +508,7 @@ int main(void)
 		BOTH(without_sack_there_is_no_probe),
 		BOTH(no_probe_while_something_is_known_to_be_missing),
 		BOTH(a_lost_fin_is_probed_for),
+		BOTH(a_fin_keeps_nothing_in_front_of_it_out_of_the_probe),
 		BOTH(an_owner_without_buffers_gets_the_timeout_all_the_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,12 +29,16 @@ static void watch_order(struct tcp *t, const struct tcp_record *r)
 		k->reordering_seen = true;
 }
 
-/* Step 2: whether it is rather the first transmission that has arrived, and this one was needless. */
+/*
+ * Step 2: whether it is rather the first transmission that has arrived, and this one was needless. The echo tells of
+ * what is acknowledged only: beyond a gap the peer goes on echoing what came before it (RFC 7323, 4.3).
+ */
 static bool ambiguous(const struct tcp *t, const struct tcp_record *r, const struct tcp_segment *s, uint64_t now_ns)
 {
 	if (!(r->flags & TCP_AGAIN))
 		return false;
-	if (t->timestamps && s->has_timestamps && seq_lt(s->ts_echo, tcp_timestamp(r->at_ns)))
+	bool echoed = t->timestamps && s->has_timestamps && seq_le(r->end, s->ack);
+	if (echoed && seq_lt(s->ts_echo, tcp_timestamp(r->at_ns)))
 		return true;
 	return now_ns - r->at_ns < tcp_rtt_min(t);
 }

@@ -61,6 +61,29 @@ static void the_lost_end_of_a_burst_is_repaired_by_a_probe(void **state)
 	assert_true(f->t->congestion.cwnd < cwnd); /* it was a loss, if a small one */
 }
 
+/* Of what lies beyond a gap a peer echoes no timestamp (RFC 7323, 4.3): the report alone says that the probe has come.
+ */
+static void with_timestamps_too_a_reported_probe_tells_of_what_was_lost_before_it(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_timestamps = true;
+	establish_with_sack(f);
+	uint32_t mss = f->t->mss, echo = tcp_timestamp(f->now);
+	push(f, 4 * mss);
+	assert_int_equal(drain(f), 4);
+	f->now = tcp_deadline(f->t);
+	tcp_timer(f->t, f->now);
+	expect_data(f, 3 * mss, mss);
+	f->now += 2ull << TCP_TIMESTAMP_SHIFT;
+	struct wire_segment s = from_peer(f, 2 * mss);
+	s.ts_echo = echo;
+	s.blocks = 1;
+	s.block[0] = (struct wire_block){sent(f, 3 * mss), sent(f, 4 * mss)};
+	input(f, &s);
+	expect_data(f, 2 * mss, mss);
+	assert_int_equal(f->t->counters.rto_fired, 0);
+}
+
 static void the_lost_last_segment_costs_two_round_trips_of_a_prompt_peer(void **state)
 {
 	struct fixture *f = *state;
@@ -487,6 +510,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH(the_lost_end_of_a_burst_is_repaired_by_a_probe),
+		BOTH(with_timestamps_too_a_reported_probe_tells_of_what_was_lost_before_it),
 		BOTH(the_lost_last_segment_costs_two_round_trips_of_a_prompt_peer),
 		BOTH(a_lone_segment_is_given_the_delay_seen_of_the_peer),
 		BOTH(until_the_peer_is_known_it_may_delay_like_linux),

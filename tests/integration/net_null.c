@@ -253,7 +253,10 @@ static void take_events(struct floor *f, bool *ready)
 {
 	struct harewire_event event;
 	while (publisher_event_poll(f->publisher, &event) == 1) {
-		must(event.type == HAREWIRE_EVENT_READY || event.type == HAREWIRE_EVENT_CONFIRMED, "an event's type");
+		bool full = (event.type == HAREWIRE_EVENT_BLOCKED || event.type == HAREWIRE_EVENT_UNBLOCKED) &&
+			    event.code == HAREWIRE_BLOCKAGE_LOG_FULL;
+		must(full || event.type == HAREWIRE_EVENT_READY || event.type == HAREWIRE_EVENT_CONFIRMED,
+		     "an event's type");
 		if (event.type == HAREWIRE_EVENT_CONFIRMED)
 			f->confirmed += event.last - event.first + 1;
 		else

@@ -1,6 +1,7 @@
 /* What is kept when a connection is lost or a timeout fires: one file for each incident, and not too many. */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,15 +69,18 @@ static int setup(void **state)
 	return 0;
 }
 
-/* Until a pool thread has written everything. */
+/* Until a pool thread has written everything: it wakes us for each job that is done. */
 static void await_written(void)
 {
-	for (uint32_t i = 0; i < INCIDENT_PENDING;) {
-		incidents_step(&supervisor);
-		if (supervisor.incidents.pending[i])
-			usleep(100);
-		else
-			i++;
+	struct pollfd wake = {.fd = supervisor.pool.wake, .events = POLLIN};
+	uint64_t count;
+	incidents_step(&supervisor);
+	for (uint32_t i = 0; i < INCIDENT_PENDING; i++) {
+		while (supervisor.incidents.pending[i]) {
+			assert_int_equal(poll(&wake, 1, 60000), 1);
+			assert_int_equal(read(wake.fd, &count, sizeof count), sizeof count);
+			incidents_step(&supervisor);
+		}
 	}
 }
 

@@ -298,7 +298,8 @@ static void a_damaged_compressed_file_is_an_error_not_an_end(void **state)
 	unlink(file.path);
 }
 
-/* IEX's public sample; see README.md for where to put it. */
+/* IEX's public sample, which is not ours to give away: $HAREWIRE_CAPTURE says where it lies. Captures made here cover
+ * the same code. */
 static void reads_the_deep_sample_whole_when_it_is_here(void **state)
 {
 	const char *path = getenv("HAREWIRE_CAPTURE");

@@ -282,12 +282,16 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	if (seq_lt(s->ack, t->snd_una))
 		return true;
 	bool duplicate = is_duplicate(t, s);
-	uint32_t acked = s->ack - t->snd_una, sacked_before = t->scoreboard.sacked_octets;
+	/* RFC 6937's DeliveredData. Not told by sacked_octets at the end: a full scoreboard forgets, and that may fall.
+	 */
+	uint32_t acked = s->ack - t->snd_una, delivered = acked;
 	bool fin_acked = t->fin_sent && acked && s->ack == t->fin_seq + 1;
 	tcp_ecn_on_ack(t, s);
 	if (acked) {
 		bool congested = tells_congestion(t, s);
+		uint32_t sacked_before = t->scoreboard.sacked_octets;
 		tcp_scoreboard_on_ack(t, s, now_ns);
+		delivered -= sacked_before - t->scoreboard.sacked_octets;
 		take_acknowledged(t, s, acked, acked - fin_acked, congested, now_ns);
 		tcp_undo_on_ack(t, s);
 		tcp_recovery_on_ack(t, acked);
@@ -304,7 +308,7 @@ static bool take_ack(struct tcp *t, const struct tcp_segment *s, uint64_t now_ns
 	tcp_tlp_on_ack(t, s, duplicate, dsack);
 	uint32_t newly_sacked = t->sack_permitted ? tcp_scoreboard_on_sack(t, s, now_ns) : 0;
 	tcp_recovery_detect(t, duplicate, newly_sacked, now_ns);
-	tcp_recovery_pace(t, acked + t->scoreboard.sacked_octets - sacked_before);
+	tcp_recovery_pace(t, delivered + newly_sacked);
 	tcp_settle_retransmit(t);
 	if (fin_acked)
 		finish_sending(t, now_ns);

@@ -495,8 +495,11 @@ static void more_holes_than_the_scoreboard_holds_are_repaired_all_the_same(void 
 		drain(f);
 	}
 	assert_in_range(tcp_record_count(f->t), TCP_RECORDS / 2, TCP_RECORDS);
-	for (uint32_t i = 0; i < TCP_RECORDS; i++)
+	for (uint32_t i = 0; i < TCP_RECORDS; i++) {
 		sack_one(f, 0, 200 * i + 100, 200 * i + 200);
+		assert_in_range(f->t->congestion.cwnd, 0, 65535); /* what is forgotten opens no window */
+	}
+	assert_int_equal(f->t->recovery.phase, TCP_PHASE_RECOVERY);
 	assert_in_range(tcp_record_count(f->t), TCP_RECORDS / 2, TCP_RECORDS);
 	for (uint32_t i = 0; i < 2000 && tcp_acked(f->t) < tcp_sent(f->t); i++) {
 		if (output(f))

@@ -6,20 +6,7 @@
 #include <string.h>
 
 #include "dataplane/base/error.h"
-
-struct why {
-	char *text;
-	size_t bytes;
-};
-
-static __attribute__((format(printf, 2, 3))) int refuse(const struct why *why, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	vsnprintf(why->text, why->bytes, format, args);
-	va_end(args);
-	return HW_ERR_INVALID;
-}
+#include "drivers/why.h"
 
 /* ---- one worker ---- */
 
@@ -94,15 +81,16 @@ static int check_pair(const struct worker_plan *plan, uint32_t i, uint32_t j, co
 	if (!transport_same_device(a, b)) {
 		if (transport_is_exclusive(a) && transport_is_exclusive(b) && a->vlan == b->vlan &&
 		    same_text(a->address, b->address))
-			return refuse(why,
-				      "workers %u and %u have different devices, %s and %s, but the same address, %s: "
-				      "each device needs one of its own",
-				      i, j, device_text(a), device_text(b), a->address);
+			return why_say(why, HW_ERR_INVALID,
+				       "workers %u and %u have different devices, %s and %s, but the same address, %s: "
+				       "each device needs one of its own",
+				       i, j, device_text(a), device_text(b), a->address);
 		return 0;
 	}
 	if (a->queue == b->queue)
-		return refuse(why, "workers %u and %u both have queue %d of %s: give each one of its own", i, j,
-			      a->queue, device_text(a));
+		return why_say(why, HW_ERR_INVALID,
+			       "workers %u and %u both have queue %d of %s: give each one of its own", i, j, a->queue,
+			       device_text(a));
 	if (!same_text(a->address, b->address))
 		differs = "address";
 	else if (!same_text(a->gateway, b->gateway))
@@ -112,8 +100,8 @@ static int check_pair(const struct worker_plan *plan, uint32_t i, uint32_t j, co
 	else if (a->mtu != b->mtu)
 		differs = "MTU";
 	if (differs && !strcmp(a->driver, "dpdk"))
-		return refuse(why, "workers %u and %u share %s, which has one %s, but they name two", i, j,
-			      device_text(a), differs);
+		return why_say(why, HW_ERR_INVALID, "workers %u and %u share %s, which has one %s, but they name two",
+			       i, j, device_text(a), differs);
 	return 0;
 }
 
@@ -124,12 +112,12 @@ static int check_queue_range(const struct worker_plan *plan, uint32_t i, const s
 	if (strcmp(r->driver, "dpdk") != 0 || r->queue < r->queues)
 		return 0;
 	if (r->queues == 1)
-		return refuse(why,
-			      "worker %u has queue %d of %s, but no other worker has queue 0: queues are numbered "
-			      "from 0 without gaps",
-			      i, r->queue, device_text(r));
-	return refuse(why, "worker %u has queue %d of %s: its %d workers have the queues 0 to %d", i, r->queue,
-		      device_text(r), r->queues, r->queues - 1);
+		return why_say(why, HW_ERR_INVALID,
+			       "worker %u has queue %d of %s, but no other worker has queue 0: queues are numbered "
+			       "from 0 without gaps",
+			       i, r->queue, device_text(r));
+	return why_say(why, HW_ERR_INVALID, "worker %u has queue %d of %s: its %d workers have the queues 0 to %d", i,
+		       r->queue, device_text(r), r->queues, r->queues - 1);
 }
 
 static int check_together(struct worker_plan *plan, const struct why *why)
@@ -192,16 +180,16 @@ static int check_words(const struct harewire_options *o, const struct worker_pla
 {
 	const char *word = dpdk_word_of_options(o);
 	if (word && !has_driver(plan, "dpdk"))
-		return refuse(
-			why,
+		return why_say(
+			why, HW_ERR_INVALID,
 			"the options name %s, which only the driver dpdk heeds, and %s is %s: choose dpdk, or leave "
 			"it out",
 			word, plan->count == 1 ? "the driver" : "the first worker's driver", plan->workers[0].driver);
 	for (uint32_t i = 0; o->workers && i < plan->count; i++) {
 		word = dpdk_word_of_worker(&o->workers[i]);
 		if (word && strcmp(plan->workers[i].driver, "dpdk") != 0)
-			return refuse(
-				why,
+			return why_say(
+				why, HW_ERR_INVALID,
 				"worker %u names %s, which only the driver dpdk heeds, and its driver is %s: choose "
 				"dpdk, or leave it out",
 				i, word, plan->workers[i].driver);
@@ -215,10 +203,10 @@ static int check_own_network(const struct worker_plan *plan, const struct why *w
 	for (uint32_t i = 0; i < plan->count; i++) {
 		const struct transport_request *r = &plan->workers[i];
 		if (!strcmp(r->driver, "dpdk") && !r->address && (r->gateway || r->vlan))
-			return refuse(why,
-				      "worker %u has a %s but no address: the kernel's address has the kernel's "
-				      "routes and VLANs. Give it an address such as 10.1.2.3/24, or leave the %s out",
-				      i, r->gateway ? "gateway" : "VLAN", r->gateway ? "gateway" : "VLAN");
+			return why_say(why, HW_ERR_INVALID,
+				       "worker %u has a %s but no address: the kernel's address has the kernel's "
+				       "routes and VLANs. Give it an address such as 10.1.2.3/24, or leave the %s out",
+				       i, r->gateway ? "gateway" : "VLAN", r->gateway ? "gateway" : "VLAN");
 	}
 	return 0;
 }
@@ -244,14 +232,17 @@ int worker_plan_make(const struct harewire_options *options, struct worker_plan 
 	memset(plan, 0, sizeof *plan);
 	plan->count = options->workers ? options->worker_count : 1;
 	if (!options->workers && options->worker_count > 1)
-		return refuse(&why, "worker_count is %u, but no workers are given", options->worker_count);
+		return why_say(&why, HW_ERR_INVALID, "worker_count is %u, but no workers are given",
+			       options->worker_count);
 	if (plan->count < 1 || plan->count > HAREWIRE_WORKERS_MAX)
-		return refuse(&why, "there can be 1 to %u workers, not %u", HAREWIRE_WORKERS_MAX, plan->count);
+		return why_say(&why, HW_ERR_INVALID, "there can be 1 to %u workers, not %u", HAREWIRE_WORKERS_MAX,
+			       plan->count);
 	for (uint32_t i = 0; i < plan->count; i++) {
 		plan->workers[i] = overlay(options, options->workers ? &options->workers[i] : &none);
 		if (!transport_known(plan->workers[i].driver))
-			return refuse(&why, "there is no driver '%s': auto, af_xdp, dpdk and kernel are known",
-				      plan->workers[i].driver);
+			return why_say(&why, HW_ERR_INVALID,
+				       "there is no driver '%s': auto, af_xdp, dpdk and kernel are known",
+				       plan->workers[i].driver);
 	}
 	plan->telemetry = options->telemetry;
 	int err = check_words(options, plan, &why);

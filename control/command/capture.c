@@ -10,6 +10,7 @@
 
 #include <json-c/json.h>
 
+#include "control/command/answer_field.h"
 #include "control/command/command.h"
 #include "control/command/engine_socket.h"
 #include "control/command/options.h"
@@ -37,20 +38,14 @@ static struct json_object *stop_request(void)
 	return o;
 }
 
-static uint64_t number_of(struct json_object *o, const char *name)
-{
-	struct json_object *value;
-	return json_object_object_get_ex(o, name, &value) ? json_object_get_uint64(value) : 0;
-}
-
 /* What stop has brought. */
 static int tell(struct json_object *answer)
 {
 	struct json_object *file, *error;
 	json_object_object_get_ex(answer, "file", &file);
 	printf("%s: %" PRIu64 " packets, %" PRIu64 " octets, %" PRIu64 " packets dropped\n",
-	       json_object_get_string(file), number_of(answer, "packets"), number_of(answer, "octets"),
-	       number_of(answer, "dropped"));
+	       json_object_get_string(file), answer_number(answer, "packets"), answer_number(answer, "octets"),
+	       answer_number(answer, "dropped"));
 	if (!json_object_object_get_ex(answer, "error", &error))
 		return EXIT_GOOD;
 	complain("the capture ended early: %s", json_object_get_string(error));

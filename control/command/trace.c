@@ -5,6 +5,7 @@
 
 #include <json-c/json.h>
 
+#include "control/command/answer_field.h"
 #include "control/command/command.h"
 #include "control/command/engine_socket.h"
 #include "control/command/options.h"
@@ -21,35 +22,24 @@ static struct json_object *trace_request(const struct settings *s)
 	return o;
 }
 
-static uint64_t number(struct json_object *o, const char *name)
-{
-	struct json_object *value;
-	return json_object_object_get_ex(o, name, &value) ? json_object_get_uint64(value) : 0;
-}
-
-static const char *text(struct json_object *o, const char *name)
-{
-	struct json_object *value;
-	return json_object_object_get_ex(o, name, &value) ? json_object_get_string(value) : "";
-}
-
 static void show(struct json_object *answer)
 {
 	struct json_object *records;
 	uint64_t before_ns = 0;
-	printf("connection %" PRIu64 " (%s) of worker %" PRIu64 ": %s to %s\n\n", number(answer, "connection"),
-	       text(answer, "name"), number(answer, "worker"), text(answer, "local"), text(answer, "remote"));
+	printf("connection %" PRIu64 " (%s) of worker %" PRIu64 ": %s to %s\n\n", answer_number(answer, "connection"),
+	       answer_text(answer, "name"), answer_number(answer, "worker"), answer_text(answer, "local"),
+	       answer_text(answer, "remote"));
 	trace_line_head(stdout);
 	size_t n = json_object_object_get_ex(answer, "records", &records) ? json_object_array_length(records) : 0;
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *r = json_object_array_get_idx(records, i);
-		uint64_t ns = number(r, "ns");
+		uint64_t ns = answer_number(r, "ns");
 		trace_line_print(stdout, &(struct trace_line){.ns = ns,
 							      .since_ns = before_ns ? ns - before_ns : 0,
-							      .in_flight = (uint32_t)number(r, "in_flight"),
-							      .cwnd = (uint32_t)number(r, "cwnd"),
-							      .srtt_us = (uint32_t)number(r, "srtt_us"),
-							      .text = text(r, "text")});
+							      .in_flight = (uint32_t)answer_number(r, "in_flight"),
+							      .cwnd = (uint32_t)answer_number(r, "cwnd"),
+							      .srtt_us = (uint32_t)answer_number(r, "srtt_us"),
+							      .text = answer_text(r, "text")});
 		before_ns = ns;
 	}
 }

@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 
 #include "dataplane/base/error.h"
+#include "drivers/why.h"
 
 #define DEPTH_MAX 4 /* nothing nests in a request */
 
@@ -17,20 +18,6 @@ static const char *const names[] = {[REQUEST_STAT] = "stat",
 				    [REQUEST_TRACE] = "trace"};
 
 #define NAME_COUNT (sizeof names / sizeof names[0])
-
-struct why {
-	char *text;
-	size_t bytes;
-};
-
-static __attribute__((format(printf, 2, 3))) int refuse(const struct why *why, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	vsnprintf(why->text, why->bytes, format, args);
-	va_end(args);
-	return HW_ERR_INVALID;
-}
 
 /* The text of a string without a 0 octet in it, or NULL. */
 static const char *text_of(const struct json_object *value)
@@ -49,14 +36,15 @@ static int set_type(struct request *r, const struct json_object *value, const st
 			r->type = (enum request_type)i;
 			return 0;
 		}
-	return refuse(why, "unknown request: stat, capture-start, capture-stop and trace are known");
+	return why_say(why, HW_ERR_INVALID, "unknown request: stat, capture-start, capture-stop and trace are known");
 }
 
 static int set_file(struct request *r, const struct json_object *value, const struct why *why)
 {
 	const char *text = text_of(value);
 	if (!text || text[0] != '/' || strlen(text) >= sizeof r->file)
-		return refuse(why, "'file' must be an absolute path of less than %zu octets", sizeof r->file);
+		return why_say(why, HW_ERR_INVALID, "'file' must be an absolute path of less than %zu octets",
+			       sizeof r->file);
 	strcpy(r->file, text);
 	return 0;
 }
@@ -65,7 +53,8 @@ static int set_snap_bytes(struct request *r, const struct json_object *value, co
 {
 	int64_t n = json_object_is_type(value, json_type_int) ? json_object_get_int64(value) : -1;
 	if (n < 0 || n > REQUEST_SNAP_MAX)
-		return refuse(why, "'snaplen' must be 0 (whole packets) to %u octets", REQUEST_SNAP_MAX);
+		return why_say(why, HW_ERR_INVALID, "'snaplen' must be 0 (whole packets) to %u octets",
+			       REQUEST_SNAP_MAX);
 	r->snap_bytes = (uint32_t)n;
 	return 0;
 }
@@ -74,7 +63,7 @@ static int set_connection(struct request *r, const struct json_object *value, co
 {
 	int64_t n = json_object_is_type(value, json_type_int) ? json_object_get_int64(value) : 0;
 	if (n < 1)
-		return refuse(why, "'connection' must be the id of a connection, as stat tells it");
+		return why_say(why, HW_ERR_INVALID, "'connection' must be the id of a connection, as stat tells it");
 	r->connection = (uint64_t)n;
 	return 0;
 }
@@ -91,14 +80,15 @@ static int set_member(struct request *r, const char *key, const struct json_obje
 	for (uint32_t i = 0; i < MEMBER_COUNT; i++)
 		if (strcmp(key, members[i].key) == 0)
 			return members[i].set(r, value, why);
-	return refuse(why, "unknown member in the request: request, file, snaplen and connection are known");
+	return why_say(why, HW_ERR_INVALID,
+		       "unknown member in the request: request, file, snaplen and connection are known");
 }
 
 static int set_members(struct request *r, struct json_object *object, const struct why *why)
 {
 	int err = 0;
 	if (!json_object_is_type(object, json_type_object))
-		return refuse(why, "a request is one line with one JSON object");
+		return why_say(why, HW_ERR_INVALID, "a request is one line with one JSON object");
 	json_object_object_foreach(object, key, value)
 	{
 		if (!err)
@@ -108,14 +98,14 @@ static int set_members(struct request *r, struct json_object *object, const stru
 		return err;
 	struct json_object *unused;
 	if (!json_object_object_get_ex(object, "request", &unused))
-		return refuse(why, "the request has no member 'request'");
+		return why_say(why, HW_ERR_INVALID, "the request has no member 'request'");
 	bool needs_file = r->type == REQUEST_CAPTURE_START;
 	if (needs_file && !r->file[0])
-		return refuse(why, "capture-start needs a 'file'");
+		return why_say(why, HW_ERR_INVALID, "capture-start needs a 'file'");
 	if (r->connection && r->type != REQUEST_TRACE)
-		return refuse(why, "only trace takes a 'connection'");
+		return why_say(why, HW_ERR_INVALID, "only trace takes a 'connection'");
 	if (!needs_file && json_object_object_length(object) > 1 + (r->connection > 0))
-		return refuse(why, "%s takes no other member", names[r->type]);
+		return why_say(why, HW_ERR_INVALID, "%s takes no other member", names[r->type]);
 	return 0;
 }
 
@@ -124,7 +114,7 @@ int request_parse(const char *line, size_t len, struct request *r, char *text, s
 	const struct why why = {text, text_bytes};
 	memset(r, 0, sizeof *r);
 	if (len == 0 || len > REQUEST_LINE_MAX)
-		return refuse(&why, "a request is one line with one JSON object");
+		return why_say(&why, HW_ERR_INVALID, "a request is one line with one JSON object");
 	struct json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
 	if (!tokener) {
 		snprintf(text, text_bytes, "%s", hw_error_sentence(HW_ERR_NOMEM));
@@ -134,7 +124,7 @@ int request_parse(const char *line, size_t len, struct request *r, char *text, s
 	struct json_object *object = json_tokener_parse_ex(tokener, line, (int)len);
 	bool whole =
 		json_tokener_get_error(tokener) == json_tokener_success && json_tokener_get_parse_end(tokener) == len;
-	int err = whole ? set_members(r, object, &why) : refuse(&why, "the request is not JSON");
+	int err = whole ? set_members(r, object, &why) : why_say(&why, HW_ERR_INVALID, "the request is not JSON");
 	json_object_put(object);
 	json_tokener_free(tokener);
 	return err;

@@ -107,6 +107,17 @@ static void parse_elements(struct parser *p, struct expression *list, char end)
 	}
 }
 
+/* "msg_iov(1)": the number says nothing that the list behind it does not. */
+static void skip_count(struct parser *p)
+{
+	if (!lexer_accept_char(&p->l, '('))
+		return;
+	parse_expression(p);
+	lexer_expect_char(&p->l, ')');
+	if (!lexer_at_char(&p->l, '='))
+		script_fail(p->l.path, p->l.token.line, "parse error: '=' expected");
+}
+
 /* A constant, or name=value, which names a struct's member. */
 static struct expression *parse_word(struct parser *p)
 {
@@ -114,6 +125,7 @@ static struct expression *parse_word(struct parser *p)
 	int line = p->l.token.line;
 	copy_text(p, name, p->l.token.text);
 	lexer_next(&p->l);
+	skip_count(p);
 	if (lexer_accept_char(&p->l, '=')) {
 		struct expression *member = parse_expression(p);
 		copy_text(p, member->name, name);

@@ -94,10 +94,11 @@ static uint8_t *buffer(const struct play *p, const struct call *c, int index, si
 }
 
 /* "[{..., 1000}, {..., 500}]": each with zeros of its own. */
-static int vector(const struct play *p, const struct call *c, int index, struct iovec iov[VECTOR_MAX])
+static int vector(const struct play *p, const struct call *c, const struct expression *list,
+		  struct iovec iov[VECTOR_MAX])
 {
 	int count = 0;
-	const struct expression *e = argument(p, c, index)->first;
+	const struct expression *e = list->first;
 	for (; e && count < VECTOR_MAX; e = e->next) {
 		if (e->kind != EXPRESSION_STRUCT || !e->first || !e->first->next)
 			call_fail(p, c, "%s: {..., length} expected", c->name);
@@ -177,7 +178,7 @@ static int64_t do_recv(struct play *p, const struct call *c)
 static int64_t do_readv(struct play *p, const struct call *c)
 {
 	struct iovec iov[VECTOR_MAX];
-	int count = vector(p, c, 1, iov);
+	int count = vector(p, c, argument(p, c, 1), iov);
 	int64_t n = p->interface.readv(p->interface.userdata, descriptor(p, c), iov, count);
 	free_vector(iov, count);
 	return n;
@@ -215,9 +216,40 @@ static int64_t do_sendto(struct play *p, const struct call *c)
 static int64_t do_writev(struct play *p, const struct call *c)
 {
 	struct iovec iov[VECTOR_MAX];
-	int count = vector(p, c, 1, iov);
+	int count = vector(p, c, argument(p, c, 1), iov);
 	int64_t n = p->interface.writev(p->interface.userdata, descriptor(p, c), iov, count);
 	free_vector(iov, count);
+	return n;
+}
+
+/* "{msg_name(...)=..., msg_iov(2)=[{..., 100}, {..., 50}], msg_flags=0}" */
+static int message(const struct play *p, const struct call *c, struct msghdr *to, struct iovec iov[VECTOR_MAX])
+{
+	int count = vector(p, c, member(p, c, argument(p, c, 1), "msg_iov"), iov);
+	*to = (struct msghdr){.msg_iov = iov, .msg_iovlen = (size_t)count};
+	return count;
+}
+
+static int64_t do_sendmsg(struct play *p, const struct call *c)
+{
+	struct iovec iov[VECTOR_MAX];
+	struct msghdr m;
+	int count = message(p, c, &m, iov);
+	int64_t n = p->interface.sendmsg(p->interface.userdata, descriptor(p, c), &m, int_argument(p, c, 2));
+	free_vector(iov, count);
+	return n;
+}
+
+static int64_t do_recvmsg(struct play *p, const struct call *c)
+{
+	struct iovec iov[VECTOR_MAX];
+	struct msghdr m;
+	int count = message(p, c, &m, iov);
+	int64_t flags = integer(p, c, member(p, c, argument(p, c, 1), "msg_flags"));
+	int64_t n = p->interface.recvmsg(p->interface.userdata, descriptor(p, c), &m, int_argument(p, c, 2));
+	free_vector(iov, count);
+	if (n >= 0 && m.msg_flags != flags)
+		call_fail(p, c, "Expected msg_flags 0x%x but got 0x%x", (unsigned int)flags, (unsigned int)m.msg_flags);
 	return n;
 }
 
@@ -315,12 +347,16 @@ static const struct {
 	const char *name;
 	int64_t (*run)(struct play *p, const struct call *c);
 } calls[] = {
-	{"socket", do_socket},         {"bind", do_bind},     {"listen", do_listen},
-	{"connect", do_connect},       {"read", do_read},     {"recv", do_recv},
-	{"readv", do_readv},           {"write", do_write},   {"send", do_send},
-	{"sendto", do_sendto},         {"writev", do_writev}, {"fcntl", do_fcntl},
-	{"ioctl", do_ioctl},           {"close", do_close},   {"shutdown", do_shutdown},
-	{"setsockopt", do_setsockopt}, {"poll", do_poll},     {"getsockopt", do_getsockopt},
+	{"socket", do_socket},     {"bind", do_bind},
+	{"listen", do_listen},     {"connect", do_connect},
+	{"read", do_read},         {"recv", do_recv},
+	{"readv", do_readv},       {"write", do_write},
+	{"send", do_send},         {"sendto", do_sendto},
+	{"writev", do_writev},     {"fcntl", do_fcntl},
+	{"ioctl", do_ioctl},       {"close", do_close},
+	{"shutdown", do_shutdown}, {"sendmsg", do_sendmsg},
+	{"recvmsg", do_recvmsg},   {"setsockopt", do_setsockopt},
+	{"poll", do_poll},         {"getsockopt", do_getsockopt},
 };
 
 static void check_result(const struct play *p, const struct call *c, int64_t result, int error)

@@ -82,10 +82,17 @@ static int descriptor(const struct play *p, const struct call *c)
 	return live_descriptor(p, c, integer(p, c, argument(p, c, 0)));
 }
 
-/* A buffer of zeros, as long as argument `index` says. */
+/* A buffer of zeros, as long as argument `index` says; or NULL, where argument 1 is that instead of "...". */
 static uint8_t *buffer(const struct play *p, const struct call *c, int index, size_t *len)
 {
 	int64_t asked = integer(p, c, argument(p, c, index));
+	const struct expression *e = argument(p, c, 1);
+	if (e->kind == EXPRESSION_INTEGER && e->value == 0) {
+		*len = (size_t)asked;
+		return NULL;
+	}
+	if (e->kind != EXPRESSION_ELLIPSIS)
+		call_fail(p, c, "Expected ... or NULL for buffer");
 	uint8_t *octets = asked >= 0 && asked <= BUFFER_MAX ? calloc(1, (size_t)asked + 1) : NULL;
 	if (!octets)
 		call_fail(p, c, "%s: a length from 0 to %u expected", c->name, BUFFER_MAX);

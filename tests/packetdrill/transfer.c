@@ -60,6 +60,10 @@ static ssize_t receive_now(struct stack *s, int fd, void *buffer, size_t len, in
 		return fail(EOPNOTSUPP);
 	if (!k->tcp)
 		return fail(ENOTCONN);
+	uint32_t readable;
+	tcp_readable(k->tcp, &readable);
+	if (readable && len && !buffer)
+		return fail(EFAULT);
 	uint32_t copied = copy_readable(s, k, buffer, len, flags & MSG_PEEK);
 	if (copied) {
 		stack_update(s, k);
@@ -158,6 +162,14 @@ static int may_send(struct stack_socket *k)
 	return socket_connected(k) && socket_send_room(k) ? 0 : EAGAIN;
 }
 
+static bool has_hole(const struct iovec *iov, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!iov[i].iov_base && iov[i].iov_len)
+			return true;
+	return false;
+}
+
 /* What fits of it behind the first `skip` octets. -1 and errno: nothing does. */
 static ssize_t send_now(struct stack *s, int fd, const struct iovec *iov, size_t count, size_t skip)
 {
@@ -168,6 +180,8 @@ static ssize_t send_now(struct stack *s, int fd, const struct iovec *iov, size_t
 	int error = may_send(k);
 	if (error)
 		return fail(error);
+	if (has_hole(iov, count))
+		return fail(EFAULT);
 	for (size_t i = 0; i < count; i++) {
 		size_t behind = skip < iov[i].iov_len ? skip : iov[i].iov_len;
 		size_t left = iov[i].iov_len - behind, room = socket_send_room(k);

@@ -12,7 +12,7 @@
  *
  * Differences, all of them stricter: outgoing TCP checksums and echoed timestamps are compared; an outgoing packet is
  * never put together from several; what was sent and not expected before the script's end is a failure; times may be
- * off by 1 ms, not by 4 ms and 12.5 % (virtual time does not jitter).
+ * off by 100 us, not by 4 ms and 12.5 % (virtual time does not jitter).
  */
 #ifndef HAREWIRE_PACKETDRILL_RUN_SCRIPT_H
 #define HAREWIRE_PACKETDRILL_RUN_SCRIPT_H

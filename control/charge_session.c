@@ -102,13 +102,14 @@ static void log_ready(const struct charge *c, uint64_t now_ns)
 			       c->frame_max, c->heartbeat_s);
 	else if (c->phase == CHARGE_REOPENING)
 		supervisor_log(c->supervisor, level,
-			       "%s:%u: the channel is open again after %.3f s; %llu messages wait for their outcome",
-			       host, port, seconds, waiting);
+			       "%s:%u: the channel is open again after %.3f s; %llu message%s for %s outcome", host,
+			       port, seconds, waiting, waiting == 1 ? " waits" : "s wait",
+			       waiting == 1 ? "its" : "their");
 	else
 		supervisor_log(c->supervisor, level,
-			       "%s:%u: ready again after %.3f s and %u attempt%s; %llu messages wait for their outcome",
-			       host, port, seconds, c->reconnect.attempts, c->reconnect.attempts == 1 ? "" : "s",
-			       waiting);
+			       "%s:%u: ready again after %.3f s and %u attempt%s; %llu message%s for %s outcome", host,
+			       port, seconds, c->reconnect.attempts, c->reconnect.attempts == 1 ? "" : "s", waiting,
+			       waiting == 1 ? " waits" : "s wait", waiting == 1 ? "its" : "their");
 }
 
 static uint64_t hand_overs(const struct charge *c)

@@ -63,10 +63,11 @@ struct charge {
 	const struct target_host *host; /* that is, or was last, connected to */
 	struct reconnect reconnect;
 	struct poison poison;
+	struct forbidden forbidden;
 	uint64_t retry_ns;                 /* WAITING: when the next attempt is due */
 	uint64_t ready_ns;                 /* of the last hand-over */
 	uint64_t hand_overs;               /* that the worker had carried out before it */
-	uint64_t lost_ns;                  /* of the last loss */
+	uint64_t lost_ns;                  /* of the last loss of a connection that was good for something */
 	uint64_t outcomes;                 /* messages that had one at the last loss */
 	bool flapping;                     /* the last connection that was lost had been good for nothing */
 	char failure[PUBLISHER_TEXT_MAX];  /* of the last attempt; before the first hand-over of all of them */

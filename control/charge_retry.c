@@ -81,7 +81,6 @@ static void log_loss(struct charge *c, const char *words, bool proved)
 static void drop_connection(struct charge *c)
 {
 	const struct command abort = {.type = COMMAND_ABORT, .connection = c->connection, .generation = c->generation};
-	charge_drop_resolve(c);
 	charge_session_stop(c);
 	if (c->stream_open)
 		control_worker_send(c->worker, &abort);

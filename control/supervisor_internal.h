@@ -30,11 +30,13 @@ enum charge_phase {
 	CHARGE_REMOVED,
 };
 
-struct resolve_job {
-	struct job job;
-	char host[256];
-	uint32_t ip;
-	int error; /* of getaddrinfo, or 0 */
+struct resolve_job;
+
+/* Of a host's name. */
+struct lookup {
+	struct resolve_job *job; /* under way, or done and not read yet; or NULL */
+	uint32_t ip;             /* what the last one that succeeded found; 0: none has */
+	bool failing;            /* said since then */
 };
 
 struct session_job {
@@ -73,7 +75,8 @@ struct charge {
 	char failure[PUBLISHER_TEXT_MAX];  /* of the last attempt; before the first hand-over of all of them */
 	uint32_t said[HAREWIRE_HOSTS_MAX]; /* hash of what has been logged of a host last, since the last loss */
 
-	struct resolve_job *resolve;
+	struct lookup lookups[HAREWIRE_HOSTS_MAX];
+	uint64_t resolve_by_ns; /* RESOLVING: then the last address serves */
 	struct session_job *session;
 	struct pump pump;
 	int session_fd;                    /* the other end is pump.fd; -1: none */
@@ -87,8 +90,9 @@ struct charge {
 	uint8_t next_hop_mac[6];
 	uint64_t timeouts_seen; /* retransmission timeouts when the next hop was last asked for */
 	uint64_t next_hop_asked_ns;
-	int port_fd;       /* reserves the local port with the kernel; -1: none */
-	uint16_t nic_port; /* reserves it where the kernel has no part in it; 0: none */
+	uint64_t ask_kernel_ns; /* NEIGHBOUR: not before */
+	int port_fd;            /* reserves the local port with the kernel; -1: none */
+	uint16_t nic_port;      /* reserves it where the kernel has no part in it; 0: none */
 	struct driver_flow flow;
 	bool flow_added;
 	uint32_t ports_tried;
@@ -133,13 +137,19 @@ void supervisor_log(struct supervisor *s, enum harewire_log_level level, const c
  */
 void supervisor_ask(struct supervisor *s, void (*answer)(struct supervisor *s, void *context), void *context);
 
+/* charge_resolve.c: the host's address */
+void charge_resolve_start(struct charge *c, uint64_t now_ns);
+void charge_resolve_step(struct charge *c, uint64_t now_ns);
+/* Leaves look-ups that are under way to themselves. */
+void charge_resolve_forget(struct charge *c);
+
 /* charge.c: everything between resolve and running */
 const char *charge_phase_name(enum charge_phase phase);
 void charge_start(struct charge *c, uint64_t now_ns);
 /* The next attempt, at the host whose turn it is. */
 void charge_attempt(struct charge *c, uint64_t now_ns);
-/* Forgets a name look-up that is under way. */
-void charge_drop_resolve(struct charge *c);
+/* ARP and SYN begin: by when they are to be answered. */
+void charge_await_answer(struct charge *c, uint64_t now_ns);
 void charge_step(struct charge *c, uint64_t now_ns);
 void charge_event(struct charge *c, const struct worker_event *event, uint64_t now_ns);
 /* News of a neighbour: one of `nic`'s, or if that is NULL of the kernel's. */

@@ -111,7 +111,8 @@ static void check_deadline(struct charge *c, uint64_t now_ns)
 			    c->route.interface);
 	else
 		charge_fail(c, RECONNECT_AGAIN, HW_ERR_TIMEOUT, "%s:%u: timed out while %s", c->host->name,
-			    (unsigned)c->host->port, phase_doing[c->phase]);
+			    (unsigned)c->host->port,
+			    c->phase == CHARGE_HANDSHAKE ? charge_session_doing(c) : phase_doing[c->phase]);
 }
 
 static void step_remove(struct charge *c)
@@ -123,9 +124,10 @@ static void step_remove(struct charge *c)
 		return;
 	charge_resolve_forget(c);
 	charge_session_stop(c);
+	charge_session_forget(c);
 	if (c->session) {
 		c->phase = c->phase < CHARGE_ENDING ? CHARGE_ENDING : c->phase;
-		return; /* its job still reads from this charge: next time */
+		return; /* its thread has the time it takes to say goodbye: next time */
 	}
 	c->phase = CHARGE_REMOVING;
 	control_worker_send(c->worker, &(struct command){.type = COMMAND_REMOVE, .connection = c->connection});
@@ -169,8 +171,7 @@ static void step_phase(struct charge *c, uint64_t now_ns)
 
 void charge_step(struct charge *c, uint64_t now_ns)
 {
-	if (c->session && c->phase != CHARGE_HANDSHAKE)
-		charge_session_step(c, now_ns); /* ended early: waits for its job */
+	charge_session_end(c, now_ns);
 	if (c->phase < CHARGE_RUNNING && !charge_check_patience(c, now_ns))
 		check_deadline(c, now_ns);
 	step_phase(c, now_ns);

@@ -48,7 +48,7 @@ static int submit_lookup(struct charge *c, struct lookup *l)
 	memcpy(r->host, c->host->name, sizeof r->host);
 	r->job.run = run_resolve;
 	r->job.discard = discard_resolve;
-	int err = pool_submit(&c->supervisor->pool, &r->job);
+	int err = pool_submit(c->supervisor->pool, &r->job);
 	if (err)
 		free(r);
 	else
@@ -129,7 +129,7 @@ void charge_resolve_forget(struct charge *c)
 	for (uint32_t i = 0; i < c->target.host_count; i++) {
 		struct resolve_job *r = c->lookups[i].job;
 		c->lookups[i].job = NULL;
-		if (r && pool_withdraw(&c->supervisor->pool, &r->job))
+		if (r && pool_withdraw(c->supervisor->pool, &r->job))
 			free(r);
 		else if (r)
 			job_abandon(&r->job);

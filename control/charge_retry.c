@@ -93,7 +93,8 @@ static void wait_for(struct charge *c, uint64_t pause_ns, uint64_t now_ns)
 	c->retry_ns = now_ns + pause_ns;
 }
 
-/* The worker has let go of the old stream, and the old handshake of its descriptors, before there is a new one. */
+/* The worker has let go of the old stream, and the old handshake is over or left to itself, before there is a new one.
+ */
 void charge_step_waiting(struct charge *c, uint64_t now_ns)
 {
 	if (!c->stream_open && !c->session && now_ns >= c->retry_ns)

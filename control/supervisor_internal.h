@@ -39,13 +39,7 @@ struct lookup {
 	bool failing;            /* said since then */
 };
 
-struct session_job {
-	struct job job;
-	const char *password_file; /* read into `password` first; or NULL */
-	char password[1024];
-	struct session_request request;
-	struct session_result result;
-};
+struct session_job;
 
 struct charge {
 	uint64_t id; /* counts up from 1 */
@@ -78,8 +72,9 @@ struct charge {
 	struct lookup lookups[HAREWIRE_HOSTS_MAX];
 	uint64_t resolve_by_ns; /* RESOLVING: then the last address serves */
 	struct session_job *session;
-	struct pump pump;
-	int session_fd;                    /* the other end is pump.fd; -1: none */
+	struct session_job *stuck_session; /* an earlier one's, that its thread has not come back from; or NULL */
+	uint64_t leave_session_ns; /* `session` was stopped: then it counts as stuck; 0: was not, or not seen yet */
+	struct pump pump;          /* its fd -1: none */
 	char close_text[SESSION_TEXT_MAX]; /* the broker's close in words, once there was one */
 	bool stream_ended;                 /* EVENT_CLOSED came during the handshake */
 	int stream_end_code;
@@ -119,7 +114,7 @@ struct supervisor {
 	bool has_telemetry; /* fixed once created */
 	int wake;           /* eventfd */
 
-	struct pool pool;
+	struct pool *pool;
 	struct neighbours neighbours;
 	struct charge *charges;
 	struct taps *taps; /* of a capture that runs, or NULL */
@@ -201,6 +196,15 @@ bool charge_path_link_down(const struct charge *c);
 void charge_session_start(struct charge *c, uint64_t now_ns);
 void charge_session_step(struct charge *c, uint64_t now_ns);
 void charge_session_stop(struct charge *c);
+/*
+ * At every look: frees what is over. A session that was stopped and hangs all the same is left to itself, unless there
+ * is such a one already: then `session` stays until one of the two is over.
+ */
+void charge_session_end(struct charge *c, uint64_t now_ns);
+/* The charge will be gone: what hangs ends without it. */
+void charge_session_forget(struct charge *c);
+/* "logging in", or what comes before. */
+const char *charge_session_doing(const struct charge *c);
 /* Reads the frames the worker has left to control. The first close among them becomes close_text. */
 void charge_session_drain(struct charge *c);
 /*

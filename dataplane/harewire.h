@@ -152,7 +152,11 @@ HAREWIRE_API void harewire_options_init(struct harewire_options *options);
 HAREWIRE_API int harewire_create(const struct harewire_options *options, struct harewire **out, char *why,
 				 size_t why_bytes);
 
-/* Stops the threads, detaches from the NICs. Every publisher must have been destroyed. NULL is allowed. */
+/*
+ * Stops the threads, detaches from the NICs. Every publisher must have been destroyed. NULL is allowed. A name look-up,
+ * or the reading of a password file, that a publisher has left hanging is waited for no longer than a second: its
+ * thread is left behind and ends when it can, so do not unload the library then.
+ */
 HAREWIRE_API void harewire_destroy(struct harewire *hw);
 
 /*
@@ -316,8 +320,9 @@ struct harewire_publisher_options {
 	uint64_t blocked_timeout_ns;
 	/*
 	 * File with the password in its first line, read anew for every connection; nobody but its owner may have
-	 * access to it (0600 or less). Instead of the URL's password; not together with `password`. NULL (default):
-	 * none.
+	 * access to it (0600 or less). Instead of the URL's password; not together with `password`. On a mount that
+	 * hangs it costs the attempt its connect_timeout_ns, and after the second time nothing is tried again until one
+	 * of the two reads has come back. NULL (default): none.
 	 */
 	const char *password_file;
 	const struct harewire_exchange *exchanges;
@@ -346,7 +351,10 @@ HAREWIRE_API int harewire_publisher_open(struct harewire *hw, const struct harew
  */
 HAREWIRE_API int harewire_publisher_close(struct harewire_publisher *p, uint64_t timeout_ns);
 
-/* Frees it; aborts the connection if it is still there (waits for the worker to let go of it). NULL is allowed. */
+/*
+ * Frees it; aborts the connection if it is still there: waits for the worker to let go of it, and up to 2 s for a
+ * handshake to end. NULL is allowed.
+ */
 HAREWIRE_API void harewire_publisher_destroy(struct harewire_publisher *p);
 
 /* ---- templates ----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "control/session/password_file.h"
 #include "control/supervisor_internal.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
@@ -34,6 +35,13 @@ static struct {
 	_Atomic uint32_t asked, ip;
 	_Atomic bool open;
 } resolver;
+
+/* The mount with the password file: reading hangs until it is there. */
+static struct {
+	_Atomic uint32_t asked, done;
+	_Atomic bool there;
+	char path[64];
+} mount;
 
 static uint32_t kernel_asked;
 
@@ -54,6 +62,19 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 
 void freeaddrinfo(struct addrinfo *found)
 {
+}
+
+int password_file_read(const char *path, char *password, size_t password_bytes, char *why, size_t why_bytes)
+{
+	mount.asked++;
+	while (!mount.there)
+		poll(NULL, 0, 1);
+	/* By then the publisher may be gone, but not what the caller has given us. */
+	snprintf(mount.path, sizeof mount.path, "%s", path);
+	memset(password, 'x', password_bytes - 1);
+	snprintf(why, why_bytes, "there is nothing in the file");
+	mount.done++;
+	return HW_ERR_INVALID;
 }
 
 /* No netlink to be had: the kernel knows nothing. */
@@ -88,11 +109,12 @@ static int setup(void **state)
 	clock_calibrate(&clock_scale);
 	log_text[0] = '\0';
 	kernel_asked = 0;
-	resolver.asked = 0;
+	resolver.asked = mount.asked = mount.done = 0;
+	mount.there = false;
 	supervisor = (struct supervisor){.log_line = log_line, .wake = eventfd(0, EFD_NONBLOCK)};
 	charge = (struct charge){.supervisor = &supervisor, .worker = &supervisor.workers[0], .ready_ns = SECOND};
 	charge.host = &charge.target.hosts[0];
-	charge.session_fd = charge.pump.fd = -1;
+	charge.pump.fd = -1;
 	charge.target.host_count = 1;
 	charge.target.connect_timeout_ns = 10 * SECOND;
 	strcpy(charge.target.hosts[0].name, "broker.example");
@@ -104,16 +126,17 @@ static int setup(void **state)
 	assert_int_equal(publisher_create(&o, &p), 0);
 	assert_int_equal(connection_create(p, &(struct connection_options){0}, &charge.connection), 0);
 	pthread_mutex_init(&supervisor.lock, NULL);
-	pool_init(&supervisor.pool, supervisor.wake);
+	supervisor.pool = pool_create(supervisor.wake);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	struct harewire_publisher *p = charge.connection->publisher;
-	resolver.open = true;
+	resolver.open = mount.there = true;
 	charge_resolve_forget(&charge);
-	pool_fini(&supervisor.pool);
+	charge_session_forget(&charge);
+	pool_destroy(supervisor.pool);
 	pthread_mutex_destroy(&supervisor.lock);
 	connection_destroy(charge.connection);
 	publisher_destroy(p);
@@ -275,6 +298,67 @@ static void a_name_that_was_never_found_ends_the_attempt(void **state)
 	assert_non_null(strstr(charge.failure, "cannot resolve the host name 'broker.example': "));
 }
 
+/* ---- a password file that cannot be read to its end ---- */
+
+static void until_asked(uint32_t times)
+{
+	while (mount.asked < times)
+		poll(NULL, 0, 1);
+}
+
+/* An attempt that has come to the handshake and whose time is over. */
+static void hang_in_handshake(uint64_t now_ns, uint32_t times)
+{
+	strcpy(charge.target.password_file, "/mount/password");
+	charge.deadline_ns = now_ns + SECOND;
+	charge_session_start(&charge, now_ns);
+	until_asked(times);
+	charge_step(&charge, now_ns + 2 * SECOND);
+	assert_int_equal(charge.phase, CHARGE_WAITING);
+	assert_non_null(strstr(charge.failure, "timed out while reading the password file"));
+	charge.retry_ns = UINT64_MAX; /* the test says when */
+}
+
+static void a_handshake_that_hangs_is_left_to_itself_but_two_are_not(void **state)
+{
+	hang_in_handshake(10 * SECOND, 1);
+	charge_step(&charge, 12 * SECOND); /* it is seen to go on */
+	charge_step(&charge, 14 * SECOND - 1);
+	assert_non_null(charge.session);
+	charge_step(&charge, 14 * SECOND);
+	assert_null(charge.session);
+	assert_int_equal(charge.pump.fd, -1);
+	hang_in_handshake(20 * SECOND, 2);
+	for (uint64_t i = 0; i < 100; i++)
+		charge_step(&charge, (22 + i) * SECOND);
+	assert_non_null(charge.session); /* so there is no third */
+	mount.there = true;
+	while (charge.session || charge.stuck_session) {
+		charge_step(&charge, 200 * SECOND);
+		poll(NULL, 0, 1);
+	}
+	assert_int_equal(mount.asked, 2);
+}
+
+static void a_publisher_is_removed_while_its_handshake_hangs(void **state)
+{
+	hang_in_handshake(10 * SECOND, 1);
+	for (uint64_t i = 12; i < 15; i++)
+		charge_step(&charge, i * SECOND);
+	hang_in_handshake(20 * SECOND, 2);
+	charge.remove_wanted = true;
+	charge_step(&charge, 23 * SECOND);
+	assert_int_equal(charge.phase, CHARGE_ENDING);
+	charge_step(&charge, 25 * SECOND);
+	assert_int_equal(charge.phase, CHARGE_REMOVING);
+	memset(&charge.target, 0, sizeof charge.target);
+	assert_int_equal(mount.done, 0);
+	mount.there = true;
+	while (mount.done < 2)
+		poll(NULL, 0, 1);
+	assert_string_equal(mount.path, "/mount/password");
+}
+
 /* ---- neighbours ---- */
 
 static void the_kernel_is_asked_for_a_neighbour_now_and_then_and_at_once_when_there_is_news(void **state)
@@ -358,6 +442,8 @@ int main(void)
 		TEST(a_name_that_cannot_be_found_any_more_is_where_it_was),
 		TEST(a_name_that_is_not_found_in_a_second_is_where_it_was_and_later_where_it_is),
 		TEST(a_name_that_was_never_found_ends_the_attempt),
+		TEST(a_handshake_that_hangs_is_left_to_itself_but_two_are_not),
+		TEST(a_publisher_is_removed_while_its_handshake_hangs),
 		TEST(the_kernel_is_asked_for_a_neighbour_now_and_then_and_at_once_when_there_is_news),
 		TEST(an_icmp_error_is_not_passed_on_to_a_connection_that_is_being_removed),
 		TEST(an_attempt_finds_nothing_of_the_one_before),

@@ -38,9 +38,8 @@ static struct {
 
 /* The mount with the password file: reading hangs until it is there. */
 static struct {
-	_Atomic uint32_t asked, done;
+	_Atomic uint32_t asked, intact, done; /* intact: whose path was there when they came back */
 	_Atomic bool there;
-	char path[64];
 } mount;
 
 static uint32_t kernel_asked;
@@ -70,7 +69,7 @@ int password_file_read(const char *path, char *password, size_t password_bytes, 
 	while (!mount.there)
 		poll(NULL, 0, 1);
 	/* By then the publisher may be gone, but not what the caller has given us. */
-	snprintf(mount.path, sizeof mount.path, "%s", path);
+	mount.intact += strcmp(path, "/mount/password") == 0;
 	memset(password, 'x', password_bytes - 1);
 	snprintf(why, why_bytes, "there is nothing in the file");
 	mount.done++;
@@ -109,7 +108,7 @@ static int setup(void **state)
 	clock_calibrate(&clock_scale);
 	log_text[0] = '\0';
 	kernel_asked = 0;
-	resolver.asked = mount.asked = mount.done = 0;
+	resolver.asked = mount.asked = mount.intact = mount.done = 0;
 	mount.there = false;
 	supervisor = (struct supervisor){.log_line = log_line, .wake = eventfd(0, EFD_NONBLOCK)};
 	charge = (struct charge){.supervisor = &supervisor, .worker = &supervisor.workers[0], .ready_ns = SECOND};
@@ -356,7 +355,7 @@ static void a_publisher_is_removed_while_its_handshake_hangs(void **state)
 	mount.there = true;
 	while (mount.done < 2)
 		poll(NULL, 0, 1);
-	assert_string_equal(mount.path, "/mount/password");
+	assert_int_equal(mount.intact, 2);
 }
 
 /* ---- neighbours ---- */

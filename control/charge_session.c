@@ -54,7 +54,8 @@ static void run_session(struct job *job)
 
 static void free_job(struct session_job *job)
 {
-	close(job->fd);
+	if (job->fd >= 0)
+		close(job->fd);
 	topology_free(&job->topology);
 	explicit_bzero(job->password, sizeof job->password);
 	free(job);

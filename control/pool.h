@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define POOL_THREADS_MAX 256 /* one for each connection a worker can have */
+#define POOL_THREADS_MAX 256 /* of all workers together: what comes on top waits for one */
 
 struct job {
 	void (*run)(struct job *job);     /* on a pool thread; may block */

@@ -109,11 +109,14 @@ static inline __attribute__((always_inline)) void check_closing(struct connectio
 
 static __attribute__((noinline)) bool push_otherwise(struct connection *c, uint64_t now_ns)
 {
-	bool handed = false;
+	uint32_t records = c->options.walk_records;
+	bool handed = confirms_behind(&c->confirms);
+	if (handed)
+		connection_catch_up(c, &records);
 	if (c->phase == CONNECTION_HANDSHAKE) {
 		push_handshake(c);
 	} else if (c->phase == CONNECTION_REPLAYING) {
-		handed = connection_replay(c);
+		handed |= connection_replay(c, &records);
 		if (c->phase == CONNECTION_PUBLISHING)
 			handed |= push_messages(c);
 		check_closing(c, now_ns);
@@ -123,6 +126,8 @@ static __attribute__((noinline)) bool push_otherwise(struct connection *c, uint6
 
 bool connection_wanted_otherwise(struct connection *c)
 {
+	if (confirms_behind(&c->confirms))
+		return true;
 	if (c->phase == CONNECTION_HANDSHAKE)
 		return byte_ring_held(&c->bridge.to_wire) > 0;
 	return (c->phase == CONNECTION_REPLAYING && !c->blocked) ||
@@ -136,7 +141,7 @@ bool connection_send(struct connection *c, uint64_t now_ns)
 		handed = push_messages(c);
 		check_closing(c, now_ns);
 	} else if (c->phase == CONNECTION_IDLE) {
-		return false;
+		return push_otherwise(c, now_ns);
 	} else {
 		handed = push_otherwise(c, now_ns);
 	}

@@ -75,8 +75,8 @@ static void *work(void *arg)
 		sched_yield(); /* the two may share a core */
 	}
 	t->rounds = round;
-	confirms_end(&t->bare.confirms, atomic_load_explicit(&p->committed_id, memory_order_acquire),
-		     OUTCOME_UNCONFIRMED);
+	confirms_end(&t->bare.confirms, atomic_load_explicit(&p->committed_id, memory_order_acquire));
+	confirms_catch_up(&t->bare.confirms, &(uint32_t){UINT32_MAX});
 	publisher_progress(p, &t->bare.confirms, t->bare.confirms.settled_pos);
 	publisher_set_state(p, PUBLISHER_FAILED, HW_ERR_AMQP_POISON, "the end");
 	return NULL;

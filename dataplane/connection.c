@@ -149,7 +149,7 @@ static inline __attribute__((always_inline)) void give_back(struct connection *c
 {
 	struct harewire_publisher *p = c->publisher;
 	if (publisher_progress(p, &c->confirms, acked_pos))
-		memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
+		publisher_set_outcomes(p, c->confirms.outcomes);
 }
 
 /* The stream is over: what it was given is accounted for, nothing of it is in flight any more. `code` 0: in order. */

@@ -80,11 +80,15 @@ void connection_stamp_pending(struct connection *c)
 	}
 	if (id == c->wired_id)
 		return;
-	uint64_t ticks = clock_ticks(c->publisher->clock);
-	for (; c->wired_id < id; c->wired_id++) {
-		uint64_t from = message_at(c->confirms.index, c->wired_id)->committed_ticks;
-		histogram_add(&c->publisher->call_to_wire_ticks, clock_ticks_between(from, ticks));
-	}
+	struct histogram *h = &c->publisher->call_to_wire_ticks;
+	uint64_t ticks = clock_ticks(c->publisher->clock), longest = 0;
+	const struct message_index *index = c->confirms.index;
+	do {
+		uint64_t took = clock_ticks_between(message_at(index, c->wired_id)->committed_ticks, ticks);
+		histogram_add_below_max(h, took);
+		longest = took > longest ? took : longest;
+	} while (++c->wired_id < id);
+	histogram_note_max(h, longest);
 }
 
 void connection_begin_ending(struct connection *c, uint64_t now_ns)

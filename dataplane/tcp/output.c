@@ -267,7 +267,7 @@ static __attribute__((noinline)) size_t output_slow(struct tcp *t, uint8_t *pack
 	if (t->reset_due) {
 		tcp_note(t, TCP_TRACE_SENT, TCP_RST | (t->reset_has_ack ? TCP_ACK : 0), t->reset_seq - t->isn,
 			 t->reset_has_ack ? t->reset_ack - t->irs : 0, 0);
-		return tcp_build_reset(t, packet);
+		return tcp_build_reset(t, packet, now_ns);
 	}
 	if (t->state == TCP_CLOSED)
 		return 0;

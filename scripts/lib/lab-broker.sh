@@ -30,9 +30,43 @@ cluster_set_up()
 	ip -n "$NETNS" route add default via "$(network_address)"
 }
 
+# Links $STATE/applications to one of the applications in a directory and, through its list of what it needs, to those it
+# needs. What is not there comes with Erlang.
+link_application()
+{
+	local directory=$1 needed
+	local -a found=("$directory/$2"-[0-9]*)
+
+	if [ ! -e "${found[0]}/ebin/$2.app" ] || [ -e "$STATE/applications/${found[0]##*/}" ]; then
+		return 0
+	fi
+	mkdir -p -- "$STATE/applications"
+	ln -s -- "${found[0]}" "$STATE/applications/"
+	for needed in $(tr -d ' \n' <"${found[0]}/ebin/$2.app" | sed -n 's/.*{applications,\[\([^]]*\)\].*/\1/p' | tr , ' '); do
+		link_application "$directory" "$needed"
+	done
+}
+
+# The settings with which Erlang finds these alone. It looks through every directory of its path for each module that it
+# loads; without the forty plugins that lie beside the broker, none of which is enabled, to start is a third less work.
+# The path is relative because Erlang's options hold no spaces.
+broker_erlang_settings()
+{
+	local options="+sbwt none +sbwtdcpu none +sbwtdio none"
+
+	if [ -d "$STATE/applications" ]; then
+		echo "RABBITMQ_PLUGINS_DIR=$STATE/applications"
+		options+=" -env ERL_LIBS applications"
+	fi
+	echo "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=$options"
+}
+
 # Runs a command in the namespace with the broker's environment and none of the caller's.
 broker_env()
 {
+	local -a settings
+
+	mapfile -t settings < <(broker_erlang_settings)
 	(cd -- "$STATE" && exec ip netns exec "$NETNS" env -i \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME="$STATE" \
 		RABBITMQ_NODENAME="$(node_name)" RABBITMQ_USE_LONGNAME="$([ ! -e "$STATE/cluster" ] || echo true)" \
@@ -42,8 +76,7 @@ broker_env()
 		RABBITMQ_CONFIG_FILE="$STATE/rabbitmq.conf" \
 		RABBITMQ_ENABLED_PLUGINS_FILE="$STATE/enabled_plugins" \
 		RABBITMQ_CONF_ENV_FILE=/dev/null \
-		RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none" \
-		"$@")
+		"${settings[@]}" "$@")
 }
 
 broker_write_files()
@@ -52,6 +85,7 @@ broker_write_files()
 	if [ ! -e "$STATE/.erlang.cookie" ]; then
 		(umask 377 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$STATE/.erlang.cookie")
 	fi
+	link_application "$(realpath -m -- "$(readlink -f -- "$RABBITMQ_BIN/rabbitmq-server")/../../plugins")" rabbit
 	echo '[].' >"$STATE/enabled_plugins"
 	{
 		echo "listeners.tcp.default = $(broker_ip):5672"

@@ -7,10 +7,11 @@ import subprocess
 import time
 
 from cases_wire import capture as tcpdump
-from harness import DPDK, DRIVERS, case, equal, holds
+from harness import DPDK, DRIVERS, LIMIT_S, case, equal, holds
 
 OURS = ("af_xdp",) + tuple(name for name in DPDK if "net_tap" in name)
 COUNT, RATE = 3000, 1000
+POLL_S = 0.05  # each look starts a process: the publisher and its broker want the CPUs, too
 
 
 def control(t, *arguments, status=0, words=None):
@@ -29,10 +30,13 @@ def figures(t, path):
 
 def wait_for(running, look, what):
     """What look() returns, once it is true."""
+    deadline = time.monotonic() + LIMIT_S
     while running.process.poll() is None:
+        holds(time.monotonic() < deadline, f"{what}: not within {LIMIT_S} s")
         found = look()
         if found:
             return found
+        time.sleep(POLL_S)
     raise AssertionError(f"{what}: the publisher ended before\n{running.wait().text()}")
 
 

@@ -18,11 +18,21 @@ def begin(t, *arguments):
     return running
 
 
-def end(t, running, connections=2):
-    """Ends it once it has its connection again."""
+def await_connections(t, running, connections):
+    """Until each of its publishers has a connection, which is its so manieth or a later one; returns their figures."""
     def back():
-        return all(p["state"] == "ready" and p["connections"] >= connections for p in figures(t, t.path("control"))["publishers"])
-    wait_for(running, back, "connected again")
+        publishers = figures(t, t.path("control"))["publishers"]
+        return all(p["state"] == "ready" and p["connections"] >= connections for p in publishers) and publishers
+    return wait_for(running, back, "connected again")
+
+
+def end(t, running, connections=2):
+    """Ends it once it has its connection again and publishes through it."""
+    accepted = sum(p["accepted"] for p in await_connections(t, running, connections))
+
+    def goes_on():
+        return sum(p["confirmed"] for p in figures(t, t.path("control"))["publishers"]) > accepted
+    wait_for(running, goes_on, "going on")
     os.kill(running.process.pid, signal.SIGINT)
     result = running.wait()
     t.adds_up(result)
@@ -64,7 +74,7 @@ def restart(t):
 
 def consumed(t):
     """What a consumer finds in the queue."""
-    result = t.consumer(t.queue, "--verify", "--idle-timeout", 3).wait()
+    result = t.drain()
     for name in ("disorder", "unsequenced"):
         equal(result[name], 0, result.text() + name)
     return result

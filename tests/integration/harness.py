@@ -182,6 +182,14 @@ class Bench:
                 holds(time.monotonic() < deadline, f"not {count} messages in {LIMIT_S} s")
                 time.sleep(0.02)
 
+    def drain(self):
+        """What `harewire consume --verify` finds in the case's durable queue, whose publisher has ended: nothing is waited for."""
+        with self.amqp() as connection:
+            held = connection.declare_queue(self.queue, durable=True)
+        result = self.consumer(self.queue, "--verify", "--count", held, "--idle-timeout", 20).wait()
+        equal(result["received"], held, result.text() + "messages consumed of those that lay in the queue")
+        return result
+
     def messages(self, count, queue=None):
         """Takes `count` messages from a queue and checks that these were all."""
         queue = queue or self.queue

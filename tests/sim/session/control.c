@@ -193,9 +193,11 @@ static void check_report(struct producer *p, const struct worker_event *e)
 }
 
 /* Control's own judgement, of connections that published. */
-static bool is_poison(struct control *c, const struct worker_event *e)
+static bool is_poison(struct producer *p, const struct worker_event *e)
 {
-	const struct poison_loss loss = {.code = e->code,
+	struct control *c = &p->control;
+	const struct poison_loss loss = {.at_ns = p->world->now_ns,
+					 .code = e->code,
 					 .reply_code = e->reply_code,
 					 .oldest_id = e->oldest_id,
 					 .outcomes = e->outcomes,
@@ -254,7 +256,7 @@ static void on_closed(struct producer *p, const struct worker_event *e)
 		return;
 	}
 	check_report(p, e);
-	if (c->poisoned || is_poison(c, e)) {
+	if (c->poisoned || is_poison(p, e)) {
 		hit(w, HIT_POISON_FOUND);
 		end_publisher(p, HW_ERR_AMQP_POISON);
 		return;
@@ -281,7 +283,7 @@ static void on_channel_closed(struct producer *p, const struct worker_event *e)
 	      (unsigned long long)e->oldest_id, e->oldest_sent ? " (sent)" : "");
 	check_report(p, e);
 	note_given(p);
-	c->poisoned = is_poison(c, e);
+	c->poisoned = is_poison(p, e);
 	c->state = CONTROL_HANDSHAKE;
 	c->deadline_ns = w->now_ns + HANDSHAKE_WITHIN;
 	if (c->poisoned || prng_once_in(&w->random, 4)) {

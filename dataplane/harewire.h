@@ -522,7 +522,16 @@ struct harewire_publisher_stats {
 	struct harewire_percentiles call_to_wire, publish_to_confirm;
 };
 
-/* A racy snapshot, good for display. Any thread. */
+/*
+ * Any thread, at any time; some tens of microseconds. Each number is whole. Of one moment are
+ *
+ *     accepted == confirmed + nacked + returned + lost + unconfirmed + in_flight
+ *     log_used <= log_capacity
+ *     all that is in one struct harewire_percentiles
+ *
+ * All others are each of a moment of its own during the call; those of the connection are brought up to date by the
+ * worker every 50 ms, and tcp_state may for once be spelled half in the state before and half in the one behind.
+ */
 HAREWIRE_API void harewire_publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats);
 
 /* The number in the harewire-epoch header of this publisher's messages. */

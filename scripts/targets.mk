@@ -28,10 +28,10 @@ demo:
 
 ##H make check           the unit tests and short simulations: under a minute, no root
 check: $(UNIT_TESTS) $(CHECK_PROGRAMS) $(B)/docs/example
-	@scripts/run-tests $(UNIT_TESTS) $(CHECK_PROGRAMS) 'tests/scripts/example_test.py $(B)/docs/example'
+	@scripts/run-tests --jobs $$(nproc) $(UNIT_TESTS) $(CHECK_PROGRAMS) 'tests/scripts/example_test.py $(B)/docs/example'
 
-# Rooms whose code is all arithmetic on memory; the others' tests talk to the kernel or to threads.
-VALGRIND_ROOMS ?= base net tcp amqp plane feed
+# Rooms whose code is all arithmetic on memory; the others' tests talk to the kernel or to threads. The longest run first.
+VALGRIND_ROOMS ?= feed tcp amqp plane net base
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect --fair-sched=yes
 # Nor those whose threads wait for each other: valgrind runs one at a time, and a whole time slice of it.
 VALGRIND_NOT := %_threads

@@ -1,6 +1,7 @@
 """A running publisher looked into: its figures, its packets, who may ask."""
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -40,19 +41,28 @@ def wait_for(running, look, what):
     raise AssertionError(f"{what}: the publisher ended before\n{running.wait().text()}")
 
 
-def publishing(t, path, least=1, count=COUNT):
-    """A paced publisher whose first messages are confirmed."""
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", count, "--rate", RATE, "--control", path)
+def publishing(t, path, *arguments):
+    """A paced publisher, by default an endless one, whose first messages are confirmed."""
+    running = t.start_publisher("publish", "--queue", t.queue, "--rate", RATE, "--control", path, *arguments)
 
     def confirmed():
         if not os.path.exists(path):
             return None
         found = figures(t, path)
-        if not found["publishers"] or found["publishers"][0]["confirmed"] < least:
+        if not found["publishers"] or not found["publishers"][0]["confirmed"]:
             return None
         return found["connections"][0]["rttvar_ns"] > 0  # the worker tells TCP's figures from time to time
     wait_for(running, confirmed, "the first confirms and TCP's figures")
     return running
+
+
+def finish(t, running):
+    """Interrupts it: all that it has published is confirmed, and in the queue."""
+    os.kill(running.process.pid, signal.SIGINT)
+    result = running.wait()
+    t.all_confirmed(result, result["attempted"])
+    equal(len(t.messages(result["attempted"])), result["attempted"], "messages in the queue")
+    return result
 
 
 def tshark(path, *fields, only):
@@ -84,9 +94,9 @@ def a_capture_shows_what_the_broker_is_sent(t):
         running = publishing(t, path)
         control(t, "capture", "start", file, path)
         mark = figures(t, path)
-        wait_for(running, lambda: figures(t, path)["publishers"][0]["confirmed"] >= COUNT // 2, "half of the confirms")
+        wait_for(running, lambda: figures(t, path)["publishers"][0]["confirmed"] >= COUNT // 2, "confirms")
         stopped = control(t, "capture", "stop", path)
-        t.all_confirmed(running.wait(), COUNT)
+        finish(t, running)
     holds(" 0 packets dropped" in stopped, stopped)
     port = mark["connections"][0]["local"].rpartition(":")[2]
     ours, theirs = stream(file, port), stream(other, port)
@@ -99,7 +109,6 @@ def a_capture_shows_what_the_broker_is_sent(t):
     equal(len(between), len(ours), "segments that both have")
     equal(between, ours, "segments")
     holds(any("40" in line.split("\t")[2].split(",") for line in ours), "no basic.publish was dissected")
-    t.messages(COUNT)
 
 
 @case(drivers=OURS)
@@ -111,7 +120,7 @@ def every_message_published_under_a_capture_is_in_it_with_its_direction(t):
     made = before["publishers"][0]["accepted"]
     after = wait_for(running, lambda: (n := figures(t, path)["publishers"][0]["confirmed"]) >= made + 500 and n, "500 more")
     control(t, "capture", "stop", path)
-    t.all_confirmed(running.wait(), COUNT)
+    finish(t, running)
     out = tshark(file, "frame.packet_flags_direction", "amqp.method.method", only="amqp.method.method == 40 && amqp.method.class == 60")
     published = sum(line.split("\t")[1].split(",").count("40") for line in out)
     holds(published >= after - made, f"{published} publishes captured, {after - made} made meanwhile")
@@ -120,7 +129,6 @@ def every_message_published_under_a_capture_is_in_it_with_its_direction(t):
     equal(set(acks), {"0x00000001"}, "direction of confirms")
     name = tshark(file, "frame.interface_name", only="frame.number == 1")[0]
     equal(name, before["workers"][0]["device"], "interface")
-    t.messages(COUNT)
 
 
 @case(drivers=("af_xdp",))
@@ -140,14 +148,13 @@ def a_capture_is_started_and_stopped_twice_and_cut_to_a_snap_length(t):
         equal(max(int(line.split("\t")[0]) for line in sizes), 60, "longest capture")
         holds(max(int(line.split("\t")[1]) for line in sizes) > 300, "the true lengths are lost")
         equal(stat.S_IMODE(os.stat(file).st_mode), 0o600, "mode")
-    t.all_confirmed(running.wait(), COUNT)
-    t.messages(COUNT)
+    finish(t, running)
 
 
 @case(drivers=("af_xdp",))
 def a_capture_that_still_runs_at_the_end_is_whole(t):
     path, file = t.path("control"), t.path("ours.pcapng")
-    running = publishing(t, path)
+    running = publishing(t, path, "--count", COUNT)
     control(t, "capture", "start", file, path)
     t.all_confirmed(running.wait(), COUNT)
     closes = tshark(file, "amqp.method.method", only="amqp.method.class == 10 && amqp.method.method == 50")
@@ -170,15 +177,14 @@ def stat_tells_what_the_summary_tells(t):
     equal(publisher["accepted"], publisher["confirmed"] + publisher["in_flight"], "outcomes")
     holds(connection["srtt_ns"] > 0 and connection["cwnd"] >= connection["mss"] > 500, f"TCP's figures: {connection}")
     holds(connection["rttvar_ns"] > 0, "no variation of the round-trip time")
-    later = wait_for(running, lambda: (f := figures(t, path)["publishers"][0])["confirmed"] > COUNT // 2 and f, "half of them")
-    t.all_confirmed(running.wait(), COUNT)
-    holds(publisher["confirmed"] < later["confirmed"] <= COUNT, "the figures did not move")
-    t.messages(COUNT)
+    later = wait_for(running, lambda: (f := figures(t, path)["publishers"][0])["confirmed"] > publisher["confirmed"] and f, "more confirms")
+    result = finish(t, running)
+    holds(publisher["confirmed"] < later["confirmed"] <= result["confirmed"], "the figures did not move")
 
 
 @case(drivers=("af_xdp",))
 def the_engine_is_found_by_its_process_id_and_other_users_are_not_answered(t):
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", COUNT, "--rate", RATE)
+    running = t.start_publisher("publish", "--queue", t.queue, "--rate", RATE)
     path = f"/run/harewire/{running.process.pid}.sock"
     wait_for(running, lambda: os.path.exists(path), "the socket")
     equal(stat.S_IMODE(os.stat(path).st_mode), 0o600, "mode")
@@ -188,9 +194,8 @@ def the_engine_is_found_by_its_process_id_and_other_users_are_not_answered(t):
     done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "python3", "-c", ask, path],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
     holds(done.stdout.strip() in ("", "0"), f"another user was answered: {done.stdout}{done.stderr}")
-    t.all_confirmed(running.wait(), COUNT)
+    finish(t, running)
     holds(not os.path.exists(path), "the socket was left")
-    t.messages(COUNT)
 
 
 @case(drivers=("af_xdp",))
@@ -207,11 +212,12 @@ def hostile_clients_do_not_hold_up_the_publisher(t):
             s.sendall((b"\xff\x00garbage\n" * 5000, b"x" * 100000, b'{"request":"stat"}\n' * 20000)[i % 3])
         except (TimeoutError, OSError):
             pass  # it does not listen to us any more
-    equal(figures(t, path)["ok"], True, "answer")
-    t.all_confirmed(running.wait(), COUNT)
+    seen = figures(t, path)
+    equal(seen["ok"], True, "answer")
+    wait_for(running, lambda: figures(t, path)["publishers"][0]["confirmed"] > seen["publishers"][0]["accepted"], "more confirms")
+    finish(t, running)
     for s in clients:
         s.close()
-    t.messages(COUNT)
 
 
 @case(drivers=("af_xdp",))
@@ -219,10 +225,8 @@ def a_trace_shows_how_a_silent_link_was_survived(t):
     """And a file of it is kept, because a timeout fired."""
     path, directory = t.path("control"), t.path("traces")
     os.mkdir(directory)
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", COUNT, "--rate", RATE, "--control", path,
-                                "--trace-dir", directory)
-    confirmed = lambda: os.path.exists(path) and (p := figures(t, path)["publishers"]) and p[0]["confirmed"]
-    wait_for(running, confirmed, "the first confirms")
+    running = publishing(t, path, "--trace-dir", directory)
+    confirmed = lambda: figures(t, path)["publishers"][0]["confirmed"]
     subprocess.run(t.lab.inside("ip", "link", "set", "eth0", "down"), check=True)
     try:
         wait_for(running, lambda: figures(t, path)["connections"][0]["rto_fired"] >= 2, "timeouts")
@@ -239,21 +243,20 @@ def a_trace_shows_how_a_silent_link_was_survived(t):
     holds([r["ns"] for r in records] == sorted(r["ns"] for r in records), "the records are out of order")
     holds(abs(records[-1]["ns"] / 1e9 - time.time()) < 60, "the times are not the wall clock's")
     control(t, "trace", path, "--connection", 2, status=1, words="no such connection")
-    t.all_confirmed(running.wait(), COUNT)
+    finish(t, running)
     kept = [os.path.join(directory, name) for name in os.listdir(directory)]
     holds(len(kept) >= 1, "no file was kept")
     with open(kept[0], encoding="utf-8") as f:
         kept = f.read()
     for words in ("a retransmission timeout fired", "timeout: nothing of "):
         holds(words in kept, f"{kept}\nThe file does not say {words!r}")
-    t.messages(COUNT)
 
 
 @case(drivers=("af_xdp",))
 def a_trace_shows_a_lost_tick_repaired_by_a_probe(t):
     """Nothing comes behind it that could show the loss, and no timeout is needed."""
     path = t.path("control")
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", COUNT, "--rate", RATE / 2, "--control", path)
+    running = t.start_publisher("publish", "--queue", t.queue, "--rate", RATE / 2, "--control", path)
 
     def repaired():
         """The probe that repeats the tick, and what became of it."""
@@ -268,8 +271,7 @@ def a_trace_shows_a_lost_tick_repaired_by_a_probe(t):
         holds(probes, "no probe is in front of its success")
         equal([r["text"] for r in records[probes[-1]:fate] if r["event"] == "rto"], [], "timeouts between")
         equal(records[fate + 1]["event"], "reduced", "what a repaired loss is answered with")
-    t.all_confirmed(running.wait(), COUNT)
-    t.messages(COUNT)
+    finish(t, running)
 
 
 @case(drivers=("kernel",))
@@ -277,5 +279,4 @@ def the_kernels_connections_have_no_trace(t):
     path = t.path("control")
     running = publishing(t, path)
     control(t, "trace", path, status=1, words="has no trace")
-    t.all_confirmed(running.wait(), COUNT)
-    t.messages(COUNT)
+    finish(t, running)

@@ -13,7 +13,7 @@ void tcp_update_permission(struct tcp *t)
 		   tcp_recovery_quiet(t) && t->receive.out_of_order_count == 0 && !t->receive.came_twice &&
 		   !t->ecn.echo && !t->ecn.cwr_due;
 	t->predicted = t->plain && t->state == TCP_ESTABLISHED && !t->receive.fin_known && t->snd_wnd > 0 &&
-		       !tcp_timer_armed(t, TCP_TIMER_PERSIST);
+		       !tcp_timer_armed(t, TCP_TIMER_PERSIST) && seq_le(t->snd_wl1, t->rcv_nxt);
 	t->send_limit = t->push_limit = t->fast_until = 0;
 	if (!tcp_may_send_data(t) || t->fin_sent)
 		return;

@@ -240,10 +240,12 @@ void charge_channel_lost(struct charge *c, const struct worker_event *event, uin
 		return;
 	/* What is missing may be what we declare: that takes a handshake. */
 	bool missing = event->reply_code == AMQP_NOT_FOUND && declares(&c->target.topology);
-	if (proved && !missing)
-		charge_reopen_start(c, now_ns);
-	else
+	if (!proved || missing) {
 		lose(c, proved, false, now_ns);
+		return;
+	}
+	reconnect_proved(&c->reconnect);
+	charge_reopen_start(c, now_ns);
 }
 
 /* ---- patience ---- */

@@ -152,12 +152,16 @@ bool reconnect_failed(struct reconnect *r, enum reconnect_verdict verdict, uint6
 	return true;
 }
 
+void reconnect_proved(struct reconnect *r)
+{
+	r->pause_ns = 0;
+	r->attempts = 0;
+}
+
 void reconnect_lost(struct reconnect *r, bool proved, bool elsewhere, uint64_t *pause_ns)
 {
-	if (proved) {
-		r->pause_ns = 0;
-		r->attempts = 0;
-	}
+	if (proved)
+		reconnect_proved(r);
 	if (elsewhere || !proved)
 		go_to_next_host(r);
 	*pause_ns = take_pause(r);

@@ -78,6 +78,9 @@ void reconnect_ready(struct reconnect *r);
  */
 bool reconnect_failed(struct reconnect *r, enum reconnect_verdict verdict, uint64_t now_ns, uint64_t *pause_ns);
 
+/* What was handed over last was good for something: attempts and their pauses are counted anew. */
+void reconnect_proved(struct reconnect *r);
+
 /*
  * A connection that was handed over is lost. `proved`: it was good for something, so the next attempt is made at once;
  * else pauses go on growing, and the next host is due, so that a broker that accepts and closes is neither an endless

@@ -172,6 +172,20 @@ static void a_channel_closed_again_and_again_costs_the_connection_then_pauses_th
 	assert_non_null(strstr(charge.text, "message 5, or one behind it, ended the channel again and again: "));
 }
 
+/* The pause left by an outage of long ago is not for a connection that has been good since. */
+static void a_connection_that_ends_while_its_channel_is_opened_again_is_made_again_at_once(void **state)
+{
+	const struct worker_event closed = {.type = EVENT_CLOSED, .code = HW_ERR_CONN_RESET};
+	charge.reconnect.pause_ns = charge.reconnect.max_ns = 3600 * SECOND;
+	charge.reconnect.attempts = 7;
+	lose_channel(10 * SECOND, 406, 5);
+	assert_int_equal(charge.phase, CHARGE_REOPENING);
+	charge_event(&charge, &closed, 10 * SECOND);
+	assert_int_equal(charge.phase, CHARGE_WAITING);
+	assert_true(charge.retry_ns <= clock_monotonic_ns());
+	assert_int_equal(charge.reconnect.attempts, 0);
+}
+
 static void two_closes_are_twice(void **state)
 {
 	lose_channel(10 * SECOND, 406, 5);
@@ -463,6 +477,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_channel_closed_again_and_again_costs_the_connection_then_pauses_then_the_publisher),
+		TEST(a_connection_that_ends_while_its_channel_is_opened_again_is_made_again_at_once),
 		TEST(two_closes_are_twice),
 		TEST(a_permission_withdrawn_ends_it_within_a_minute_whatever_the_message),
 		TEST(a_login_refused_for_a_minute_ends_it_with_the_brokers_words),

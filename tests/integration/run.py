@@ -175,8 +175,9 @@ def run_lanes(cases, build):
             except EOFError:
                 tallies.append({"ok": 0, "FAIL": 1, "skip": 0})
     except KeyboardInterrupt:
+        deadline = time.monotonic() + 60
         for lane in lanes:
-            lane.join(60)  # it was interrupted too, and takes its lab down
+            lane.join(max(0, deadline - time.monotonic()))  # it was interrupted too, and takes its lab down
         raise
     finally:
         for lane in lanes:

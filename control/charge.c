@@ -1,10 +1,7 @@
 /* One publisher under supervision, from the first look at its host name to its end. */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "control/supervisor_internal.h"
@@ -50,64 +47,20 @@ void charge_end_saying(struct charge *c, int code, const char *text)
 			       (unsigned)c->host->port);
 }
 
-/* ---- resolving ---- */
+/* ---- attempts ---- */
 
-static void run_resolve(struct job *job)
+void charge_await_answer(struct charge *c, uint64_t now_ns)
 {
-	struct resolve_job *r = (struct resolve_job *)job;
-	struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found = NULL;
-	r->error = getaddrinfo(r->host, NULL, &hints, &found);
-	if (r->error == 0) {
-		const struct sockaddr_in *a = (const struct sockaddr_in *)(const void *)found->ai_addr;
-		r->ip = ntohl(a->sin_addr.s_addr);
-		freeaddrinfo(found);
-	}
-}
-
-static void discard_resolve(struct job *job)
-{
-	free(job);
-}
-
-static void start_resolving(struct charge *c)
-{
-	c->phase = CHARGE_RESOLVING;
-	c->resolve = calloc(1, sizeof *c->resolve);
-	int err = c->resolve ? 0 : HW_ERR_NOMEM;
-	if (!err) {
-		memcpy(c->resolve->host, c->host->name, sizeof c->resolve->host);
-		c->resolve->job.run = run_resolve;
-		c->resolve->job.discard = discard_resolve;
-		err = pool_submit(&c->supervisor->pool, &c->resolve->job);
-	}
-	if (err) {
-		free(c->resolve);
-		c->resolve = NULL;
-		charge_fail(c, RECONNECT_AGAIN, err, "cannot resolve the host name '%s': %s", c->host->name,
-			    hw_error_sentence(err));
-	}
-}
-
-void charge_drop_resolve(struct charge *c)
-{
-	if (!c->resolve)
-		return;
-	if (pool_withdraw(&c->supervisor->pool, &c->resolve->job))
-		free(c->resolve);
-	else
-		job_abandon(&c->resolve->job);
-	c->resolve = NULL;
+	c->answer_by_ns = c->deadline_ns;
+	if (c->reconnect.before && c->deadline_ns - now_ns > ANSWER_NS)
+		c->answer_by_ns = now_ns + ANSWER_NS;
 }
 
 void charge_attempt(struct charge *c, uint64_t now_ns)
 {
-	struct in_addr literal;
 	reconnect_attempt(&c->reconnect);
 	c->host = &c->target.hosts[reconnect_host(&c->reconnect)];
 	c->deadline_ns = now_ns + c->target.connect_timeout_ns;
-	c->answer_by_ns = c->deadline_ns;
-	if (c->reconnect.before && c->target.connect_timeout_ns > ANSWER_NS)
-		c->answer_by_ns = now_ns + ANSWER_NS;
 	c->ports_tried = 0;
 	c->timeouts_seen = 0;
 	/* Of an earlier generation, perhaps from the middle of a frame: a handshake was given up while one was passed
@@ -115,33 +68,13 @@ void charge_attempt(struct charge *c, uint64_t now_ns)
 	struct byte_ring *to_control = &c->connection->bridge.to_control;
 	byte_ring_consume(to_control, byte_ring_held(to_control));
 	c->close_text[0] = '\0';
-	if (inet_pton(AF_INET, c->host->name, &literal) == 1) {
-		c->remote_ip = ntohl(literal.s_addr);
-		c->phase = CHARGE_ROUTING;
-	} else {
-		start_resolving(c);
-	}
+	charge_resolve_start(c, now_ns);
 }
 
 void charge_start(struct charge *c, uint64_t now_ns)
 {
 	control_worker_send(c->worker, &(struct command){.type = COMMAND_ADD, .connection = c->connection});
 	charge_attempt(c, now_ns);
-}
-
-static void step_resolving(struct charge *c)
-{
-	struct resolve_job *r = c->resolve;
-	if (!job_done(&r->job))
-		return;
-	c->resolve = NULL;
-	c->remote_ip = r->ip;
-	if (r->error)
-		charge_fail(c, RECONNECT_AGAIN, HW_ERR_HOST_UNREACHABLE, "cannot resolve the host name '%s': %s",
-			    c->host->name, gai_strerror(r->error));
-	else
-		c->phase = CHARGE_ROUTING;
-	free(r);
 }
 
 /* ---- stepping ---- */
@@ -178,7 +111,8 @@ static void check_deadline(struct charge *c, uint64_t now_ns)
 			    c->route.interface);
 	else
 		charge_fail(c, RECONNECT_AGAIN, HW_ERR_TIMEOUT, "%s:%u: timed out while %s", c->host->name,
-			    (unsigned)c->host->port, phase_doing[c->phase]);
+			    (unsigned)c->host->port,
+			    c->phase == CHARGE_HANDSHAKE ? charge_session_doing(c) : phase_doing[c->phase]);
 }
 
 static void step_remove(struct charge *c)
@@ -188,11 +122,12 @@ static void step_remove(struct charge *c)
 	pthread_mutex_unlock(&c->supervisor->lock);
 	if (!wanted || c->phase >= CHARGE_REMOVING)
 		return;
-	charge_drop_resolve(c);
+	charge_resolve_forget(c);
 	charge_session_stop(c);
+	charge_session_forget(c);
 	if (c->session) {
 		c->phase = c->phase < CHARGE_ENDING ? CHARGE_ENDING : c->phase;
-		return; /* its job still reads from this charge: next time */
+		return; /* its thread has the time it takes to say goodbye: next time */
 	}
 	c->phase = CHARGE_REMOVING;
 	control_worker_send(c->worker, &(struct command){.type = COMMAND_REMOVE, .connection = c->connection});
@@ -205,7 +140,7 @@ static void step_phase(struct charge *c, uint64_t now_ns)
 		charge_step_waiting(c, now_ns);
 		break;
 	case CHARGE_RESOLVING:
-		step_resolving(c);
+		charge_resolve_step(c, now_ns);
 		break;
 	case CHARGE_ROUTING:
 		charge_path_route(c, now_ns);
@@ -236,8 +171,7 @@ static void step_phase(struct charge *c, uint64_t now_ns)
 
 void charge_step(struct charge *c, uint64_t now_ns)
 {
-	if (c->session && c->phase != CHARGE_HANDSHAKE)
-		charge_session_step(c, now_ns); /* ended early: waits for its job */
+	charge_session_end(c, now_ns);
 	if (c->phase < CHARGE_RUNNING && !charge_check_patience(c, now_ns))
 		check_deadline(c, now_ns);
 	step_phase(c, now_ns);
@@ -311,9 +245,13 @@ void charge_neighbour(struct charge *c, const struct nic *nic, uint32_t interfac
 		      enum neighbour_state state, const uint8_t mac[6])
 {
 	char text[16];
-	if (!c->worker->choice.packets || c->worker->choice.nic != nic || c->phase < CHARGE_CONNECTING ||
-	    c->phase > CHARGE_RUNNING || interface_index != c->route.interface_index || ip != c->route.next_hop ||
-	    state != NEIGHBOUR_KNOWN || memcmp(mac, c->next_hop_mac, 6) == 0)
+	if (!c->worker->choice.packets || c->worker->choice.nic != nic || interface_index != c->route.interface_index ||
+	    ip != c->route.next_hop)
+		return;
+	if (c->phase == CHARGE_NEIGHBOUR)
+		c->ask_kernel_ns = 0; /* which has it from where we have it */
+	if (c->phase < CHARGE_CONNECTING || c->phase > CHARGE_RUNNING || state != NEIGHBOUR_KNOWN ||
+	    memcmp(mac, c->next_hop_mac, 6) == 0)
 		return;
 	memcpy(c->next_hop_mac, mac, 6);
 	struct command cmd = {.type = COMMAND_NEXT_HOP, .connection = c->connection, .generation = c->generation};

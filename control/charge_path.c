@@ -14,6 +14,7 @@
 #define ROUTE_MTU_MIN         576u        /* what every IPv4 host accepts; our TCP cuts no smaller segments */
 #define TIMEOUTS_TO_ASK       2u          /* retransmission timeouts before the next hop is asked for anew ... */
 #define ASK_NEXT_HOP_AFTER_NS 1000000000u /* ... and no more often than this */
+#define ASK_KERNEL_EVERY_NS   50000000u   /* for a neighbour that is being resolved */
 #define PORTS_TO_PREDICT      4096u       /* of which the driver says where their packets come in */
 #define PORTS_TO_TRY          64u         /* before every queue is polled instead, if no other worker has one ... */
 #define PORTS_TO_TRY_AMONG    1024u       /* ... and if one has, before we give up */
@@ -115,6 +116,7 @@ void charge_path_route(struct charge *c, uint64_t now_ns)
 		return;
 	}
 	c->phase = CHARGE_NEIGHBOUR;
+	c->ask_kernel_ns = 0;
 	/* Asked for anew each time: what the kernel remembers may be of a host that has gone. */
 	if (choice->nic)
 		nic_resolve(choice->nic, c->route.next_hop, now_ns);
@@ -123,12 +125,22 @@ void charge_path_route(struct charge *c, uint64_t now_ns)
 	charge_path_neighbour(c, now_ns);
 }
 
+/* The kernel is asked when its monitor has news, and now and then: a question is several system calls. */
+static enum neighbour_state find_neighbour(struct charge *c, uint64_t now_ns)
+{
+	const struct nic *nic = c->worker->choice.nic;
+	if (nic)
+		return nic_neighbour(nic, c->route.next_hop, c->next_hop_mac);
+	if (now_ns < c->ask_kernel_ns)
+		return NEIGHBOUR_PENDING;
+	c->ask_kernel_ns = now_ns + ASK_KERNEL_EVERY_NS;
+	return neighbour_lookup(c->route.interface_index, c->route.next_hop, c->next_hop_mac);
+}
+
 void charge_path_neighbour(struct charge *c, uint64_t now_ns)
 {
 	char ip[16];
-	const struct nic *nic = c->worker->choice.nic;
-	switch (nic ? nic_neighbour(nic, c->route.next_hop, c->next_hop_mac)
-		    : neighbour_lookup(c->route.interface_index, c->route.next_hop, c->next_hop_mac)) {
+	switch (find_neighbour(c, now_ns)) {
 	case NEIGHBOUR_KNOWN:
 		charge_path_connect(c, now_ns);
 		break;

@@ -52,10 +52,15 @@ static uint32_t hash_text(const char *text)
 }
 
 /* A broker that is away for hours refuses ten attempts a second: a warning for each host and each new reason. */
-static void log_failure(struct charge *c, const char *text)
+static void log_failure(struct charge *c, const char *text, bool refused)
 {
 	uint32_t *said = &c->said[c->host - c->target.hosts], hash = hash_text(text);
-	supervisor_log(c->supervisor, *said == hash ? HAREWIRE_LOG_DEBUG : HAREWIRE_LOG_WARNING, "%s", text);
+	enum harewire_log_level level = *said == hash ? HAREWIRE_LOG_DEBUG : HAREWIRE_LOG_WARNING;
+	if (refused)
+		supervisor_log(c->supervisor, level, "%s (unless this passes, the publisher ends after %u s of it)",
+			       text, (unsigned)(REFUSED_MOST_NS / 1000000000u));
+	else
+		supervisor_log(c->supervisor, level, "%s", text);
 	*said = hash;
 }
 
@@ -67,7 +72,7 @@ static void log_loss(struct charge *c, const char *words, bool proved)
 			proved ? "" : " right after it was ready", words);
 	if (proved)
 		memset(c->said, 0, sizeof c->said);
-	log_failure(c, text);
+	log_failure(c, text, false);
 	c->flapping = !proved;
 }
 
@@ -76,7 +81,6 @@ static void log_loss(struct charge *c, const char *words, bool proved)
 static void drop_connection(struct charge *c)
 {
 	const struct command abort = {.type = COMMAND_ABORT, .connection = c->connection, .generation = c->generation};
-	charge_drop_resolve(c);
 	charge_session_stop(c);
 	if (c->stream_open)
 		control_worker_send(c->worker, &abort);
@@ -89,7 +93,8 @@ static void wait_for(struct charge *c, uint64_t pause_ns, uint64_t now_ns)
 	c->retry_ns = now_ns + pause_ns;
 }
 
-/* The worker has let go of the old stream, and the old handshake of its descriptors, before there is a new one. */
+/* The worker has let go of the old stream, and the old handshake is over or left to itself, before there is a new one.
+ */
 void charge_step_waiting(struct charge *c, uint64_t now_ns)
 {
 	if (!c->stream_open && !c->session && now_ns >= c->retry_ns)
@@ -118,12 +123,13 @@ void charge_fail(struct charge *c, enum reconnect_verdict verdict, int code, con
 	say(c, text, format, args);
 	va_end(args);
 	remember(c, text);
-	if (!reconnect_failed(&c->reconnect, verdict, &pause_ns)) {
+	uint64_t now_ns = clock_monotonic_ns();
+	if (!reconnect_failed(&c->reconnect, verdict, now_ns, &pause_ns)) {
 		end_failed(c, code, verdict == RECONNECT_NEVER ? text : c->failure);
 		return;
 	}
-	log_failure(c, text);
-	wait_for(c, pause_ns, clock_monotonic_ns());
+	log_failure(c, text, verdict == RECONNECT_REFUSED);
+	wait_for(c, pause_ns, now_ns);
 }
 
 /* ---- losing ---- */
@@ -140,21 +146,31 @@ static uint64_t close_deadline_ns(const struct charge *c)
 	return atomic_load_explicit(&c->connection->publisher->close_deadline_ns, memory_order_acquire);
 }
 
-static bool is_poison(struct charge *c, const struct worker_event *event)
+static void end_poisoned(struct charge *c, const struct worker_event *event, const char *words)
 {
-	const struct poison_loss loss = {.code = event->code,
+	charge_end(c, HW_ERR_AMQP_POISON, "%s:%u: message %" PRIu64 ", or one behind it, ended the %s %s: %s",
+		   c->host->name, (unsigned)c->host->port, event->oldest_id,
+		   event->type == EVENT_CHANNEL_CLOSED ? "channel" : "connection",
+		   event->reply_code && c->poison.closes == 2 ? "twice" : "again and again", words);
+}
+
+/* What the broker will always end connections for ends the publisher: then true. */
+static bool is_hopeless(struct charge *c, const struct worker_event *event, const char *words, uint64_t now_ns)
+{
+	const struct poison_loss loss = {.at_ns = now_ns,
+					 .code = event->code,
 					 .reply_code = event->reply_code,
 					 .oldest_id = event->oldest_id,
 					 .outcomes = event->outcomes,
 					 .oldest_sent = event->oldest_sent};
-	return poison_shown(&c->poison, &loss);
-}
-
-static void end_poisoned(struct charge *c, uint64_t id, const char *words)
-{
-	bool closed = c->poison.closes >= POISON_CLOSES;
-	charge_end(c, HW_ERR_AMQP_POISON, "%s:%u: message %" PRIu64 ", or one behind it, ended the connection %s: %s",
-		   c->host->name, (unsigned)c->host->port, id, closed ? "twice" : "again and again", words);
+	bool poison = poison_shown(&c->poison, &loss), forbidden = forbidden_shown(&c->forbidden, &loss);
+	if (poison)
+		end_poisoned(c, event, words);
+	else if (forbidden)
+		charge_end(c, event->type == EVENT_CHANNEL_CLOSED ? HW_ERR_AMQP_CHANNEL_CLOSED : event->code,
+			   "%s:%u: again and again for %u s: %s", c->host->name, (unsigned)c->host->port,
+			   (unsigned)(REFUSED_MOST_NS / 1000000000u), words);
+	return poison || forbidden;
 }
 
 /* True when it has ended the publisher. *proved: what is lost had been good for something. */
@@ -163,14 +179,14 @@ static bool note_loss(struct charge *c, const struct worker_event *event, uint64
 	int code = event->type == EVENT_CHANNEL_CLOSED ? HW_ERR_AMQP_CHANNEL_CLOSED : event->code;
 	const char *words = c->close_text[0] ? c->close_text : hw_error_sentence(code);
 	*proved = now_ns - c->ready_ns >= PROVED_NS || event->outcomes != c->outcomes;
-	if (is_poison(c, event)) {
-		end_poisoned(c, event->oldest_id, words);
+	if (is_hopeless(c, event, words, now_ns))
 		return true;
-	}
 	log_loss(c, words, *proved);
 	sentence_format(c->failure, sizeof c->failure, "%s:%u: %s", c->host->name, (unsigned)c->host->port, words);
 	c->outcomes = event->outcomes;
-	c->lost_ns = now_ns;
+	/* Patience is not renewed by connections that do not last. */
+	if (*proved || !c->lost_ns)
+		c->lost_ns = now_ns;
 	return false;
 }
 
@@ -186,8 +202,9 @@ void charge_note_lasting(struct charge *c, uint64_t now_ns)
 		return;
 	c->flapping = false;
 	memset(c->said, 0, sizeof c->said);
-	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: connected again for good, after %u attempts",
-		       c->host->name, (unsigned)c->host->port, c->reconnect.attempts);
+	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: connected again for good, after %u attempt%s",
+		       c->host->name, (unsigned)c->host->port, c->reconnect.attempts,
+		       c->reconnect.attempts == 1 ? "" : "s");
 }
 
 static void lose(struct charge *c, bool proved, bool elsewhere, uint64_t now_ns)
@@ -252,7 +269,8 @@ bool charge_check_patience(struct charge *c, uint64_t now_ns)
 		return true;
 	if (!c->reconnect.before || !most_ns || now_ns - c->lost_ns < most_ns)
 		return false;
-	charge_end(c, HW_ERR_TIMEOUT, "no connection for %.3g s, in %u attempts; the last: %s", (double)most_ns / 1e9,
-		   c->reconnect.attempts, c->failure);
+	charge_end(c, HW_ERR_TIMEOUT, "no %sconnection for %.3g s, in %u attempt%s; the last: %s",
+		   c->flapping ? "lasting " : "", (double)most_ns / 1e9, c->reconnect.attempts,
+		   c->reconnect.attempts == 1 ? "" : "s", c->failure);
 	return true;
 }

@@ -12,67 +12,138 @@
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/error.h"
 
+/* A session that was stopped is over within a second (GOODBYE_NS of control/session): one that is not is stuck. */
+#define LEAVE_NS 2000000000u
+
+/*
+ * What a job uses is its own: it can hang where nobody reaches it (a password file on a mount that is dead), and is
+ * then left to itself.
+ */
+struct session_job {
+	struct job job;
+	int fd; /* our pump has the other end */
+	char user[256], password[1024], vhost[256], connection_name[256];
+	char password_file[4096]; /* read into `password` first; or "" */
+	struct topology topology;
+	struct session_request request;
+	struct session_result result;
+	_Atomic bool reading; /* the password file */
+};
+
+_Static_assert(sizeof((struct session_job *)0)->password_file == sizeof((struct target *)0)->password_file &&
+		       sizeof((struct session_job *)0)->password == sizeof((struct target *)0)->password &&
+		       sizeof((struct session_job *)0)->user == sizeof((struct target *)0)->user &&
+		       sizeof((struct session_job *)0)->vhost == sizeof((struct target *)0)->vhost &&
+		       sizeof((struct session_job *)0)->connection_name == sizeof((struct target *)0)->connection_name,
+	       "a target's texts fit");
+
 static void run_session(struct job *job)
 {
 	struct session_job *session = (struct session_job *)job;
 	struct session_result *r = &session->result;
-	if (session->password_file)
+	if (session->password_file[0]) {
+		atomic_store(&session->reading, true);
 		r->code = password_file_read(session->password_file, session->password, sizeof session->password,
 					     r->text, sizeof r->text);
+		atomic_store(&session->reading, false);
+	}
 	if (!r->code)
 		session_establish(&session->request, r);
 	explicit_bzero(session->password, sizeof session->password);
 }
 
-/* Never abandoned: its request points into the charge, which waits for it. */
-static void discard_session(struct job *job)
+static void free_job(struct session_job *job)
 {
+	if (job->fd >= 0)
+		close(job->fd);
+	topology_free(&job->topology);
+	explicit_bzero(job->password, sizeof job->password);
 	free(job);
 }
 
-/* Only when no thread has the job any more, or yet: it uses the descriptors. */
+static void discard_session(struct job *job)
+{
+	free_job((struct session_job *)job);
+}
+
+/* The pump's end first: a thread that still has the other one finds the connection gone. */
+static struct session_job *detach_session(struct charge *c)
+{
+	struct session_job *job = c->session;
+	close(c->pump.fd);
+	c->pump.fd = -1;
+	c->session = NULL;
+	c->leave_session_ns = 0;
+	return job;
+}
+
+/* Only when no thread has the job any more, or yet. */
 static void free_session(struct charge *c)
 {
-	close(c->pump.fd);
-	close(c->session_fd);
-	c->pump.fd = c->session_fd = -1;
-	free(c->session);
-	c->session = NULL;
+	free_job(detach_session(c));
+}
+
+static int copy_topology(struct topology *to, const struct topology *from)
+{
+	const struct harewire_publisher_options o = {.exchanges = from->exchanges,
+						     .exchange_count = from->exchange_count,
+						     .queues = from->queues,
+						     .queue_count = from->queue_count,
+						     .bindings = from->bindings,
+						     .binding_count = from->binding_count};
+	return topology_copy(to, &o);
+}
+
+/* NULL: out of memory. Everything but the descriptor. */
+static struct session_job *make_job(const struct charge *c, uint64_t now_ns)
+{
+	const struct target *t = &c->target;
+	struct session_job *job = calloc(1, sizeof *job);
+	if (!job || copy_topology(&job->topology, &t->topology)) {
+		free(job);
+		return NULL;
+	}
+	memcpy(job->user, t->user, sizeof job->user);
+	memcpy(job->password, t->password, sizeof job->password);
+	memcpy(job->vhost, t->vhost, sizeof job->vhost);
+	memcpy(job->connection_name, t->connection_name, sizeof job->connection_name);
+	memcpy(job->password_file, t->password_file, sizeof job->password_file);
+	job->request = (struct session_request){.user = job->user,
+						.password = job->password,
+						.vhost = job->vhost,
+						.connection_name = job->connection_name,
+						.heartbeat_s = t->heartbeat_s,
+						.frame_max = c->reconnect.before ? c->frame_max : t->frame_max,
+						.timeout_ns = c->deadline_ns - now_ns,
+						.exchanges = job->topology.exchanges,
+						.exchange_count = job->topology.exchange_count,
+						.queues = job->topology.queues,
+						.queue_count = job->topology.queue_count,
+						.bindings = job->topology.bindings,
+						.binding_count = job->topology.binding_count};
+	job->job.run = run_session;
+	job->job.discard = discard_session;
+	job->fd = -1;
+	return job;
 }
 
 void charge_session_start(struct charge *c, uint64_t now_ns)
 {
 	int ends[2];
-	struct session_job *job = calloc(1, sizeof *job);
+	struct session_job *job = make_job(c, now_ns);
 	if (!job || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
-		free(job);
-		charge_fail(c, RECONNECT_AGAIN, HW_ERR_SYSTEM, "cannot start the handshake: %s", strerror(errno));
+		int error = job ? errno : ENOMEM;
+		if (job)
+			free_job(job);
+		charge_fail(c, RECONNECT_AGAIN, HW_ERR_SYSTEM, "cannot start the handshake: %s", strerror(error));
 		return;
 	}
-	const struct target *t = &c->target;
-	job->request = (struct session_request){.fd = ends[1],
-						.user = t->user,
-						.password = t->password_file[0] ? job->password : t->password,
-						.vhost = t->vhost,
-						.connection_name = t->connection_name,
-						.heartbeat_s = t->heartbeat_s,
-						.frame_max = c->reconnect.before ? c->frame_max : t->frame_max,
-						.timeout_ns = c->deadline_ns - now_ns,
-						.exchanges = t->topology.exchanges,
-						.exchange_count = t->topology.exchange_count,
-						.queues = t->topology.queues,
-						.queue_count = t->topology.queue_count,
-						.bindings = t->topology.bindings,
-						.binding_count = t->topology.binding_count};
-	job->password_file = t->password_file[0] ? t->password_file : NULL;
-	job->job.run = run_session;
-	job->job.discard = discard_session;
+	job->fd = job->request.fd = ends[1];
 	c->session = job;
-	c->session_fd = ends[1];
 	c->stream_ended = false;
 	pump_init(&c->pump, &c->connection->bridge, ends[0]);
 	c->phase = CHARGE_HANDSHAKE;
-	int err = pool_submit(&c->supervisor->pool, &job->job);
+	int err = pool_submit(c->supervisor->pool, &job->job);
 	if (err) {
 		free_session(c);
 		charge_fail(c, RECONNECT_AGAIN, err, "cannot start the handshake: %s", hw_error_sentence(err));
@@ -84,10 +155,45 @@ void charge_session_stop(struct charge *c)
 {
 	if (!c->session)
 		return;
-	if (pool_withdraw(&c->supervisor->pool, &c->session->job))
+	if (pool_withdraw(c->supervisor->pool, &c->session->job))
 		free_session(c);
 	else
 		shutdown(c->pump.fd, SHUT_RDWR);
+}
+
+/* One that was stopped, and still runs. */
+static void leave_if_stuck(struct charge *c, uint64_t now_ns)
+{
+	if (!c->leave_session_ns)
+		c->leave_session_ns = now_ns + LEAVE_NS;
+	if (now_ns >= c->leave_session_ns && !c->stuck_session)
+		c->stuck_session = detach_session(c);
+}
+
+void charge_session_end(struct charge *c, uint64_t now_ns)
+{
+	if (c->stuck_session && job_done(&c->stuck_session->job)) {
+		free_job(c->stuck_session);
+		c->stuck_session = NULL;
+	}
+	if (!c->session || c->phase == CHARGE_HANDSHAKE)
+		return;
+	if (job_done(&c->session->job))
+		free_session(c);
+	else
+		leave_if_stuck(c, now_ns);
+}
+
+void charge_session_forget(struct charge *c)
+{
+	if (c->stuck_session)
+		job_abandon(&c->stuck_session->job);
+	c->stuck_session = NULL;
+}
+
+const char *charge_session_doing(const struct charge *c)
+{
+	return c->session && atomic_load(&c->session->reading) ? "reading the password file" : "logging in";
 }
 
 static void log_ready(const struct charge *c, uint64_t now_ns)
@@ -102,13 +208,14 @@ static void log_ready(const struct charge *c, uint64_t now_ns)
 			       c->frame_max, c->heartbeat_s);
 	else if (c->phase == CHARGE_REOPENING)
 		supervisor_log(c->supervisor, level,
-			       "%s:%u: the channel is open again after %.3f s; %llu messages wait for their outcome",
-			       host, port, seconds, waiting);
+			       "%s:%u: the channel is open again after %.3f s; %llu message%s for %s outcome", host,
+			       port, seconds, waiting, waiting == 1 ? " waits" : "s wait",
+			       waiting == 1 ? "its" : "their");
 	else
 		supervisor_log(c->supervisor, level,
-			       "%s:%u: ready again after %.3f s and %u attempt%s; %llu messages wait for their outcome",
-			       host, port, seconds, c->reconnect.attempts, c->reconnect.attempts == 1 ? "" : "s",
-			       waiting);
+			       "%s:%u: ready again after %.3f s and %u attempt%s; %llu message%s for %s outcome", host,
+			       port, seconds, c->reconnect.attempts, c->reconnect.attempts == 1 ? "" : "s", waiting,
+			       waiting == 1 ? " waits" : "s wait", waiting == 1 ? "its" : "their");
 }
 
 static uint64_t hand_overs(const struct charge *c)
@@ -162,8 +269,6 @@ static void finish_session(struct charge *c, uint64_t now_ns)
 	struct session_result result = c->session->result;
 	bool delivered = pump_delivered(&c->pump);
 	free_session(c);
-	if (c->phase != CHARGE_HANDSHAKE)
-		return; /* ended meanwhile */
 	if (result.code) {
 		charge_fail(c, reconnect_judge(result.code, result.reply_code, result.text, c->reconnect.before),
 			    result.code, "%s:%u: %s", c->host->name, (unsigned)c->host->port, result.text);
@@ -196,7 +301,7 @@ void charge_session_step(struct charge *c, uint64_t now_ns)
 	 * any more, while what rabbitmq-c has said last (a heartbeat, say) has to be on its way before the worker
 	 * writes.
 	 */
-	if (c->phase == CHARGE_HANDSHAKE && c->session->result.code == 0 && !c->stream_ended && !pump_flush(&c->pump))
+	if (c->session->result.code == 0 && !c->stream_ended && !pump_flush(&c->pump))
 		return;
 	finish_session(c, now_ns);
 }

@@ -99,7 +99,7 @@ static void keep(struct charge *c, const char *cause)
 	snprintf(i->cause, sizeof i->cause, "%s", cause);
 	snprintf(i->path, sizeof i->path, "%s/harewire-%d-%02u.trace", s->incidents.directory, (int)getpid(),
 		 (unsigned)(s->incidents.taken++ % INCIDENT_FILES));
-	if (pool_submit(&s->pool, &i->job)) {
+	if (pool_submit(s->pool, &i->job)) {
 		s->incidents.left_out++;
 		free(i);
 		return;
@@ -164,7 +164,7 @@ void incidents_stop(struct supervisor *s)
 {
 	for (uint32_t n = 0; n < INCIDENT_PENDING; n++) {
 		struct incident *i = s->incidents.pending[n];
-		if (i && pool_withdraw(&s->pool, &i->job))
+		if (i && pool_withdraw(s->pool, &i->job))
 			run_write(&i->job);
 	}
 }

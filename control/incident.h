@@ -41,7 +41,7 @@ void incident_closed(struct charge *charge, int code, uint64_t now_ns);
 void incident_step(struct charge *charge, uint64_t now_ns);
 /* Says of those that are written where they are. */
 void incidents_step(struct supervisor *supervisor);
-/* Before pool_fini, and after: none is lost. */
+/* Before pool_destroy, and after: none is lost. */
 void incidents_stop(struct supervisor *supervisor);
 void incidents_fini(struct supervisor *supervisor);
 

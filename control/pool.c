@@ -2,7 +2,8 @@
 #include "control/pool.h"
 
 #include <stdint.h>
-#include <string.h>
+#include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/base/error.h"
@@ -33,8 +34,9 @@ static void finish(struct pool *p, struct job *job)
 	(void)n;
 }
 
-static struct job *take(struct pool *p)
+static struct job *take(struct pool_thread *t)
 {
+	struct pool *p = t->pool;
 	pthread_mutex_lock(&p->lock);
 	p->idle++;
 	while (!p->first && !p->stop)
@@ -47,51 +49,129 @@ static struct job *take(struct pool *p)
 		if (!p->first)
 			p->last = &p->first;
 	}
+	t->job = job;
 	pthread_mutex_unlock(&p->lock);
 	return job;
 }
 
+/* Before finish: the job is not looked at through the thread any more. */
+static void let_go(struct pool_thread *t)
+{
+	pthread_mutex_lock(&t->pool->lock);
+	t->job = NULL;
+	pthread_mutex_unlock(&t->pool->lock);
+}
+
+/* With the lock held, which it releases. */
+static void leave(struct pool *p)
+{
+	bool last = --p->users == 0;
+	pthread_mutex_unlock(&p->lock);
+	if (!last)
+		return;
+	pthread_cond_destroy(&p->work);
+	pthread_cond_destroy(&p->ended);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+static void end(struct pool_thread *t)
+{
+	struct pool *p = t->pool;
+	pthread_mutex_lock(&p->lock);
+	t->ended = true;
+	pthread_cond_broadcast(&p->ended);
+	if (t->left_behind)
+		leave(p);
+	else
+		pthread_mutex_unlock(&p->lock);
+}
+
 static void *serve(void *arg)
 {
-	struct pool *p = arg;
+	struct pool_thread *t = arg;
 	struct job *job;
-	while ((job = take(p)) != NULL) {
+	while ((job = take(t)) != NULL) {
 		job->run(job);
-		finish(p, job);
+		let_go(t);
+		finish(t->pool, job);
 	}
+	end(t);
 	return NULL;
 }
 
-void pool_init(struct pool *p, int wake)
+struct pool *pool_create(int wake)
 {
-	memset(p, 0, sizeof *p);
+	struct pool *p = calloc(1, sizeof *p);
+	pthread_condattr_t monotonic;
+	if (!p)
+		return NULL;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->ended, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	p->last = &p->first;
+	p->users = 1;
 	p->wake = wake;
+	return p;
 }
 
-void pool_fini(struct pool *p)
+/* With the lock held. What is not abandoned by now never is. */
+static bool wait_for_end(struct pool *p, const struct pool_thread *t, const struct timespec *until)
+{
+	int error = 0;
+	while (!t->ended && !error) {
+		if (t->job && atomic_load(&t->job->state) == JOB_ABANDONED)
+			error = pthread_cond_timedwait(&p->ended, &p->lock, until);
+		else
+			pthread_cond_wait(&p->ended, &p->lock);
+	}
+	return t->ended;
+}
+
+/* With the lock held. */
+static void join_threads(struct pool *p)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += POOL_GRACE_NS / 1000000000;
+	for (uint32_t i = 0; i < p->started; i++) {
+		struct pool_thread *t = &p->threads[i];
+		if (wait_for_end(p, t, &until)) {
+			pthread_mutex_unlock(&p->lock);
+			pthread_join(t->thread, NULL);
+			pthread_mutex_lock(&p->lock);
+		} else {
+			t->left_behind = true;
+			p->users++;
+			pthread_detach(t->thread);
+		}
+	}
+}
+
+void pool_destroy(struct pool *p)
 {
 	pthread_mutex_lock(&p->lock);
 	p->stop = true;
 	pthread_cond_broadcast(&p->work);
-	pthread_mutex_unlock(&p->lock);
-	for (uint32_t i = 0; i < p->started; i++)
-		pthread_join(p->threads[i], NULL);
+	join_threads(p);
 	for (struct job *job = p->first, *next; job; job = next) {
 		next = job->next;
 		finish(p, job);
 	}
-	pthread_cond_destroy(&p->work);
-	pthread_mutex_destroy(&p->lock);
+	leave(p);
 }
 
 /* With the lock held. */
 static void start_thread_if_wanted(struct pool *p)
 {
-	if (p->queued > p->idle && p->started < POOL_THREADS_MAX &&
-	    thread_start(&p->threads[p->started], "harewire-shake", THREAD_ANY_CPU, serve, p) == 0)
+	struct pool_thread *t = &p->threads[p->started];
+	if (p->queued <= p->idle || p->started >= POOL_THREADS_MAX)
+		return;
+	t->pool = p;
+	if (thread_start(&t->thread, "harewire-shake", THREAD_ANY_CPU, serve, t) == 0)
 		p->started++;
 }
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define POOL_THREADS_MAX 256 /* one for each connection a worker can have */
+#define POOL_THREADS_MAX 256 /* of all workers together: what comes on top waits for one */
 
 struct job {
 	void (*run)(struct job *job);     /* on a pool thread; may block */
@@ -21,25 +21,40 @@ struct job {
 	struct job *next;
 };
 
-struct pool {
-	pthread_mutex_t lock;
-	pthread_cond_t work;
-	struct job *first, **last;
-	uint32_t queued, idle, started;
-	bool stop;
-	int wake;
-	pthread_t threads[POOL_THREADS_MAX];
+struct pool_thread {
+	struct pool *pool;
+	pthread_t thread;
+	struct job *job; /* that it runs */
+	bool ended, left_behind;
 };
 
-void pool_init(struct pool *p, int wake);
-/* Waits for jobs that are running; those still queued are not run. */
-void pool_fini(struct pool *p);
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t work, ended;
+	struct job *first, **last;
+	uint32_t queued, idle, started;
+	uint32_t users; /* its owner, and threads that were left behind: the last one frees it */
+	bool stop;
+	int wake;
+	struct pool_thread threads[POOL_THREADS_MAX];
+};
+
+/* NULL: out of memory. */
+struct pool *pool_create(int wake);
+/*
+ * Waits for jobs that are running, but for those that were abandoned no longer than POOL_GRACE_NS: the resolver and
+ * dead mounts can hold a thread for minutes, or for ever. It is left behind then, and ends when it can. Jobs still
+ * queued are not run.
+ */
+void pool_destroy(struct pool *p);
+
+#define POOL_GRACE_NS 1000000000u
 
 /* `run` and `discard` are set by the caller, everything else here. HW_ERR_SYSTEM: there is no thread at all to run it.
  */
 int pool_submit(struct pool *p, struct job *job);
 bool job_done(const struct job *job);
-/* Nobody looks at it any more: it is discarded at once when done, else when it is. */
+/* Nobody looks at it any more: it is discarded at once when done, else when it is, even after pool_destroy. */
 void job_abandon(struct job *job);
 /* Takes a job that no thread has begun off the queue: it is the caller's again. False: it has been begun. */
 bool pool_withdraw(struct pool *p, struct job *job);

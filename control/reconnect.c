@@ -24,17 +24,19 @@ static bool passes(const char *text)
 	return strstr(text, "is down") || strstr(text, "limit (");
 }
 
-static bool refused_for_good(int code, uint16_t reply_code, const char *text)
+static enum reconnect_verdict judge_refusal(int code, uint16_t reply_code, const char *text, bool before)
 {
+	enum reconnect_verdict later = before ? RECONNECT_REFUSED : RECONNECT_NEVER;
 	switch (reply_code) {
 	case REPLY_ACCESS_REFUSED:
-		return true;
+		return later;
 	case REPLY_NOT_ALLOWED:
-		return !passes(text);
-	case REPLY_PRECONDITION_FAILED:
-		return code == HW_ERR_AMQP_SETUP; /* declared differently */
-	default:
-		return code == HW_ERR_AMQP_LOGIN_REFUSED && reply_code == 0; /* no mechanism of ours */
+		/* "access to vhost ... refused for user ..., backend ... returned an error" */
+		return passes(text) ? RECONNECT_AGAIN : strstr(text, "returned an error") ? later : RECONNECT_NEVER;
+	case REPLY_PRECONDITION_FAILED: /* declared differently */
+		return code == HW_ERR_AMQP_SETUP ? RECONNECT_NEVER : RECONNECT_AGAIN;
+	default: /* without a close: no mechanism of ours */
+		return code == HW_ERR_AMQP_LOGIN_REFUSED && !reply_code ? RECONNECT_NEVER : RECONNECT_AGAIN;
 	}
 }
 
@@ -44,7 +46,7 @@ enum reconnect_verdict reconnect_judge(int code, uint16_t reply_code, const char
 	/* As long as nobody has seen it work, it is a mistake rather than a state. */
 	if (!before && (code == HW_ERR_AMQP_SETUP || code == HW_ERR_INVALID || code == HW_ERR_SYSTEM))
 		return RECONNECT_NEVER;
-	return refusal && refused_for_good(code, reply_code, text) ? RECONNECT_NEVER : RECONNECT_AGAIN;
+	return refusal ? judge_refusal(code, reply_code, text, before) : RECONNECT_AGAIN;
 }
 
 /* ---- chance ---- */
@@ -90,10 +92,16 @@ void reconnect_ready(struct reconnect *r)
 {
 	r->before = true;
 	r->unfit = 0;
+	memset(r->refused_ns, 0, sizeof r->refused_ns);
 }
 
-/* The pause that is due, shortened by up to a half so that publishers do not come back all at once; the next is longer.
- */
+/* By up to a half, so that publishers do not come back all at once. */
+static uint64_t shorten(struct reconnect *r, uint64_t pause_ns)
+{
+	return pause_ns - draw(r) % (pause_ns / 2 + 1);
+}
+
+/* The pause that is due, shortened; the next is longer. */
 static uint64_t take_pause(struct reconnect *r)
 {
 	uint64_t pause = r->pause_ns;
@@ -101,7 +109,9 @@ static uint64_t take_pause(struct reconnect *r)
 		r->pause_ns = r->min_ns;
 	else
 		r->pause_ns = pause < r->max_ns / 2 ? 2 * pause : r->max_ns;
-	return pause ? pause - draw(r) % (pause / 2 + 1) : 0;
+	uint64_t refused = r->refused_ns[reconnect_host(r)] ? REFUSED_PAUSE_NS : 0;
+	pause = pause > refused ? pause : refused;
+	return pause ? shorten(r, pause) : 0;
 }
 
 /* False when every host is unfit. */
@@ -115,10 +125,21 @@ static bool go_to_next_host(struct reconnect *r)
 	return false;
 }
 
-bool reconnect_failed(struct reconnect *r, enum reconnect_verdict verdict, uint64_t *pause_ns)
+/* True when the host, whose turn it is, has refused us for too long. */
+static bool note_refusal(struct reconnect *r, bool refused, uint64_t now_ns)
+{
+	uint64_t *since_ns = &r->refused_ns[reconnect_host(r)];
+	if (!refused)
+		*since_ns = 0;
+	else if (*since_ns == 0)
+		*since_ns = now_ns;
+	return refused && now_ns - *since_ns >= REFUSED_MOST_NS;
+}
+
+bool reconnect_failed(struct reconnect *r, enum reconnect_verdict verdict, uint64_t now_ns, uint64_t *pause_ns)
 {
 	*pause_ns = 0;
-	if (verdict == RECONNECT_NEVER)
+	if (verdict == RECONNECT_NEVER || note_refusal(r, verdict == RECONNECT_REFUSED, now_ns))
 		return false;
 	/* Nothing is known of any host yet: each of them is asked once, one right after the other. */
 	if (verdict == RECONNECT_ELSEWHERE || !r->before)
@@ -161,7 +182,20 @@ bool poison_shown(struct poison *p, const struct poison_loss *loss)
 		*p = (struct poison){.oldest_id = loss->oldest_id, .outcomes = loss->outcomes};
 	if (!loss->oldest_sent)
 		return false;
-	p->closes += is_by_word(loss);
+	if (is_by_word(loss) && p->closes++ == 0)
+		p->closed_ns = loss->at_ns;
 	p->losses = is_abrupt(loss) ? p->losses + 1 : 0;
-	return p->closes >= POISON_CLOSES || p->losses >= POISON_LOSSES;
+	if (p->losses == 1)
+		p->lost_ns = loss->at_ns;
+	return is_by_word(loss) ? p->closes >= POISON_CLOSES && loss->at_ns - p->closed_ns >= POISON_CLOSES_SPAN_NS
+				: p->losses >= POISON_LOSSES && loss->at_ns - p->lost_ns >= POISON_LOSSES_SPAN_NS;
+}
+
+bool forbidden_shown(struct forbidden *f, const struct poison_loss *loss)
+{
+	if (loss->reply_code != REPLY_ACCESS_REFUSED)
+		return false;
+	if (!f->since_ns || f->outcomes != loss->outcomes)
+		*f = (struct forbidden){.since_ns = loss->at_ns, .outcomes = loss->outcomes};
+	return loss->at_ns - f->since_ns >= REFUSED_MOST_NS;
 }

@@ -325,10 +325,11 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
 		return HW_ERR_SYSTEM;
 	}
 	init_lock(s);
-	pool_init(&s->pool, s->wake);
-	err = thread_start(&s->thread, "harewire-ctl", THREAD_ANY_CPU, run, s);
+	s->pool = pool_create(s->wake);
+	err = s->pool ? thread_start(&s->thread, "harewire-ctl", THREAD_ANY_CPU, run, s) : HW_ERR_NOMEM;
 	if (err) {
-		pool_fini(&s->pool);
+		if (s->pool)
+			pool_destroy(s->pool);
 		free_parts(s);
 		return err;
 	}
@@ -347,7 +348,7 @@ void supervisor_destroy(struct supervisor *s)
 	wake(s);
 	pthread_join(s->thread, NULL);
 	incidents_stop(s);
-	pool_fini(&s->pool);
+	pool_destroy(s->pool);
 	incidents_fini(s);
 	free_parts(s);
 }
@@ -395,7 +396,7 @@ int supervisor_add(struct supervisor *s, int worker, const struct target *target
 	c->supervisor = s;
 	c->connection = connection;
 	c->target = *target;
-	c->port_fd = c->session_fd = c->pump.fd = -1;
+	c->port_fd = c->pump.fd = -1;
 	init_reconnect(c);
 	pthread_mutex_lock(&s->lock);
 	int err = choose_worker(s, worker, &c->worker, why, why_bytes);

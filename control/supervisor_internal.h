@@ -30,20 +30,16 @@ enum charge_phase {
 	CHARGE_REMOVED,
 };
 
-struct resolve_job {
-	struct job job;
-	char host[256];
-	uint32_t ip;
-	int error; /* of getaddrinfo, or 0 */
+struct resolve_job;
+
+/* Of a host's name. */
+struct lookup {
+	struct resolve_job *job; /* under way, or done and not read yet; or NULL */
+	uint32_t ip;             /* what the last one that succeeded found; 0: none has */
+	bool failing;            /* said since then */
 };
 
-struct session_job {
-	struct job job;
-	const char *password_file; /* read into `password` first; or NULL */
-	char password[1024];
-	struct session_request request;
-	struct session_result result;
-};
+struct session_job;
 
 struct charge {
 	uint64_t id; /* counts up from 1 */
@@ -63,19 +59,22 @@ struct charge {
 	const struct target_host *host; /* that is, or was last, connected to */
 	struct reconnect reconnect;
 	struct poison poison;
+	struct forbidden forbidden;
 	uint64_t retry_ns;                 /* WAITING: when the next attempt is due */
 	uint64_t ready_ns;                 /* of the last hand-over */
 	uint64_t hand_overs;               /* that the worker had carried out before it */
-	uint64_t lost_ns;                  /* of the last loss */
+	uint64_t lost_ns;                  /* of the last loss of a connection that was good for something */
 	uint64_t outcomes;                 /* messages that had one at the last loss */
 	bool flapping;                     /* the last connection that was lost had been good for nothing */
 	char failure[PUBLISHER_TEXT_MAX];  /* of the last attempt; before the first hand-over of all of them */
 	uint32_t said[HAREWIRE_HOSTS_MAX]; /* hash of what has been logged of a host last, since the last loss */
 
-	struct resolve_job *resolve;
+	struct lookup lookups[HAREWIRE_HOSTS_MAX];
+	uint64_t resolve_by_ns; /* RESOLVING: then the last address serves */
 	struct session_job *session;
-	struct pump pump;
-	int session_fd;                    /* the other end is pump.fd; -1: none */
+	struct session_job *stuck_session; /* an earlier one's, that its thread has not come back from; or NULL */
+	uint64_t leave_session_ns; /* `session` was stopped: then it counts as stuck; 0: was not, or not seen yet */
+	struct pump pump;          /* its fd -1: none */
 	char close_text[SESSION_TEXT_MAX]; /* the broker's close in words, once there was one */
 	bool stream_ended;                 /* EVENT_CLOSED came during the handshake */
 	int stream_end_code;
@@ -86,8 +85,9 @@ struct charge {
 	uint8_t next_hop_mac[6];
 	uint64_t timeouts_seen; /* retransmission timeouts when the next hop was last asked for */
 	uint64_t next_hop_asked_ns;
-	int port_fd;       /* reserves the local port with the kernel; -1: none */
-	uint16_t nic_port; /* reserves it where the kernel has no part in it; 0: none */
+	uint64_t ask_kernel_ns; /* NEIGHBOUR: not before */
+	int port_fd;            /* reserves the local port with the kernel; -1: none */
+	uint16_t nic_port;      /* reserves it where the kernel has no part in it; 0: none */
 	struct driver_flow flow;
 	bool flow_added;
 	uint32_t ports_tried;
@@ -114,7 +114,7 @@ struct supervisor {
 	bool has_telemetry; /* fixed once created */
 	int wake;           /* eventfd */
 
-	struct pool pool;
+	struct pool *pool;
 	struct neighbours neighbours;
 	struct charge *charges;
 	struct taps *taps; /* of a capture that runs, or NULL */
@@ -132,13 +132,19 @@ void supervisor_log(struct supervisor *s, enum harewire_log_level level, const c
  */
 void supervisor_ask(struct supervisor *s, void (*answer)(struct supervisor *s, void *context), void *context);
 
+/* charge_resolve.c: the host's address */
+void charge_resolve_start(struct charge *c, uint64_t now_ns);
+void charge_resolve_step(struct charge *c, uint64_t now_ns);
+/* Leaves look-ups that are under way to themselves. */
+void charge_resolve_forget(struct charge *c);
+
 /* charge.c: everything between resolve and running */
 const char *charge_phase_name(enum charge_phase phase);
 void charge_start(struct charge *c, uint64_t now_ns);
 /* The next attempt, at the host whose turn it is. */
 void charge_attempt(struct charge *c, uint64_t now_ns);
-/* Forgets a name look-up that is under way. */
-void charge_drop_resolve(struct charge *c);
+/* ARP and SYN begin: by when they are to be answered. */
+void charge_await_answer(struct charge *c, uint64_t now_ns);
 void charge_step(struct charge *c, uint64_t now_ns);
 void charge_event(struct charge *c, const struct worker_event *event, uint64_t now_ns);
 /* News of a neighbour: one of `nic`'s, or if that is NULL of the kernel's. */
@@ -190,6 +196,15 @@ bool charge_path_link_down(const struct charge *c);
 void charge_session_start(struct charge *c, uint64_t now_ns);
 void charge_session_step(struct charge *c, uint64_t now_ns);
 void charge_session_stop(struct charge *c);
+/*
+ * At every look: frees what is over. A session that was stopped and hangs all the same is left to itself, unless there
+ * is such a one already: then `session` stays until one of the two is over.
+ */
+void charge_session_end(struct charge *c, uint64_t now_ns);
+/* The charge will be gone: what hangs ends without it. */
+void charge_session_forget(struct charge *c);
+/* "logging in", or what comes before. */
+const char *charge_session_doing(const struct charge *c);
 /* Reads the frames the worker has left to control. The first close among them becomes close_text. */
 void charge_session_drain(struct charge *c);
 /*

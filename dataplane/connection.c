@@ -23,6 +23,8 @@ int connection_create(struct harewire_publisher *publisher, const struct connect
 	memset(c, 0, sizeof *c);
 	c->publisher = publisher;
 	c->options = *options;
+	if (!c->options.walk_records)
+		c->options.walk_records = WALK_RECORDS;
 	uint64_t messages = publisher->index.mask + 1;
 	struct replayed *replay = aligned_alloc(CACHE_LINE, messages < 4 ? CACHE_LINE : messages * sizeof *replay);
 	confirms_init(&c->confirms, &publisher->index, replay, &publisher->publish_to_confirm_ticks);
@@ -107,7 +109,7 @@ void connection_open(struct connection *c, struct stream *stream, const struct s
 	c->end_deadline_ns = UINT64_MAX;
 	frame_reader_init(&c->reader, FRAME_BUFFER_BYTES);
 	c->walking = false;
-	c->log_start = c->confirms.settled_pos; /* nothing before it is in flight */
+	c->log_start = UINT64_MAX; /* nothing is in flight */
 	byte_ring_consume(&c->bridge.to_wire,
 			  byte_ring_held(&c->bridge.to_wire)); /* of a handshake that was given up */
 	connection_enter(c, CONNECTION_CONNECTING);
@@ -143,11 +145,11 @@ static void update_figures(struct connection *c, struct stream_info *info)
 }
 
 /* Outcomes and log space go back to the application. Stamps are taken before: the records go with them. */
-static void give_back(struct connection *c, uint64_t acked_pos)
+static inline __attribute__((always_inline)) void give_back(struct connection *c, uint64_t acked_pos)
 {
 	struct harewire_publisher *p = c->publisher;
 	if (publisher_progress(p, &c->confirms, acked_pos))
-		memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
+		publisher_set_outcomes(p, c->confirms.outcomes);
 }
 
 /* The stream is over: what it was given is accounted for, nothing of it is in flight any more. `code` 0: in order. */
@@ -207,7 +209,7 @@ void connection_hand_over(struct connection *c, const struct command_hand_over *
 
 /* ---- receiving ---- */
 
-static void publish_progress(struct connection *c)
+static inline __attribute__((always_inline)) void publish_progress(struct connection *c)
 {
 	connection_stamp_wired(c);
 	uint64_t acked_pos = c->log_start + c->stream->tx.freed[EXTENT_LOG];
@@ -302,16 +304,40 @@ uint64_t connection_timer(struct connection *c, uint64_t now_ns)
 	return next_look(c, now_ns);
 }
 
-/* ---- the publisher's end ---- */
+/* ---- the publisher's end, and whatever else takes several turns ---- */
+
+/* Nobody is told before the last message has its outcome: until then its records are the worker's. */
+static void tell_publisher_end(struct connection *c)
+{
+	int code = c->publisher_end.code;
+	c->publisher_end.due = false;
+	publisher_set_state(c->publisher, code ? PUBLISHER_FAILED : PUBLISHER_CLOSED, code, c->publisher_end.text);
+	c->told_ready = false;
+	connection_report(c, (struct worker_event){.type = EVENT_ENDED});
+}
+
+bool connection_catch_up(struct connection *c, uint32_t *records)
+{
+	confirms_catch_up(&c->confirms, records);
+	if (c->wired_id < c->confirms.settled_id)
+		c->wired_id = c->confirms.settled_id; /* what has been given up has no time to be stamped with */
+	if (c->stream)
+		publish_progress(c);
+	else
+		give_back(c, c->confirms.settled_pos);
+	if (confirms_behind(&c->confirms))
+		return false;
+	if (c->publisher_end.due)
+		tell_publisher_end(c);
+	return true;
+}
 
 void connection_end_publisher(struct connection *c, int code, const char *text)
 {
-	struct harewire_publisher *p = c->publisher;
-	confirms_end(&c->confirms, atomic_load_explicit(&p->committed_id, memory_order_acquire), OUTCOME_UNCONFIRMED);
-	publisher_progress(p, &c->confirms, c->confirms.settled_pos);
-	memcpy(p->outcomes, c->confirms.outcomes, sizeof p->outcomes);
-	publisher_set_state(p, code ? PUBLISHER_FAILED : PUBLISHER_CLOSED, code, text);
-	c->wired_id = c->confirms.settled_id;
-	c->told_ready = false;
-	connection_report(c, (struct worker_event){.type = EVENT_ENDED});
+	uint32_t records = c->options.walk_records;
+	c->publisher_end.due = true;
+	c->publisher_end.code = code;
+	c->publisher_end.text = text;
+	confirms_end(&c->confirms, atomic_load_explicit(&c->publisher->committed_id, memory_order_acquire));
+	connection_catch_up(c, &records);
 }

@@ -41,9 +41,13 @@ struct wire_mark {
 	uint64_t offset, id;
 };
 
+/* 32 KiB of them, some 5 us, for which the worker's other connections wait. */
+#define WALK_RECORDS 1024u
+
 struct connection_options {
 	bool at_most_once;                               /* else what had been sent is sent again */
 	uint64_t confirm_timeout_ns, blocked_timeout_ns; /* 0: never */
+	uint32_t walk_records; /* so many records of messages long settled are passed over a turn; 0: WALK_RECORDS */
 };
 
 /* What is watched for, look by look: see connection_watch.c. */
@@ -105,6 +109,11 @@ struct connection {
 	/* how it ends */
 	int end_code;
 	uint16_t reply_code;
+	struct {
+		bool due;
+		int code;
+		const char *text;
+	} publisher_end; /* to be told when every message has its outcome */
 
 	struct bridge bridge;
 	_Atomic(const struct tcp_trace *) trace; /* of the stream, for any thread; NULL: none, or none yet */
@@ -128,7 +137,7 @@ void connection_hand_over(struct connection *c, const struct command_hand_over *
 /* The stream has news: reads frames, notices its end. */
 void connection_receive(struct connection *c, uint64_t now_ns, uint64_t now_ticks);
 
-/* Sends what there is to send. Returns whether messages were handed to the stream. */
+/* Sends what there is to send. Returns whether messages were handed to the stream, or looked for to be. */
 bool connection_send(struct connection *c, uint64_t now_ns);
 
 /* Heartbeats, deadlines of closing, figures. Returns when it wants to be called again. */
@@ -137,7 +146,10 @@ uint64_t connection_timer(struct connection *c, uint64_t now_ns);
 /* Ends it at once; reports EVENT_CLOSED with `code`. */
 void connection_abort(struct connection *c, int code, uint64_t now_ns);
 
-/* The publisher is over: every message without an outcome gets UNCONFIRMED, then the application is told. */
+/*
+ * The publisher is over: every message without an outcome gets UNCONFIRMED, in several turns if they are many; then the
+ * application is told, and EVENT_ENDED reported. On an idle connection.
+ */
 void connection_end_publisher(struct connection *c, int code, const char *text);
 
 /* The same in any phase but PUBLISHING. */

@@ -16,6 +16,8 @@ void connection_enter(struct connection *c, enum connection_phase phase);
 void connection_report(struct connection *c, struct worker_event event);
 /* The application is told that the connection is lost, once: in the broker's words, or NULL. */
 void connection_tell_lost(struct connection *c, int code, const struct amqp_text *words);
+/* Goes on giving outcomes to what has been given up, and what that frees to the application. True: all is done. */
+bool connection_catch_up(struct connection *c, uint32_t *records);
 
 /* ---- connection_send.c ---- */
 
@@ -38,8 +40,11 @@ void connection_begin_ending(struct connection *c, uint64_t now_ns);
 
 /* A channel begins: which messages it is to send again, and where in the log its new ones start. */
 void connection_start_channel(struct connection *c);
-/* Sends again what may be sent now; PUBLISHING follows the last of it. Returns whether any went to the stream. */
-bool connection_replay(struct connection *c);
+/*
+ * Sends again what may be sent now, and looks at `records` for it; PUBLISHING follows the last of it. Returns whether
+ * any went to the stream, or more records are to be looked at.
+ */
+bool connection_replay(struct connection *c, uint32_t *records);
 /* While replayed octets are not all acked: the log position up to which TCP needs none. */
 uint64_t connection_walk_acked(struct connection *c);
 

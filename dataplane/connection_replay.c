@@ -22,6 +22,14 @@ static uint64_t first_new_pos(const struct confirms *confirms)
 	return last->pos + last->len;
 }
 
+/* What has been given up gets its outcomes first: they are told in order, and PUBLISHING knows nothing of them. */
+static void seek_replay(struct connection *c, uint32_t *records)
+{
+	struct confirms *confirms = &c->confirms;
+	if (!confirms_behind(confirms) && !confirms_replay_due(confirms, records) && confirms_replay_over(confirms))
+		connection_enter(c, CONNECTION_PUBLISHING);
+}
+
 void connection_start_channel(struct connection *c)
 {
 	const struct extent_queue *tx = &c->stream->tx;
@@ -33,8 +41,8 @@ void connection_start_channel(struct connection *c)
 	c->first_new_pos = first_new_pos(&c->confirms);
 	c->walking = true;
 	connection_enter(c, CONNECTION_REPLAYING);
-	if (!confirms_replay_due(&c->confirms))
-		connection_enter(c, CONNECTION_PUBLISHING);
+	uint32_t records = c->options.walk_records;
+	seek_replay(c, &records);
 	connection_walk_acked(c); /* often there is nothing to walk */
 }
 
@@ -57,12 +65,13 @@ static bool extents_left(const struct connection *c)
 	return c->stream->tx.tail - c->stream->tx.head < EXTENTS_MAX - EXTENTS_SPARE;
 }
 
-bool connection_replay(struct connection *c)
+bool connection_replay(struct connection *c, uint32_t *records)
 {
 	struct confirms *confirms = &c->confirms;
+	assert(*records == 0 || !confirms_behind(confirms));
 	uint64_t budget = c->blocked ? 0 : c->ops->may_push(c->stream);
 	uint64_t id, last = 0, again = 0;
-	while (budget > 0 && extents_left(c) && (id = confirms_replay_due(confirms)) != 0) {
+	while (budget > 0 && extents_left(c) && (id = confirms_replay_due(confirms, records)) != 0) {
 		const struct message *m = message_at(confirms->index, id);
 		if (id < confirms->transmitted_id) {
 			set_duplicate(c, m);
@@ -77,9 +86,8 @@ bool connection_replay(struct connection *c)
 		connection_mark_wire(c, c->stream->tx.end, last + 1);
 	if (again)
 		publisher_count_replayed(c->publisher, again);
-	if (!confirms_replay_due(confirms))
-		connection_enter(c, CONNECTION_PUBLISHING);
-	return last != 0;
+	seek_replay(c, records);
+	return last != 0 || *records == 0;
 }
 
 /* ---- what TCP has let go of ---- */
@@ -108,11 +116,17 @@ uint64_t connection_walk_acked(struct connection *c)
 
 /* ---- the end of a channel ---- */
 
+/* The first message that is neither settled nor given up. */
+static uint64_t behind_given_up(const struct confirms *confirms)
+{
+	return confirms->settled_id > confirms->given_up_id ? confirms->settled_id : confirms->given_up_id;
+}
+
 struct channel_end connection_end_channel(struct connection *c, bool stream_goes_on, bool lost)
 {
 	struct confirms *confirms = &c->confirms;
 	/* What we have given up ourselves shows nothing of what the broker is good for. */
-	struct channel_end end = {.oldest_id = confirms->settled_id,
+	struct channel_end end = {.oldest_id = behind_given_up(confirms),
 				  .outcomes = confirms_outcomes(confirms) - confirms->outcomes[OUTCOME_LOST]};
 	if (!c->channel_open)
 		return end;
@@ -125,8 +139,11 @@ struct channel_end connection_end_channel(struct connection *c, bool stream_goes
 	uint64_t behind_sent = unsent_tag > 1 ? confirms_id(confirms, unsent_tag - 1) + 1 : 0;
 	confirms_note_transmitted(confirms, stream_goes_on ? confirms->next_tag : unsent_tag);
 	if (c->options.at_most_once && lost) {
+		uint32_t records = c->options.walk_records;
 		confirms_lose(confirms, behind_sent);
-		c->wired_id = c->wired_id > confirms->settled_id ? c->wired_id : confirms->settled_id;
+		confirms_catch_up(confirms, &records);
+		if (c->wired_id < behind_given_up(confirms))
+			c->wired_id = behind_given_up(confirms); /* there is no time to stamp them with */
 	}
 	return end;
 }

@@ -80,11 +80,15 @@ void connection_stamp_pending(struct connection *c)
 	}
 	if (id == c->wired_id)
 		return;
-	uint64_t ticks = clock_ticks(c->publisher->clock);
-	for (; c->wired_id < id; c->wired_id++) {
-		uint64_t from = message_at(c->confirms.index, c->wired_id)->committed_ticks;
-		histogram_add(&c->publisher->call_to_wire_ticks, clock_ticks_between(from, ticks));
-	}
+	struct histogram *h = &c->publisher->call_to_wire_ticks;
+	uint64_t ticks = clock_ticks(c->publisher->clock), longest = 0;
+	const struct message_index *index = c->confirms.index;
+	do {
+		uint64_t took = clock_ticks_between(message_at(index, c->wired_id)->committed_ticks, ticks);
+		histogram_add_below_max(h, took);
+		longest = took > longest ? took : longest;
+	} while (++c->wired_id < id);
+	histogram_note_max(h, longest);
 }
 
 void connection_begin_ending(struct connection *c, uint64_t now_ns)
@@ -109,11 +113,14 @@ static inline __attribute__((always_inline)) void check_closing(struct connectio
 
 static __attribute__((noinline)) bool push_otherwise(struct connection *c, uint64_t now_ns)
 {
-	bool handed = false;
+	uint32_t records = c->options.walk_records;
+	bool handed = confirms_behind(&c->confirms);
+	if (handed)
+		connection_catch_up(c, &records);
 	if (c->phase == CONNECTION_HANDSHAKE) {
 		push_handshake(c);
 	} else if (c->phase == CONNECTION_REPLAYING) {
-		handed = connection_replay(c);
+		handed |= connection_replay(c, &records);
 		if (c->phase == CONNECTION_PUBLISHING)
 			handed |= push_messages(c);
 		check_closing(c, now_ns);
@@ -123,6 +130,8 @@ static __attribute__((noinline)) bool push_otherwise(struct connection *c, uint6
 
 bool connection_wanted_otherwise(struct connection *c)
 {
+	if (confirms_behind(&c->confirms))
+		return true;
 	if (c->phase == CONNECTION_HANDSHAKE)
 		return byte_ring_held(&c->bridge.to_wire) > 0;
 	return (c->phase == CONNECTION_REPLAYING && !c->blocked) ||
@@ -136,7 +145,7 @@ bool connection_send(struct connection *c, uint64_t now_ns)
 		handed = push_messages(c);
 		check_closing(c, now_ns);
 	} else if (c->phase == CONNECTION_IDLE) {
-		return false;
+		return push_otherwise(c, now_ns);
 	} else {
 		handed = push_otherwise(c, now_ns);
 	}

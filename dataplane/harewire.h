@@ -152,7 +152,11 @@ HAREWIRE_API void harewire_options_init(struct harewire_options *options);
 HAREWIRE_API int harewire_create(const struct harewire_options *options, struct harewire **out, char *why,
 				 size_t why_bytes);
 
-/* Stops the threads, detaches from the NICs. Every publisher must have been destroyed. NULL is allowed. */
+/*
+ * Stops the threads, detaches from the NICs. Every publisher must have been destroyed. NULL is allowed. A name look-up,
+ * or the reading of a password file, that a publisher has left hanging is waited for no longer than a second: its
+ * thread is left behind and ends when it can, so do not unload the library then.
+ */
 HAREWIRE_API void harewire_destroy(struct harewire *hw);
 
 /*
@@ -286,15 +290,21 @@ struct harewire_publisher_options {
 	 * Hosts beside the URL's, "name" or "name:port" (without: the URL's port), with the same user, vhost and
 	 * topology. At first each is tried once, in order, for at most connect_timeout_ns; if none can be had the
 	 * publisher FAILS. A connection that is lost later is made again, for as long as reconnect_timeout_ns allows:
-	 * at the same host, then at the next, and so on around.
+	 * at the same host, then at the next, and so on around. It FAILS then when the broker refuses it for good (a
+	 * login or declaration with 403: after 60 s of that), and when the same message ends one connection after the
+	 * other: by the broker's word for a second or more, without one (RST, FIN) eight times in ten seconds or more.
 	 */
 	const char *const *hosts;
 	uint32_t host_count;                 /* up to HAREWIRE_HOSTS_MAX - 1; NULL and 0 (default): the URL's alone */
 	enum harewire_host_order host_order; /* default HAREWIRE_HOSTS_ORDERED */
 	/* Pauses between attempts, doubling from the first to the second, each shortened at random by up to a half. */
-	uint64_t reconnect_min_ns;       /* 1 ms to reconnect_max_ns. Default 10 ms */
-	uint64_t reconnect_max_ns;       /* 1 ms to an hour. Default 50 ms */
-	uint64_t reconnect_timeout_ns;   /* no connection for so long: FAILED. 1 ms to a year; 0 (default): never */
+	uint64_t reconnect_min_ns; /* 1 ms to reconnect_max_ns. Default 10 ms */
+	uint64_t reconnect_max_ns; /* 1 ms to an hour. Default 50 ms */
+	/*
+	 * No connection for so long: FAILED. One that is lost within a second, without any outcome, is none. 1 ms to a
+	 * year; 0 (default): never.
+	 */
+	uint64_t reconnect_timeout_ns;
 	enum harewire_delivery delivery; /* default HAREWIRE_AT_LEAST_ONCE */
 	enum harewire_policy policy;     /* default HAREWIRE_BUFFER */
 	/*
@@ -302,12 +312,17 @@ struct harewire_publisher_options {
 	 * next host. 1 ms to a day; 0: never. Default 30 s.
 	 */
 	uint64_t confirm_timeout_ns;
-	/* HAREWIRE_BLOCKAGE_ALARM or _WINDOW for so long: likewise. 1 ms to a day; 0 (default): never. */
+	/*
+	 * HAREWIRE_BLOCKAGE_ALARM or _WINDOW for so long: likewise. 1 ms to a day; 0 (default): never, and then a
+	 * window that is shut before anything was sent through it is waited for without end, as long as heartbeats
+	 * come: no outcome is due yet, so the confirm timeout does not run.
+	 */
 	uint64_t blocked_timeout_ns;
 	/*
 	 * File with the password in its first line, read anew for every connection; nobody but its owner may have
-	 * access to it (0600 or less). Instead of the URL's password; not together with `password`. NULL (default):
-	 * none.
+	 * access to it (0600 or less). Instead of the URL's password; not together with `password`. On a mount that
+	 * hangs it costs the attempt its connect_timeout_ns, and after the second time nothing is tried again until one
+	 * of the two reads has come back. NULL (default): none.
 	 */
 	const char *password_file;
 	const struct harewire_exchange *exchanges;
@@ -336,7 +351,10 @@ HAREWIRE_API int harewire_publisher_open(struct harewire *hw, const struct harew
  */
 HAREWIRE_API int harewire_publisher_close(struct harewire_publisher *p, uint64_t timeout_ns);
 
-/* Frees it; aborts the connection if it is still there (waits for the worker to let go of it). NULL is allowed. */
+/*
+ * Frees it; aborts the connection if it is still there: waits for the worker to let go of it, and up to 2 s for a
+ * handshake to end. NULL is allowed.
+ */
 HAREWIRE_API void harewire_publisher_destroy(struct harewire_publisher *p);
 
 /* ---- templates ----------------------------------------------------------------------------------------------------
@@ -504,7 +522,16 @@ struct harewire_publisher_stats {
 	struct harewire_percentiles call_to_wire, publish_to_confirm;
 };
 
-/* A racy snapshot, good for display. Any thread. */
+/*
+ * Any thread, at any time; some tens of microseconds. Each number is whole. Of one moment are
+ *
+ *     accepted == confirmed + nacked + returned + lost + unconfirmed + in_flight
+ *     log_used <= log_capacity
+ *     all that is in one struct harewire_percentiles
+ *
+ * All others are each of a moment of its own during the call; those of the connection are brought up to date by the
+ * worker every 50 ms, and tcp_state may for once be spelled half in the state before and half in the one behind.
+ */
 HAREWIRE_API void harewire_publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats);
 
 /* The number in the harewire-epoch header of this publisher's messages. */

@@ -169,6 +169,12 @@ int publisher_release_template(struct harewire_publisher *p, uint32_t template_i
 
 /* ---- room in the log and the index ---- */
 
+/* This thread is the only one that writes it; others read it for display. */
+static inline uint64_t next_pos(const struct harewire_publisher *p)
+{
+	return atomic_load_explicit(&p->next_pos, memory_order_relaxed);
+}
+
 /* Frees index slots of confirmed messages that the application has not polled: they need no event of their own. */
 static void reclaim_confirmed(struct harewire_publisher *p)
 {
@@ -182,7 +188,7 @@ bool publisher_find_room(struct harewire_publisher *p, uint64_t need)
 	p->known_released_pos = atomic_load_explicit(&p->released_pos, memory_order_acquire);
 	reclaim_confirmed(p);
 	uint64_t next_id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
-	return need <= p->log.capacity - (p->next_pos - p->known_released_pos) &&
+	return need <= p->log.capacity - (next_pos(p) - p->known_released_pos) &&
 	       next_id - p->reclaimed_id <= p->index.mask;
 }
 
@@ -247,7 +253,7 @@ static inline int check_room(struct harewire_publisher *p, uint64_t need)
 {
 	uint64_t next_id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
 	if (likely(atomic_load_explicit(&p->state, memory_order_acquire) == PUBLISHER_READY && !p->claimed &&
-		   need <= p->log.capacity - (p->next_pos - p->known_released_pos) &&
+		   need <= p->log.capacity - (next_pos(p) - p->known_released_pos) &&
 		   next_id - p->reclaimed_id <= p->index.mask &&
 		   atomic_load_explicit(&p->close_deadline_ns, memory_order_relaxed) == PUBLISHER_NOT_CLOSING))
 		return 0;
@@ -277,13 +283,14 @@ static inline int64_t hand_over(struct harewire_publisher *p, uint64_t id, uint3
 				uint64_t ticks, unsigned flags)
 {
 	struct message *m = message_at(&p->index, id);
-	m->pos = p->next_pos;
+	uint64_t pos = next_pos(p);
+	m->pos = pos;
 	m->len = (uint32_t)len;
 	m->template_id = template_id;
 	m->committed_ticks = ticks;
 	m->code = 0;
 	m->outcome = OUTCOME_PENDING;
-	p->next_pos += len;
+	atomic_store_explicit(&p->next_pos, pos + len, memory_order_relaxed);
 	atomic_store_explicit(&p->committed_id, id + 1, memory_order_release);
 	if (p->push && !(flags & HAREWIRE_MORE))
 		p->push(p->push_context);
@@ -307,7 +314,7 @@ static __attribute__((noinline)) int64_t publish_split(struct harewire_publisher
 		return refuse(p, err);
 	uint64_t id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
 	struct amqp_slot_values values = slot_values(p, t, id);
-	amqp_message_write_split(t, log_at(&p->log, p->next_pos), body, len, frame_max, &values);
+	amqp_message_write_split(t, log_at(&p->log, next_pos(p)), body, len, frame_max, &values);
 	return hand_over(p, id, template_id, need, ticks, flags);
 }
 
@@ -326,7 +333,7 @@ int64_t publisher_publish(struct harewire_publisher *p, uint32_t template_id, co
 		return refuse(p, err);
 	uint64_t id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
 	struct amqp_slot_values values = slot_values(p, t, id);
-	uint8_t *dst = log_at(&p->log, p->next_pos);
+	uint8_t *dst = log_at(&p->log, next_pos(p));
 	if (likely(len))
 		memcpy(dst + amqp_body_offset(t), body, len);
 	uint32_t written = amqp_message_write(t, dst, (uint32_t)len, &values);
@@ -352,7 +359,7 @@ void *publisher_claim(struct harewire_publisher *p, uint32_t template_id, size_t
 	p->claimed_id = template_id;
 	p->claimed_max = (uint32_t)max_body;
 	p->claimed_ticks = ticks;
-	return log_at(&p->log, p->next_pos) + amqp_body_offset(t);
+	return log_at(&p->log, next_pos(p)) + amqp_body_offset(t);
 }
 
 int64_t publisher_commit(struct harewire_publisher *p, size_t len, unsigned flags)
@@ -373,7 +380,7 @@ int64_t publisher_commit(struct harewire_publisher *p, size_t len, unsigned flag
 	}
 	uint64_t id = atomic_load_explicit(&p->committed_id, memory_order_relaxed);
 	struct amqp_slot_values values = slot_values(p, t, id);
-	uint32_t written = amqp_message_write(t, log_at(&p->log, p->next_pos), (uint32_t)len, &values);
+	uint32_t written = amqp_message_write(t, log_at(&p->log, next_pos(p)), (uint32_t)len, &values);
 	p->claimed = NULL;
 	return hand_over(p, id, p->claimed_id, written, p->claimed_ticks, flags);
 }

@@ -100,7 +100,7 @@ struct harewire_publisher {
 	/* The application's. */
 	alignas(CACHE_LINE) _Atomic uint64_t committed_id; /* the next id */
 	_Atomic uint64_t close_deadline_ns;                /* clock_ns, or PUBLISHER_NOT_CLOSING */
-	uint64_t next_pos;
+	_Atomic uint64_t next_pos;
 	uint64_t known_released_pos; /* cached copy of released_pos */
 	uint64_t reclaimed_id;       /* index slots before it may be used again */
 	uint64_t reported_id;        /* outcomes before it have been given to the application */
@@ -129,9 +129,9 @@ struct harewire_publisher {
 	alignas(CACHE_LINE) _Atomic uint64_t settled_id;
 	_Atomic uint64_t released_pos;
 
-	/* The worker's, for display: racy snapshots. */
+	/* The worker's, for display: see struct harewire_publisher_stats. */
 	alignas(CACHE_LINE) _Atomic uint64_t figures[PUBLISHER_FIGURE_WORDS]; /* struct publisher_figures */
-	uint64_t outcomes[OUTCOME_COUNT];
+	_Atomic uint64_t outcomes[OUTCOME_COUNT];
 	_Atomic uint64_t alarms, replayed, connections, channels;
 	struct histogram call_to_wire_ticks, publish_to_confirm_ticks;
 };
@@ -175,6 +175,22 @@ void publisher_set_frame_max(struct harewire_publisher *p, uint32_t frame_max);
 void publisher_set_state(struct harewire_publisher *p, enum publisher_state state, int code, const char *text);
 
 void publisher_set_figures(struct harewire_publisher *p, const struct publisher_figures *figures);
+
+static inline void publisher_set_outcome(struct harewire_publisher *p, enum message_outcome outcome, uint64_t messages)
+{
+	/* Release, and acquire in outcome_stats: who has seen a message's outcome sees that it was accepted. */
+	atomic_store_explicit(&p->outcomes[outcome], messages, memory_order_release);
+}
+
+/* How many messages have which outcome, by enum message_outcome. One by one: a loop, or memcpy, would cost more. */
+static inline void publisher_set_outcomes(struct harewire_publisher *p, const uint64_t *messages)
+{
+	publisher_set_outcome(p, OUTCOME_CONFIRMED, messages[OUTCOME_CONFIRMED]);
+	publisher_set_outcome(p, OUTCOME_NACKED, messages[OUTCOME_NACKED]);
+	publisher_set_outcome(p, OUTCOME_RETURNED, messages[OUTCOME_RETURNED]);
+	publisher_set_outcome(p, OUTCOME_LOST, messages[OUTCOME_LOST]);
+	publisher_set_outcome(p, OUTCOME_UNCONFIRMED, messages[OUTCOME_UNCONFIRMED]);
+}
 
 /*
  * A connection has been handed over (after a loss: again), to be named to the application as `host`, "name:port".

@@ -87,14 +87,16 @@ int publisher_event_poll(struct harewire_publisher *p, struct harewire_event *ev
 
 static struct harewire_percentiles percentiles(const struct histogram *h, const struct clock_scale *clock)
 {
+	struct histogram copy;
+	histogram_copy(&copy, h);
 	return (struct harewire_percentiles){
-		.count = h->count,
-		.p50_ns = clock_ticks_to_ns(clock, histogram_quantile(h, 0.5)),
-		.p90_ns = clock_ticks_to_ns(clock, histogram_quantile(h, 0.9)),
-		.p99_ns = clock_ticks_to_ns(clock, histogram_quantile(h, 0.99)),
-		.p999_ns = clock_ticks_to_ns(clock, histogram_quantile(h, 0.999)),
-		.p9999_ns = clock_ticks_to_ns(clock, histogram_quantile(h, 0.9999)),
-		.max_ns = clock_ticks_to_ns(clock, h->max),
+		.count = histogram_count(&copy),
+		.p50_ns = clock_ticks_to_ns(clock, histogram_quantile(&copy, 0.5)),
+		.p90_ns = clock_ticks_to_ns(clock, histogram_quantile(&copy, 0.9)),
+		.p99_ns = clock_ticks_to_ns(clock, histogram_quantile(&copy, 0.99)),
+		.p999_ns = clock_ticks_to_ns(clock, histogram_quantile(&copy, 0.999)),
+		.p9999_ns = clock_ticks_to_ns(clock, histogram_quantile(&copy, 0.9999)),
+		.max_ns = clock_ticks_to_ns(clock, copy.max),
 	};
 }
 
@@ -129,19 +131,31 @@ static void state_stats(const struct harewire_publisher *p, uint32_t state, stru
 	stats->channels = atomic_load_explicit(&p->channels, memory_order_relaxed);
 }
 
+static uint64_t with_outcome(const struct harewire_publisher *p, enum message_outcome outcome)
+{
+	return atomic_load_explicit(&p->outcomes[outcome], memory_order_acquire);
+}
+
 static void outcome_stats(const struct harewire_publisher *p, uint32_t state, struct harewire_publisher_stats *stats)
 {
-	stats->accepted = atomic_load_explicit(&p->committed_id, memory_order_acquire) - 1;
-	stats->confirmed = p->outcomes[OUTCOME_CONFIRMED];
-	stats->nacked = p->outcomes[OUTCOME_NACKED];
-	stats->returned = p->outcomes[OUTCOME_RETURNED];
-	stats->lost = p->outcomes[OUTCOME_LOST];
-	stats->unconfirmed = p->outcomes[OUTCOME_UNCONFIRMED];
+	stats->confirmed = with_outcome(p, OUTCOME_CONFIRMED);
+	stats->nacked = with_outcome(p, OUTCOME_NACKED);
+	stats->returned = with_outcome(p, OUTCOME_RETURNED);
+	stats->lost = with_outcome(p, OUTCOME_LOST);
+	stats->unconfirmed = with_outcome(p, OUTCOME_UNCONFIRMED);
 	uint64_t known = stats->confirmed + stats->nacked + stats->returned + stats->lost;
+	stats->accepted = atomic_load_explicit(&p->committed_id, memory_order_acquire) - 1; /* behind the outcomes */
 	if (state >= PUBLISHER_CLOSED)
 		stats->unconfirmed = stats->accepted - known;
-	known += stats->unconfirmed;
-	stats->in_flight = stats->accepted > known ? stats->accepted - known : 0;
+	stats->in_flight = stats->accepted - known - stats->unconfirmed;
+}
+
+/* As much as there was room for: between the two loads the application may have gone on. */
+static uint64_t log_used(const struct harewire_publisher *p)
+{
+	uint64_t released = atomic_load_explicit(&p->released_pos, memory_order_acquire);
+	uint64_t used = atomic_load_explicit(&p->next_pos, memory_order_relaxed) - released;
+	return used < p->log.capacity ? used : p->log.capacity;
 }
 
 void publisher_stats(const struct harewire_publisher *p, struct harewire_publisher_stats *stats)
@@ -162,8 +176,7 @@ void publisher_stats(const struct harewire_publisher *p, struct harewire_publish
 	state_stats(p, state, stats);
 	outcome_stats(p, state, stats);
 	stats->log_capacity = p->log.capacity;
-	uint64_t released = atomic_load_explicit(&p->released_pos, memory_order_relaxed);
-	stats->log_used = p->next_pos > released ? p->next_pos - released : 0;
+	stats->log_used = log_used(p);
 	stats->call_to_wire = percentiles(&p->call_to_wire_ticks, p->clock);
 	stats->publish_to_confirm = percentiles(&p->publish_to_confirm_ticks, p->clock);
 }

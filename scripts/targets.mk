@@ -13,7 +13,7 @@ include tests/nic/nic.mk
 include tests/packetdrill/packetdrill.mk
 include tests/chaos/chaos.mk
 
-.PHONY: deps demo check check-valgrind check-scripts integration test lint
+.PHONY: deps demo check check-threads check-valgrind check-scripts integration test lint
 
 ##H make deps            installs what building needs (root)
 deps:
@@ -37,6 +37,15 @@ VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-
 VALGRIND_NOT := %_threads
 check-valgrind: $(foreach r,$(VALGRIND_ROOMS),$(filter-out $(VALGRIND_NOT),$(filter $(B)/tests/unit/$(r)/%,$(UNIT_TESTS))))
 	@scripts/run-tests --jobs $$(nproc) --wrap '$(VALGRIND)' $^
+
+# What is shared between threads: rings, the publisher, the trace, the engine with its control thread, pool and workers.
+THREADED := base/test_spsc tcp/test_trace plane/%_threads session/test_session control/% console/%
+THREADED_TESTS = $(filter $(addprefix $(B)-thread/tests/unit/,$(THREADED)),$(patsubst $(B)/%,$(B)-thread/%,$(UNIT_TESTS)))
+
+##H make check-threads   the unit tests of what threads share, under ThreadSanitizer (clang); no root
+check-threads:
+	@$(MAKE) --no-print-directory B=$(B)-thread CC=$(CLANG) SANITIZE=thread $(THREADED_TESTS)
+	@scripts/run-tests --jobs $$(nproc) $(THREADED_TESTS)
 
 # What the unit tests and a short simulation reach of the code that is all arithmetic on memory.
 COVERED := net tcp amqp

@@ -69,7 +69,7 @@ const struct option options[] = {
 	{"reconnect-max", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(reconnect_max_ns), "SECONDS",
 	 .help = "longest pause. Default 0.05", .min = NS_PER_MS, .max = 3600},
 	{"reconnect-timeout", 0, OPTION_SECONDS, SECTION_BROKER, PUBLISHING, 0, AT(reconnect_timeout_ns), "SECONDS",
-	 .help = "fail after so long without a connection; 0 (default): never give up", .min = 0, .max = YEAR_SECONDS},
+	 .help = "fail after so long without a connection that lasts; 0 (default): never give up", .min = 0, .max = YEAR_SECONDS},
 	{"delivery", 0, OPTION_CHOICE, SECTION_BROKER, PUBLISHING, 0, AT(delivery), "at-least-once|at-most-once",
 	 .help = "what becomes of messages whose connection is lost before their confirm: sent again (default), or if any of it was sent counted as lost", .choices = deliveries},
 	{"policy", 0, OPTION_CHOICE, SECTION_BROKER, PUBLISHING, 0, AT(policy), "buffer|refuse|drop-newest",

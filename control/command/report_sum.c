@@ -6,7 +6,7 @@
 struct harewire_percentiles report_percentiles(const struct histogram *h)
 {
 	return (struct harewire_percentiles){
-		.count = h->count,
+		.count = histogram_count(h),
 		.p50_ns = histogram_quantile(h, 0.5),
 		.p90_ns = histogram_quantile(h, 0.9),
 		.p99_ns = histogram_quantile(h, 0.99),

@@ -31,14 +31,19 @@ static bool is_pending(const struct confirms *c, uint64_t id)
 
 /* ---- replay ---- */
 
-uint64_t confirms_replay_due(struct confirms *c)
+uint64_t confirms_replay_due(struct confirms *c, uint32_t *records)
 {
 	/* Records before settled_id are the application's. */
 	uint64_t id = c->replay_id < c->settled_id ? c->settled_id : c->replay_id;
-	while (id < c->first_new_id && !is_pending(c, id))
-		id++;
+	for (; *records > 0 && id < c->first_new_id; id++) {
+		--*records;
+		if (is_pending(c, id)) {
+			c->replay_id = id;
+			return id;
+		}
+	}
 	c->replay_id = id < c->first_new_id ? id : c->first_new_id;
-	return c->replay_id < c->first_new_id ? c->replay_id : 0;
+	return 0;
 }
 
 void confirms_replay(struct confirms *c)
@@ -140,22 +145,41 @@ int confirms_returned(struct confirms *c, uint64_t id, uint16_t code)
 	return 0;
 }
 
-void confirms_lose(struct confirms *c, uint64_t id)
+/* ---- giving up ---- */
+
+static void give_up(struct confirms *c, uint64_t id)
 {
-	uint64_t end = id < c->handed_id ? id : c->handed_id;
-	for (uint64_t lost = c->settled_id; lost < end; lost++)
-		settle_one(c, lost, OUTCOME_LOST, 0);
-	advance(c);
+	if (id > c->given_up_id)
+		c->given_up_id = id;
+	c->low_tag = c->next_tag;
 }
 
-void confirms_end(struct confirms *c, uint64_t next_id, enum message_outcome outcome)
+void confirms_lose(struct confirms *c, uint64_t id)
 {
-	for (; c->settled_id < next_id; c->settled_id++) {
-		const struct message *m = message_at(c->index, c->settled_id);
-		settle_one(c, c->settled_id, outcome, 0);
-		c->settled_pos = m->pos + m->len;
-	}
+	uint64_t lost = id < c->handed_id ? id : c->handed_id;
+	if (lost > c->lost_id)
+		c->lost_id = lost;
+	give_up(c, lost);
+}
+
+void confirms_end(struct confirms *c, uint64_t next_id)
+{
 	if (c->handed_id < next_id)
 		c->handed_id = next_id;
-	c->low_tag = c->next_tag;
+	give_up(c, next_id);
+}
+
+bool confirms_behind(const struct confirms *c)
+{
+	return c->settled_id < c->given_up_id || (c->settled_id < c->handed_id && !is_pending(c, c->settled_id));
+}
+
+void confirms_catch_up(struct confirms *c, uint32_t *records)
+{
+	for (; *records > 0 && confirms_behind(c); --*records) {
+		const struct message *m = message_at(c->index, c->settled_id);
+		settle_one(c, c->settled_id, c->settled_id < c->lost_id ? OUTCOME_LOST : OUTCOME_UNCONFIRMED, 0);
+		c->settled_pos = m->pos + m->len;
+		c->settled_id++;
+	}
 }

@@ -16,6 +16,9 @@
  *
  * The index ring is written by the application (a record at commit) and by the worker (its outcome); it is the worker
  * that publishes outcomes by moving `settled_id`, through the publisher's release store.
+ *
+ * One message without an outcome holds settled_id back while all behind it gets one, up to the whole index. What then
+ * has to pass over those records does so in pieces: `records` is how many may still be looked at, and is counted down.
  */
 #ifndef HAREWIRE_AMQP_CONFIRM_H
 #define HAREWIRE_AMQP_CONFIRM_H
@@ -79,6 +82,8 @@ struct confirms {
 	uint64_t handed_id;      /* the next id to be given to TCP for the first time */
 	/* Ids before it may have had an octet on the wire, in a generation that is over. Never goes back. */
 	uint64_t transmitted_id;
+	/* Ids before it that have no outcome are given up, as LOST those before lost_id: see confirms_catch_up. */
+	uint64_t given_up_id, lost_id;
 	uint64_t outcomes[OUTCOME_COUNT];
 	struct histogram *latency_ticks; /* committed to confirmed; may be NULL */
 	/* this generation of the channel */
@@ -97,8 +102,16 @@ void confirms_init(struct confirms *c, const struct message_index *index, struct
 /* A new channel generation: tags start at 1, and what has been handed without an outcome is to be replayed first. */
 void confirms_start(struct confirms *c);
 
-/* The next message to be sent again, or 0: there is none, new ones may be handed. */
-uint64_t confirms_replay_due(struct confirms *c);
+/*
+ * The next message to be sent again, or 0: none has been found; confirms_replay_over says whether there is none. Not
+ * while confirms_behind.
+ */
+uint64_t confirms_replay_due(struct confirms *c, uint32_t *records);
+/* As of the last confirms_replay_due: new messages may be handed. */
+static inline bool confirms_replay_over(const struct confirms *c)
+{
+	return c->replay_id >= c->first_new_id;
+}
 /* It is being given to TCP; it takes the next delivery tag. */
 void confirms_replay(struct confirms *c);
 
@@ -126,8 +139,16 @@ uint64_t confirms_unsent_tag(const struct confirms *c, uint64_t unsent_octets);
 /* Every message with a lower tag may have had an octet on the wire: transmitted_id says so from now on. */
 void confirms_note_transmitted(struct confirms *c, uint64_t tag);
 
-/* Every message before `id` that was handed and has no outcome is lost. */
+/* This generation is over, and every message before `id` that was handed and has no outcome is lost. */
 void confirms_lose(struct confirms *c, uint64_t id);
+
+/* The end: everything in [settled_id, next_id) without an outcome is UNCONFIRMED. */
+void confirms_end(struct confirms *c, uint64_t next_id);
+
+/* What has been given up, by one of these two, has not all been told so yet. */
+bool confirms_behind(const struct confirms *c);
+/* Gives it its outcome, in order, and takes settled_id along. The next generation may have begun, without messages. */
+void confirms_catch_up(struct confirms *c, uint32_t *records);
 
 /*
  * basic.ack or basic.nack. A RETURNED message keeps that outcome. Returns 0, or HW_ERR_AMQP_UNKNOWN_TAG for a tag never
@@ -137,8 +158,5 @@ int confirms_settle(struct confirms *c, uint64_t tag, bool multiple, enum messag
 
 /* basic.return, before its ack: 0, or HW_ERR_AMQP_UNEXPECTED for an id that is not outstanding. */
 int confirms_returned(struct confirms *c, uint64_t id, uint16_t code);
-
-/* The end: everything in [settled_id, next_id) without an outcome becomes `outcome`. */
-void confirms_end(struct confirms *c, uint64_t next_id, enum message_outcome outcome);
 
 #endif

@@ -9,27 +9,46 @@ static uint64_t bucket_upper(uint32_t bucket)
 	return ((step + 1) << exponent) - 1;
 }
 
+static uint64_t read_bucket(const struct histogram *h, uint32_t bucket)
+{
+	return atomic_load_explicit(&h->buckets[bucket], memory_order_relaxed);
+}
+
+void histogram_copy(struct histogram *copy, const struct histogram *h)
+{
+	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+		atomic_init(&copy->buckets[i], read_bucket(h, i));
+	atomic_init(&copy->max, atomic_load_explicit(&h->max, memory_order_relaxed));
+}
+
+uint64_t histogram_count(const struct histogram *h)
+{
+	uint64_t count = 0;
+	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+		count += read_bucket(h, i);
+	return count;
+}
+
 uint64_t histogram_quantile(const struct histogram *h, double q)
 {
-	uint64_t count = h->count, seen = 0;
+	uint64_t count = histogram_count(h), seen = 0, max = atomic_load_explicit(&h->max, memory_order_relaxed);
 	if (count == 0)
 		return 0;
 	uint64_t rank = (uint64_t)(q * (double)count + 0.9999999);
 	rank = rank < 1 ? 1 : rank > count ? count : rank;
 	/* The last bucket has no upper end but the maximum: larger values count in it. */
 	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
-		seen += h->buckets[i];
+		seen += read_bucket(h, i);
 		if (seen >= rank) {
 			uint64_t upper = bucket_upper(i);
-			return upper < h->max ? upper : h->max;
+			return upper < max ? upper : max;
 		}
 	}
-	return h->max;
+	return max;
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
-	into->count += from->count;
 	into->max = from->max > into->max ? from->max : into->max;
 	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
 		into->buckets[i] += from->buckets[i];

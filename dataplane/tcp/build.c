@@ -223,7 +223,7 @@ size_t tcp_build(struct tcp *t, uint8_t *packet, const struct tcp_outgoing *out,
 	return header + out->len;
 }
 
-size_t tcp_build_reset(struct tcp *t, uint8_t *packet)
+size_t tcp_build_reset(struct tcp *t, uint8_t *packet, uint64_t now_ns)
 {
 	t->reset_due = false;
 	memcpy(packet, t->header, TCP_HEADERS_BYTES);
@@ -231,7 +231,8 @@ size_t tcp_build_reset(struct tcp *t, uint8_t *packet)
 	put_be32(packet + AT_SEQ, t->reset_seq);
 	put_be32(packet + AT_ACK, t->reset_has_ack ? t->reset_ack : 0);
 	packet[AT_FLAGS] = t->reset_has_ack ? TCP_RST | TCP_ACK : TCP_RST;
-	finish(t, packet, TCP_HEADERS_BYTES, 0, 0);
+	uint32_t header = TCP_HEADERS_BYTES + tcp_options_build_reset(t, packet + AT_OPTIONS, now_ns);
+	finish(t, packet, header, 0, 0);
 	t->counters.segments_sent++;
-	return TCP_HEADERS_BYTES;
+	return header;
 }

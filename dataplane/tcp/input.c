@@ -70,7 +70,8 @@ static inline void take_timestamp(struct tcp *t, const struct tcp_segment *s, ui
 
 /*
  * The next segment in order, from a peer that has nothing unusual to say: new data, or an ACK of ours, or both.
- * Everything else is left to the numbered steps, untouched.
+ * Everything else is left to the numbered steps, untouched. Its window is news (RFC 9293, 3.10.7.4, fifth step): WL1 is
+ * not beyond rcv_nxt while t->predicted, and WL2 never beyond snd_una.
  */
 static inline bool predicted(const struct tcp *t, const struct tcp_segment *s, uint32_t acked, uint32_t window)
 {

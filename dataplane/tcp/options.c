@@ -104,6 +104,12 @@ uint32_t tcp_options_build_syn(const struct tcp *t, uint8_t *p, uint64_t now_ns)
 	return (uint32_t)(p - start);
 }
 
+/* RFC 7323, 3.2: a RST should carry timestamps; nothing else would tell its receiver anything. */
+uint32_t tcp_options_build_reset(const struct tcp *t, uint8_t *p, uint64_t now_ns)
+{
+	return t->timestamps ? (uint32_t)(put_timestamps(t, p, now_ns) - p) : 0;
+}
+
 uint32_t tcp_options_build(const struct tcp *t, uint8_t *p, uint64_t now_ns)
 {
 	uint8_t *start = p;

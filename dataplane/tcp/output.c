@@ -13,7 +13,7 @@ void tcp_update_permission(struct tcp *t)
 		   tcp_recovery_quiet(t) && t->receive.out_of_order_count == 0 && !t->receive.came_twice &&
 		   !t->ecn.echo && !t->ecn.cwr_due;
 	t->predicted = t->plain && t->state == TCP_ESTABLISHED && !t->receive.fin_known && t->snd_wnd > 0 &&
-		       !tcp_timer_armed(t, TCP_TIMER_PERSIST);
+		       !tcp_timer_armed(t, TCP_TIMER_PERSIST) && seq_le(t->snd_wl1, t->rcv_nxt);
 	t->send_limit = t->push_limit = t->fast_until = 0;
 	if (!tcp_may_send_data(t) || t->fin_sent)
 		return;
@@ -267,7 +267,7 @@ static __attribute__((noinline)) size_t output_slow(struct tcp *t, uint8_t *pack
 	if (t->reset_due) {
 		tcp_note(t, TCP_TRACE_SENT, TCP_RST | (t->reset_has_ack ? TCP_ACK : 0), t->reset_seq - t->isn,
 			 t->reset_has_ack ? t->reset_ack - t->irs : 0, 0);
-		return tcp_build_reset(t, packet);
+		return tcp_build_reset(t, packet, now_ns);
 	}
 	if (t->state == TCP_CLOSED)
 		return 0;

@@ -357,6 +357,7 @@ int tcp_options_parse(const uint8_t *p, size_t len, struct tcp_segment *segment)
 /* Writes the options of a SYN, or timestamps and SACK blocks of any other segment; returns octets, a multiple of 4. */
 uint32_t tcp_options_build_syn(const struct tcp *t, uint8_t *p, uint64_t now_ns);
 uint32_t tcp_options_build(const struct tcp *t, uint8_t *p, uint64_t now_ns);
+uint32_t tcp_options_build_reset(const struct tcp *t, uint8_t *p, uint64_t now_ns);
 uint8_t tcp_window_scale_wanted(const struct tcp_config *config);
 
 /* ---- build.c ---- */
@@ -374,7 +375,7 @@ size_t tcp_build_hot(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_
 /* Several segments in one packet: whole ones, the last may be shorter. */
 size_t tcp_build_segments(struct tcp *t, uint8_t *packet, uint32_t len, uint64_t now_ns);
 size_t tcp_build(struct tcp *t, uint8_t *packet, const struct tcp_outgoing *out, uint64_t now_ns);
-size_t tcp_build_reset(struct tcp *t, uint8_t *packet);
+size_t tcp_build_reset(struct tcp *t, uint8_t *packet, uint64_t now_ns);
 
 /* ---- output.c ---- */
 

@@ -61,9 +61,10 @@ static inline void calls_print(const struct calls *c, const char *name, FILE *f)
 		"\"%s\": {\"count\": %" PRIu64 ", \"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64
 		", \"p999_ns\": %" PRIu64 ", \"p9999_ns\": %" PRIu64 ", \"longest_ns\": %" PRIu64
 		", \"over_100us\": %" PRIu64 ", \"over_100us_preempted\": %" PRIu64 ", \"preempted\": %" PRIu64 "}",
-		name, c->histogram.count, histogram_quantile(&c->histogram, 0.5),
+		name, histogram_count(&c->histogram), histogram_quantile(&c->histogram, 0.5),
 		histogram_quantile(&c->histogram, 0.99), histogram_quantile(&c->histogram, 0.999),
-		histogram_quantile(&c->histogram, 0.9999), c->histogram.max, c->slow, c->slow_preempted, c->preempted);
+		histogram_quantile(&c->histogram, 0.9999), (uint64_t)c->histogram.max, c->slow, c->slow_preempted,
+		c->preempted);
 }
 
 #endif

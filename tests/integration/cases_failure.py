@@ -39,7 +39,7 @@ def reports_a_queue_declared_differently(t):
 def reports_a_missing_exchange_with_the_brokers_words(t):
     result = t.publish("publish", "--exchange", "x-missing", "--no-declare", "--routing-key", "k", "--count", 1000, "--rate",
                        2000, "--slots", "none")
-    fails_saying(result, "NOT_FOUND", "x-missing", "message 1, or one behind it, ended the connection twice")
+    fails_saying(result, "NOT_FOUND", "x-missing", "message 1, or one behind it, ended the channel")
     holds(result["accepted"] > 0, "nothing was accepted")
     equal(result["confirmed"], 0, result.text() + "confirmed")
     t.adds_up(result)

@@ -42,7 +42,7 @@ def stay_connected_while_idle(t):
 def refuses_what_the_broker_refuses(t):
     result = t.publish("publish", "--queue", t.queue + "-large", "--count", 1, "--size", 60000)
     equal(result.status, 1, result.text() + "exit status")
-    for words in ("PRECONDITION_FAILED", "message 1, or one behind it, ended the connection twice"):
+    for words in ("PRECONDITION_FAILED", "message 1, or one behind it, ended the channel"):
         holds(words in result["error"]["text"], result.text())
     t.adds_up(result)
 

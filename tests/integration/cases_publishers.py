@@ -85,7 +85,8 @@ def one_publisher_that_fails_ends_the_run_and_no_message_of_another_is_lost(t):
     """Of a password that is no longer good only the one that has to connect again takes notice."""
     with user(t, "first-secret") as name:
         running = t.start_publisher("publish", "--queue", t.queue, "--rate", 3000, "--duration", 60, "--publishers", 3,
-                                    "--connection-name", t.queue, "--user", name, HAREWIRE_PASSWORD="first-secret")
+                                    "--connection-name", t.queue, "--user", name, "--reconnect-timeout", 3,
+                                    HAREWIRE_PASSWORD="first-secret")
         t.until_published(running, 500)
         t.lab.ctl("change_password", name, "second-secret")
         t.lab.close_connection(t.queue + " 2/3")

@@ -98,6 +98,12 @@ static void end_connection(struct played_broker *b, bool reset)
 	b->over = true;
 }
 
+static void go_on(struct played_broker *b)
+{
+	if (!visit_of(b)->forever)
+		atomic_fetch_add(&b->visit, 1);
+}
+
 static void end_visit(struct played_broker *b)
 {
 	switch (visit_of(b)->end) {
@@ -120,7 +126,7 @@ static void end_visit(struct played_broker *b)
 	default:
 		return;
 	}
-	atomic_fetch_add(&b->visit, 1);
+	go_on(b);
 }
 
 static void check_publishes(struct played_broker *b)
@@ -150,7 +156,7 @@ static void on_channel_open(struct played_broker *b)
 	else if (end == VISIT_REFUSES_REOPENING)
 		end_connection(b, true);
 	if (b->mute)
-		atomic_fetch_add(&b->visit, 1);
+		go_on(b);
 	if (end == VISIT_REFUSES_REOPENING)
 		return;
 	b->tag = 0;

@@ -33,6 +33,7 @@ struct visit {
 	uint32_t frame_max; /* tuned; 0: 131072 */
 	uint16_t code;      /* of its close */
 	const char *text;
+	bool forever; /* there is no next one */
 };
 
 struct played_broker {

@@ -1,7 +1,6 @@
 /*
- * The socket calls. Only active opens are offered, like by the TCP below. No call waits: one that would, fails with
- * EAGAIN (connect: EINPROGRESS) whether or not the socket is non-blocking, so scripts set O_NONBLOCK; only poll lets
- * virtual time pass.
+ * The socket calls but those that move octets (transfer.c). Only active opens are offered, like by the TCP below. What
+ * they return, and when, is Linux's; close never waits (SO_LINGER with a time).
  */
 #include <assert.h>
 #include <errno.h>
@@ -88,7 +87,7 @@ static int call_accept(void *userdata, int fd, struct sockaddr *address, socklen
 	return stack_find(userdata, fd) ? fail(EOPNOTSUPP) : -1;
 }
 
-static int open_connection(struct stack *s, struct stack_socket *k, const struct sockaddr_in *to)
+static void open_connection(struct stack *s, struct stack_socket *k, const struct sockaddr_in *to)
 {
 	k->tcp = aligned_alloc(64, (tcp_size(&k->config) + 63) & ~(size_t)63);
 	k->send_buffer = malloc(SEND_BUFFER_BYTES);
@@ -103,181 +102,51 @@ static int open_connection(struct stack *s, struct stack_socket *k, const struct
 	tcp_init(k->tcp, &k->config);
 	tcp_open(k->tcp, &k->tuple, isn, &k->tx, s->now_ns);
 	stack_update(s, k);
-	return fail(EINPROGRESS);
+}
+
+static bool connect_is_over(void *argument)
+{
+	const struct stack_socket *k = argument;
+	return k->closed || k->fd < 0 || k->ended || socket_connected(k);
+}
+
+/* Once: afterwards the socket is as new and may try again. */
+static int connect_failed(struct stack_socket *k)
+{
+	int error = socket_take_error(k);
+	free(k->tcp);
+	free(k->send_buffer);
+	k->tcp = NULL;
+	k->send_buffer = NULL;
+	k->ended = k->read_shut = k->write_shut = false;
+	extents_init(&k->tx);
+	return fail(error ? error : ECONNABORTED);
 }
 
 static int call_connect(void *userdata, int fd, const struct sockaddr *address, socklen_t len)
 {
-	struct stack_socket *k = stack_find(userdata, fd);
+	struct stack *s = userdata;
+	struct stack_socket *k = stack_find(s, fd);
 	const struct sockaddr_in *to = ipv4_address(address, len);
 	if (!k)
 		return -1;
 	if (!to)
-		return fail(EAFNOSUPPORT);
-	if (!k->tcp)
-		return open_connection(userdata, k, to);
-	if (k->error)
-		return fail(socket_take_error(k));
+		return fail(len < sizeof *to ? EINVAL : EAFNOSUPPORT);
+	if (k->connect_answered)
+		return fail(EISCONN);
+	bool first = !k->tcp;
+	if (first)
+		open_connection(s, k, to);
+	if (!k->nonblocking && !stack_wait(s, connect_is_over, k, TCP_NEVER))
+		return -1;
+	if (stack_find(s, fd) != k)
+		return fail(EBADF);
 	if (k->ended)
-		return fail(ECONNABORTED);
-	return fail(socket_connected(k) ? EISCONN : EALREADY);
-}
-
-/* ---- receiving ---- */
-
-static uint32_t copy_readable(struct stack *s, struct stack_socket *k, uint8_t *to, size_t len, bool peek)
-{
-	uint32_t copied = 0, run;
-	const uint8_t *from = tcp_readable(k->tcp, &run);
-	while (run > 0 && copied < len) {
-		uint32_t n = run < len - copied ? run : (uint32_t)(len - copied);
-		memcpy(to + copied, from, n);
-		copied += n;
-		if (peek)
-			break; /* what lies behind the ring's end is not seen: no script peeks that far */
-		tcp_consume(k->tcp, n, s->now_ns);
-		from = tcp_readable(k->tcp, &run);
-	}
-	return copied;
-}
-
-static ssize_t call_recv(void *userdata, int fd, void *buffer, size_t len, int flags)
-{
-	struct stack *s = userdata;
-	struct stack_socket *k = stack_find(s, fd);
-	if (!k)
-		return -1;
-	if (flags & ~(MSG_DONTWAIT | MSG_PEEK | MSG_NOSIGNAL))
-		return fail(EOPNOTSUPP);
-	if (!k->tcp)
-		return fail(ENOTCONN);
-	uint32_t copied = copy_readable(s, k, buffer, len, flags & MSG_PEEK);
-	if (copied) {
-		stack_update(s, k);
-		return copied;
-	}
-	if (k->error)
-		return fail(socket_take_error(k));
-	if (k->read_shut || k->ended || tcp_peer_finished(k->tcp))
-		return 0;
-	return fail(EAGAIN);
-}
-
-static ssize_t call_read(void *userdata, int fd, void *buffer, size_t len)
-{
-	return call_recv(userdata, fd, buffer, len, 0);
-}
-
-static ssize_t call_recvfrom(void *userdata, int fd, void *buffer, size_t len, int flags, struct sockaddr *address,
-			     socklen_t *address_len)
-{
-	return call_recv(userdata, fd, buffer, len, flags);
-}
-
-static ssize_t receive_vector(void *userdata, int fd, const struct iovec *iov, size_t count, int flags)
-{
-	ssize_t total = 0;
-	for (size_t i = 0; i < count; i++) {
-		ssize_t n = call_recv(userdata, fd, iov[i].iov_base, iov[i].iov_len, flags);
-		if (n < 0)
-			return total ? total : n;
-		total += n;
-		if ((size_t)n < iov[i].iov_len)
-			break;
-	}
-	return total;
-}
-
-static ssize_t call_readv(void *userdata, int fd, const struct iovec *iov, int count)
-{
-	return receive_vector(userdata, fd, iov, (size_t)count, 0);
-}
-
-static ssize_t call_recvmsg(void *userdata, int fd, struct msghdr *message, int flags)
-{
-	message->msg_flags = 0;
-	message->msg_controllen = 0;
-	return receive_vector(userdata, fd, message->msg_iov, message->msg_iovlen, flags);
-}
-
-/* ---- sending ---- */
-
-static size_t send_room(const struct stack_socket *k)
-{
-	uint64_t held = k->tx.end - k->tx.start;
-	return held < k->send_bytes ? (size_t)(k->send_bytes - held) : 0;
-}
-
-/* Stream octets keep their place until they are acknowledged: the buffer is as large as send_room ever allows. */
-static void push(struct stack_socket *k, const uint8_t *octets, size_t len)
-{
-	while (len > 0) {
-		size_t at = k->tx.end & (SEND_BUFFER_BYTES - 1);
-		size_t n = len < SEND_BUFFER_BYTES - at ? len : SEND_BUFFER_BYTES - at;
-		memcpy(k->send_buffer + at, octets, n);
-		bool pushed = extents_push(&k->tx, k->send_buffer + at, n, EXTENT_LOG);
-		assert(pushed); /* neighbours merge: never more than one extent, and another behind the end */
-		octets += n;
-		len -= n;
-	}
-	tcp_pushed(k->tcp);
-}
-
-static int may_send(struct stack_socket *k)
-{
-	if (k->error)
-		return socket_take_error(k);
-	if (!k->tcp || k->write_shut || k->ended)
-		return EPIPE;
-	return socket_connected(k) && send_room(k) ? 0 : EAGAIN;
-}
-
-static ssize_t send_vector(void *userdata, int fd, const struct iovec *iov, size_t count, int flags)
-{
-	struct stack_socket *k = stack_find(userdata, fd);
-	if (!k)
-		return -1;
-	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL))
-		return fail(EOPNOTSUPP);
-	int error = may_send(k);
-	if (error)
-		return fail(error);
-	size_t total = 0;
-	for (size_t i = 0; i < count && send_room(k); i++) {
-		size_t n = iov[i].iov_len < send_room(k) ? iov[i].iov_len : send_room(k);
-		push(k, iov[i].iov_base, n);
-		total += n;
-	}
-	stack_update(userdata, k);
-	return (ssize_t)total;
-}
-
-static ssize_t call_send(void *userdata, int fd, const void *octets, size_t len, int flags)
-{
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)octets, .iov_len = len};
-	return send_vector(userdata, fd, &iov, 1, flags);
-}
-
-static ssize_t call_write(void *userdata, int fd, const void *octets, size_t len)
-{
-	return call_send(userdata, fd, octets, len, 0);
-}
-
-/* The address says nothing new about a connection (and is not looked at by Linux either). */
-static ssize_t call_sendto(void *userdata, int fd, const void *octets, size_t len, int flags,
-			   const struct sockaddr *address, socklen_t address_len)
-{
-	return call_send(userdata, fd, octets, len, flags);
-}
-
-static ssize_t call_writev(void *userdata, int fd, const struct iovec *iov, int count)
-{
-	return send_vector(userdata, fd, iov, (size_t)count, 0);
-}
-
-static ssize_t call_sendmsg(void *userdata, int fd, const struct msghdr *message, int flags)
-{
-	return send_vector(userdata, fd, message->msg_iov, message->msg_iovlen, flags);
+		return connect_failed(k);
+	if (!socket_connected(k))
+		return fail(first ? EINPROGRESS : EALREADY);
+	k->connect_answered = true;
+	return 0;
 }
 
 /* ---- ending ---- */
@@ -338,6 +207,8 @@ static int call_fcntl(void *userdata, int fd, int command, ...)
 	va_end(arguments);
 	if (!k)
 		return -1;
+	if (command == F_GETFD)
+		return 0;
 	if (command == F_GETFL)
 		return O_RDWR | (k->nonblocking ? O_NONBLOCK : 0);
 	if (command != F_SETFL)
@@ -371,38 +242,44 @@ static short ready_events(const struct stack_socket *k)
 	if (!k->tcp)
 		return POLLOUT | POLLHUP;
 	tcp_readable(k->tcp, &readable);
+	bool finished = k->read_shut || k->ended || tcp_peer_finished(k->tcp);
 	short events = 0;
-	if (readable || k->read_shut || k->ended || tcp_peer_finished(k->tcp))
+	if (readable || finished)
 		events |= POLLIN | POLLRDNORM;
-	if (k->ended || (socket_connected(k) && send_room(k) > 0))
+	if (k->ended || (socket_connected(k) && (k->write_shut || socket_send_room(k) > 0)))
 		events |= POLLOUT | POLLWRNORM;
-	if (k->ended || (tcp_peer_finished(k->tcp) && k->write_shut))
+	if (k->ended || (finished && k->write_shut))
 		events |= POLLHUP;
 	return (short)(events | (k->error ? POLLERR : 0));
 }
 
-static int poll_once(struct stack *s, struct pollfd *fds, nfds_t count)
+struct polled {
+	struct stack *s;
+	struct pollfd *fds;
+	nfds_t count;
+	int ready;
+};
+
+static bool poll_once(void *argument)
 {
-	int ready = 0;
-	for (nfds_t i = 0; i < count; i++) {
-		const struct stack_socket *k = stack_find(s, fds[i].fd);
-		fds[i].revents = (short)(k ? ready_events(k) & (fds[i].events | POLLERR | POLLHUP) : POLLNVAL);
-		ready += fds[i].revents != 0;
+	struct polled *p = argument;
+	p->ready = 0;
+	for (nfds_t i = 0; i < p->count; i++) {
+		struct pollfd *fd = &p->fds[i];
+		const struct stack_socket *k = stack_find(p->s, fd->fd);
+		fd->revents = (short)(k ? ready_events(k) & (fd->events | POLLERR | POLLHUP) : POLLNVAL);
+		p->ready += fd->revents != 0;
 	}
-	return ready;
+	return p->ready > 0;
 }
 
-/* Nothing arrives while a script waits in here: only timers can change the answer. */
 static int call_poll(void *userdata, struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-	struct stack *s = userdata;
-	uint64_t until_ns = s->now_ns + (timeout_ms < 0 ? s->patience_ns : (uint64_t)timeout_ms * MS);
-	int ready;
-	while ((ready = poll_once(s, fds, count)) == 0 && s->now_ns < until_ns) {
-		uint64_t next_ns = stack_deadline(s);
-		stack_advance(s, next_ns < until_ns ? next_ns : until_ns);
-	}
-	return ready;
+	struct polled p = {.s = userdata, .fds = fds, .count = count};
+	uint64_t until_ns = timeout_ms < 0 ? TCP_NEVER : p.s->now_ns + (uint64_t)timeout_ms * MS;
+	if (!poll_once(&p) && !stack_wait(p.s, poll_once, &p, until_ns))
+		return -1;
+	return p.ready;
 }
 
 /* ---- not offered ---- */
@@ -440,16 +317,7 @@ void calls_fill(struct packetdrill_interface *i)
 	i->listen = call_listen;
 	i->accept = call_accept;
 	i->connect = call_connect;
-	i->read = call_read;
-	i->readv = call_readv;
-	i->recv = call_recv;
-	i->recvfrom = call_recvfrom;
-	i->recvmsg = call_recvmsg;
-	i->write = call_write;
-	i->writev = call_writev;
-	i->send = call_send;
-	i->sendto = call_sendto;
-	i->sendmsg = call_sendmsg;
+	transfer_fill(i);
 	i->fcntl = call_fcntl;
 	i->ioctl = call_ioctl;
 	i->close = call_close;

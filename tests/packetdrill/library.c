@@ -1,4 +1,4 @@
-/* The one symbol that packetdrill looks for. */
+/* The symbols that packetdrill and our runner look for. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,12 +27,13 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
 			wrong);
 		exit(EXIT_FAILURE);
 	}
+	calls_fill(&s->calls_unlocked);
+	s->calls_unlocked.getsockopt = sockopt_get;
+	s->calls_unlocked.setsockopt = sockopt_set;
+	s->calls_unlocked.netdev_send = stack_packet_in;
+	s->calls_unlocked.netdev_receive = stack_packet_out;
+	s->calls_unlocked.usleep = stack_usleep;
+	s->calls_unlocked.gettimeofday = stack_gettimeofday;
 	*interface = (struct packetdrill_interface){.userdata = s, .free = release};
-	calls_fill(interface);
-	interface->getsockopt = sockopt_get;
-	interface->setsockopt = sockopt_set;
-	interface->netdev_send = stack_packet_in;
-	interface->netdev_receive = stack_packet_out;
-	interface->usleep = stack_usleep;
-	interface->gettimeofday = stack_gettimeofday;
+	locked_fill(interface);
 }

@@ -10,6 +10,7 @@
 #define HAREWIRE_PACKETDRILL_INTERFACE_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -71,5 +72,12 @@ struct packetdrill_interface {
 /* The name and type of the one symbol the library exports. `flags`: the text behind --so_flags=, or NULL. */
 #define PACKETDRILL_INTERFACE_INIT "packetdrill_interface_init"
 typedef void packetdrill_interface_init_fn(const char *flags, struct packetdrill_interface *interface);
+
+/*
+ * Of our library, for our runner: whether a call made from another thread than that of packetdrill_interface_init waits
+ * for something to happen. packetdrill asks the kernel whether the thread sleeps.
+ */
+#define HAREWIRE_PACKETDRILL_BLOCKED "harewire_packetdrill_blocked"
+typedef bool harewire_packetdrill_blocked_fn(void *userdata);
 
 #endif

@@ -84,6 +84,7 @@ static void take_number(struct lexer *l)
 		bool hex = l->at[0] == '0' && l->at[1] == 'x';
 		l->token.kind = TOKEN_INTEGER;
 		l->token.integer = strtoll(l->at, &end, hex ? 16 : 10);
+		l->token.hex = hex;
 	}
 	l->at = end;
 }

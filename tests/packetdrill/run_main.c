@@ -206,7 +206,7 @@ int main(int argc, char **argv)
 {
 	char library[4096];
 	default_library(library);
-	struct options o = {.so_filename = library, .so_flags = "", .tolerance_usecs = 1000};
+	struct options o = {.so_filename = library, .so_flags = "", .tolerance_usecs = 100};
 	int i = 1;
 	for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++)
 		take_option(&o, argv[i]);

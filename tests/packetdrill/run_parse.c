@@ -107,6 +107,17 @@ static void parse_elements(struct parser *p, struct expression *list, char end)
 	}
 }
 
+/* "msg_iov(1)": the number says nothing that the list behind it does not. */
+static void skip_count(struct parser *p)
+{
+	if (!lexer_accept_char(&p->l, '('))
+		return;
+	parse_expression(p);
+	lexer_expect_char(&p->l, ')');
+	if (!lexer_at_char(&p->l, '='))
+		script_fail(p->l.path, p->l.token.line, "parse error: '=' expected");
+}
+
 /* A constant, or name=value, which names a struct's member. */
 static struct expression *parse_word(struct parser *p)
 {
@@ -114,6 +125,7 @@ static struct expression *parse_word(struct parser *p)
 	int line = p->l.token.line;
 	copy_text(p, name, p->l.token.text);
 	lexer_next(&p->l);
+	skip_count(p);
 	if (lexer_accept_char(&p->l, '=')) {
 		struct expression *member = parse_expression(p);
 		copy_text(p, member->name, name);
@@ -167,7 +179,18 @@ static struct expression *parse_expression(struct parser *p)
 
 /* ---- calls ---- */
 
-/* "EINPROGRESS (Operation now in progress)": the note is for readers. */
+/* "(Operation now in progress)", for readers: words, and nothing else. */
+static void parse_note(struct parser *p)
+{
+	lexer_expect_char(&p->l, '(');
+	do {
+		if (p->l.token.kind != TOKEN_WORD)
+			script_fail(p->l.path, p->l.token.line, "parse error: words in brackets expected");
+		lexer_next(&p->l);
+	} while (!lexer_accept_char(&p->l, ')'));
+}
+
+/* "EINPROGRESS (Operation now in progress)": never without the note. */
 static void parse_errno(struct parser *p, struct call *c)
 {
 	int64_t value;
@@ -175,21 +198,12 @@ static void parse_errno(struct parser *p, struct call *c)
 		script_fail(p->l.path, p->l.token.line, "unknown errno '%s'", p->l.token.text);
 	c->error = (int)value;
 	lexer_next(&p->l);
-}
-
-static void parse_note(struct parser *p)
-{
-	if (!lexer_accept_char(&p->l, '('))
-		return;
-	while (!lexer_accept_char(&p->l, ')')) {
-		if (p->l.token.kind == TOKEN_END)
-			script_fail(p->l.path, p->l.token.line, "a note without end");
-		lexer_next(&p->l);
-	}
+	parse_note(p);
 }
 
 static void parse_call(struct parser *p, struct call *c)
 {
+	c->line = p->l.token.line;
 	copy_text(p, c->name, p->l.token.text);
 	lexer_next(&p->l);
 	lexer_expect_char(&p->l, '(');
@@ -199,17 +213,31 @@ static void parse_call(struct parser *p, struct call *c)
 	c->result = lexer_expect_integer(&p->l, "the call's result", INT32_MIN, UINT32_MAX);
 	if (p->l.token.kind == TOKEN_WORD)
 		parse_errno(p, c);
-	parse_note(p);
+	if (lexer_at_char(&p->l, '('))
+		parse_note(p);
 }
 
 /* ---- events ---- */
 
+/* "0.100...0.200 read(...)": the call blocks until then. */
+static void parse_return_time(struct parser *p, struct event *e)
+{
+	e->blocks = p->l.token.kind == TOKEN_ELLIPSIS;
+	if (!e->blocks)
+		return;
+	lexer_next(&p->l);
+	e->return_usecs = parse_usecs(p);
+	if (e->return_usecs < e->usecs)
+		script_fail(p->l.path, e->line, "the call returns before it is made");
+}
+
 static void parse_event(struct parser *p, struct event *e)
 {
 	parse_time(p, e);
-	if (p->l.token.kind == TOKEN_ELLIPSIS)
-		script_fail(p->l.path, e->line, "calls that block are not played: no call of the library waits");
+	parse_return_time(p, e);
 	e->is_call = p->l.token.kind == TOKEN_WORD;
+	if (e->blocks && !e->is_call)
+		script_fail(p->l.path, p->l.token.line, "parse error: a call expected: only calls return later");
 	if (e->is_call)
 		parse_call(p, &e->call);
 	else

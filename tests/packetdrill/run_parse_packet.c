@@ -223,6 +223,8 @@ static void parse_ip(struct lexer *l, struct packet *p)
 	} else {
 		expect_word(l, "tos");
 		p->tos_check = TOS_WHOLE;
+		if (!l->token.hex)
+			script_fail(l->path, l->token.line, "parse error: tos is written in hexadecimal, like 0x02");
 		p->tos = (uint8_t)lexer_expect_integer(l, "tos", 0, UINT8_MAX);
 	}
 	lexer_expect_char(l, end);

@@ -54,6 +54,14 @@ void play_check_time(const struct play *p, int64_t usecs, const char *what)
 		  (double)usecs / 1e6);
 }
 
+void play_check_return(const struct play *p, const struct event *e, int64_t usecs)
+{
+	if (llabs(usecs - e->return_usecs) > p->script->tolerance_usecs)
+		script_fail(p->script->path, e->line,
+			    "timing error: expected system call return at %.6f sec but happened at %.6f sec",
+			    (double)e->return_usecs / 1e6, (double)usecs / 1e6);
+}
+
 void play_wait_for_event(struct play *p)
 {
 	int64_t left;
@@ -78,9 +86,23 @@ static void settle_time(struct play *p, struct event *e)
 	int64_t from = is_inbound(p->last) && is_inbound(e) ? p->last->usecs : play_now_usecs(p);
 	e->usecs += from;
 	e->usecs_end += from;
+	e->return_usecs += from;
 }
 
 /* ---- the script ---- */
+
+/* Like packetdrill, which goes on where a call still blocks. */
+static void play_call(struct play *p, const struct event *e)
+{
+	bool idle = play_await_blocked(p);
+	if (e->blocks && !idle)
+		play_fail(p, "blocking system call while another blocking system call is already in progress");
+	play_wait_for_event(p);
+	if (e->blocks)
+		play_block(p, e);
+	else
+		play_make_call(p, &e->call);
+}
 
 static void check_order(const struct play *p)
 {
@@ -99,6 +121,7 @@ static void load(struct play *p, const char *so_filename, const char *so_flags)
 		*(void **)&init = dlsym(library, PACKETDRILL_INTERFACE_INIT);
 	if (!init)
 		script_fail(p->script->path, 1, "%s", dlerror());
+	*(void **)&p->is_blocked = dlsym(library, HAREWIRE_PACKETDRILL_BLOCKED);
 	init(so_flags, &p->interface);
 }
 
@@ -117,11 +140,13 @@ void play_script(struct script *script, const char *so_filename, const char *so_
 		check_order(p);
 		settle_time(p, e);
 		if (e->is_call)
-			play_call(p, &e->call);
+			play_call(p, e);
 		else
 			play_packet(p, &e->packet);
 		p->last = e;
 	}
+	if (!play_await_blocked(p))
+		play_fail(p, "the script ends here, but the call of line %d still blocks", p->blocking.event->line);
 	play_expect_no_more(p);
 	play_close_descriptors(p);
 	p->interface.free(p->interface.userdata);

@@ -2,6 +2,9 @@
 #ifndef HAREWIRE_PACKETDRILL_RUN_PLAY_H
 #define HAREWIRE_PACKETDRILL_RUN_PLAY_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "tests/packetdrill/packetdrill_interface.h"
 #include "tests/packetdrill/run_script.h"
 
@@ -46,6 +49,13 @@ struct play {
 	} descriptors[DESCRIPTORS_MAX];
 	int descriptor_count;
 	struct peer peer;
+	harewire_packetdrill_blocked_fn *is_blocked; /* NULL: the library does not say */
+	struct blocking {
+		bool running;
+		atomic_bool done;
+		pthread_t thread;
+		const struct event *event;
+	} blocking;
 	uint8_t octets[65536];
 };
 
@@ -60,6 +70,8 @@ int64_t play_now_usecs(struct play *p);
 void play_wait_for_event(struct play *p);
 /* Fails unless `usecs`, since the script's start, is when the event should have happened. */
 void play_check_time(const struct play *p, int64_t usecs, const char *what);
+/* The same of a call that blocked and returned at `usecs`. */
+void play_check_return(const struct play *p, const struct event *e, int64_t usecs);
 
 /* ---- run_play_packet.c ---- */
 
@@ -69,8 +81,16 @@ void play_expect_no_more(struct play *p);
 
 /* ---- run_play_call.c ---- */
 
-void play_call(struct play *p, const struct call *call);
+/* Makes the call and checks what it returns; returns when it did. Thread: any. */
+int64_t play_make_call(struct play *p, const struct call *call);
 /* As packetdrill does at the end: with close(2). */
 void play_close_descriptors(struct play *p);
+
+/* ---- run_play_blocking.c ---- */
+
+/* Starts it; comes back when it waits, or has not had to. */
+void play_block(struct play *p, const struct event *e);
+/* Gives a call that still blocks a second of real time to return. False: it did not. */
+bool play_await_blocked(struct play *p);
 
 #endif

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,18 @@
 #define VECTOR_MAX 16
 #define POLL_MAX   4
 
+/* The call's own line: one that blocks may come back during another event. */
+__attribute__((noreturn)) __attribute__((format(printf, 3, 4))) static void
+call_fail(const struct play *p, const struct call *c, const char *format, ...)
+{
+	char text[512];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	script_fail(p->script->path, c->line, "%s", text);
+}
+
 /* ---- arguments ---- */
 
 static const struct expression *argument(const struct play *p, const struct call *c, int index)
@@ -21,14 +34,14 @@ static const struct expression *argument(const struct play *p, const struct call
 	for (int i = 0; e && i < index; i++)
 		e = e->next;
 	if (!e)
-		play_fail(p, "%s: argument %d is missing", c->name, index + 1);
+		call_fail(p, c, "%s: argument %d is missing", c->name, index + 1);
 	return e;
 }
 
 static int64_t integer(const struct play *p, const struct call *c, const struct expression *e)
 {
 	if (e->kind != EXPRESSION_INTEGER)
-		play_fail(p, "%s: an integer expected", c->name);
+		call_fail(p, c, "%s: an integer expected", c->name);
 	return e->value;
 }
 
@@ -42,7 +55,7 @@ static int64_t bracketed(const struct play *p, const struct call *c, int index)
 {
 	const struct expression *e = argument(p, c, index);
 	if (e->kind != EXPRESSION_LIST || !e->first || e->first->next)
-		play_fail(p, "%s: argument %d should be [value]", c->name, index + 1);
+		call_fail(p, c, "%s: argument %d should be [value]", c->name, index + 1);
 	return integer(p, c, e->first);
 }
 
@@ -53,7 +66,7 @@ static const struct expression *member(const struct play *p, const struct call *
 		for (const struct expression *m = e->first; m; m = m->next)
 			if (strcmp(m->name, name) == 0)
 				return m;
-	play_fail(p, "%s: {%s=...} expected", c->name, name);
+	call_fail(p, c, "%s: {%s=...} expected", c->name, name);
 }
 
 static int live_descriptor(const struct play *p, const struct call *c, int64_t script)
@@ -61,7 +74,7 @@ static int live_descriptor(const struct play *p, const struct call *c, int64_t s
 	for (int i = p->descriptor_count; i-- > 0;)
 		if (p->descriptors[i].script == script && !p->descriptors[i].closed)
 			return p->descriptors[i].live;
-	play_fail(p, "%s: unable to find socket with script fd %" PRId64, c->name, script);
+	call_fail(p, c, "%s: unable to find socket with script fd %" PRId64, c->name, script);
 }
 
 static int descriptor(const struct play *p, const struct call *c)
@@ -69,30 +82,38 @@ static int descriptor(const struct play *p, const struct call *c)
 	return live_descriptor(p, c, integer(p, c, argument(p, c, 0)));
 }
 
-/* A buffer of zeros, as long as argument `index` says. */
+/* A buffer of zeros, as long as argument `index` says; or NULL, where argument 1 is that instead of "...". */
 static uint8_t *buffer(const struct play *p, const struct call *c, int index, size_t *len)
 {
 	int64_t asked = integer(p, c, argument(p, c, index));
+	const struct expression *e = argument(p, c, 1);
+	if (e->kind == EXPRESSION_INTEGER && e->value == 0) {
+		*len = (size_t)asked;
+		return NULL;
+	}
+	if (e->kind != EXPRESSION_ELLIPSIS)
+		call_fail(p, c, "Expected ... or NULL for buffer");
 	uint8_t *octets = asked >= 0 && asked <= BUFFER_MAX ? calloc(1, (size_t)asked + 1) : NULL;
 	if (!octets)
-		play_fail(p, "%s: a length from 0 to %u expected", c->name, BUFFER_MAX);
+		call_fail(p, c, "%s: a length from 0 to %u expected", c->name, BUFFER_MAX);
 	*len = (size_t)asked;
 	return octets;
 }
 
 /* "[{..., 1000}, {..., 500}]": each with zeros of its own. */
-static int vector(const struct play *p, const struct call *c, int index, struct iovec iov[VECTOR_MAX])
+static int vector(const struct play *p, const struct call *c, const struct expression *list,
+		  struct iovec iov[VECTOR_MAX])
 {
 	int count = 0;
-	const struct expression *e = argument(p, c, index)->first;
+	const struct expression *e = list->first;
 	for (; e && count < VECTOR_MAX; e = e->next) {
 		if (e->kind != EXPRESSION_STRUCT || !e->first || !e->first->next)
-			play_fail(p, "%s: {..., length} expected", c->name);
+			call_fail(p, c, "%s: {..., length} expected", c->name);
 		size_t len = (size_t)integer(p, c, e->first->next);
 		iov[count++] = (struct iovec){.iov_base = calloc(1, len + 1), .iov_len = len};
 	}
 	if (e)
-		play_fail(p, "%s: more than %d pieces", c->name, VECTOR_MAX);
+		call_fail(p, c, "%s: more than %d pieces", c->name, VECTOR_MAX);
 	return count;
 }
 
@@ -116,7 +137,7 @@ static int64_t do_socket(struct play *p, const struct call *c)
 	if (live < 0)
 		return live;
 	if (p->descriptor_count == DESCRIPTORS_MAX)
-		play_fail(p, "too many sockets");
+		call_fail(p, c, "too many sockets");
 	int i = p->descriptor_count++;
 	p->descriptors[i].script = (int)c->result;
 	p->descriptors[i].live = live;
@@ -164,7 +185,7 @@ static int64_t do_recv(struct play *p, const struct call *c)
 static int64_t do_readv(struct play *p, const struct call *c)
 {
 	struct iovec iov[VECTOR_MAX];
-	int count = vector(p, c, 1, iov);
+	int count = vector(p, c, argument(p, c, 1), iov);
 	int64_t n = p->interface.readv(p->interface.userdata, descriptor(p, c), iov, count);
 	free_vector(iov, count);
 	return n;
@@ -202,9 +223,40 @@ static int64_t do_sendto(struct play *p, const struct call *c)
 static int64_t do_writev(struct play *p, const struct call *c)
 {
 	struct iovec iov[VECTOR_MAX];
-	int count = vector(p, c, 1, iov);
+	int count = vector(p, c, argument(p, c, 1), iov);
 	int64_t n = p->interface.writev(p->interface.userdata, descriptor(p, c), iov, count);
 	free_vector(iov, count);
+	return n;
+}
+
+/* "{msg_name(...)=..., msg_iov(2)=[{..., 100}, {..., 50}], msg_flags=0}" */
+static int message(const struct play *p, const struct call *c, struct msghdr *to, struct iovec iov[VECTOR_MAX])
+{
+	int count = vector(p, c, member(p, c, argument(p, c, 1), "msg_iov"), iov);
+	*to = (struct msghdr){.msg_iov = iov, .msg_iovlen = (size_t)count};
+	return count;
+}
+
+static int64_t do_sendmsg(struct play *p, const struct call *c)
+{
+	struct iovec iov[VECTOR_MAX];
+	struct msghdr m;
+	int count = message(p, c, &m, iov);
+	int64_t n = p->interface.sendmsg(p->interface.userdata, descriptor(p, c), &m, int_argument(p, c, 2));
+	free_vector(iov, count);
+	return n;
+}
+
+static int64_t do_recvmsg(struct play *p, const struct call *c)
+{
+	struct iovec iov[VECTOR_MAX];
+	struct msghdr m;
+	int count = message(p, c, &m, iov);
+	int64_t flags = integer(p, c, member(p, c, argument(p, c, 1), "msg_flags"));
+	int64_t n = p->interface.recvmsg(p->interface.userdata, descriptor(p, c), &m, int_argument(p, c, 2));
+	free_vector(iov, count);
+	if (n >= 0 && m.msg_flags != flags)
+		call_fail(p, c, "Expected msg_flags 0x%x but got 0x%x", (unsigned int)flags, (unsigned int)m.msg_flags);
 	return n;
 }
 
@@ -222,7 +274,7 @@ static int64_t do_ioctl(struct play *p, const struct call *c)
 	int64_t result = p->interface.ioctl(p->interface.userdata, descriptor(p, c),
 					    (unsigned long)integer(p, c, argument(p, c, 1)), &value);
 	if (result >= 0 && value != bracketed(p, c, 2))
-		play_fail(p, "bad ioctl value: expected: %" PRId64 " actual: %d", bracketed(p, c, 2), value);
+		call_fail(p, c, "bad ioctl value: expected: %" PRId64 " actual: %d", bracketed(p, c, 2), value);
 	return result;
 }
 
@@ -247,16 +299,20 @@ static int64_t do_setsockopt(struct play *p, const struct call *c)
 	int v = 0;
 	struct linger linger = {0};
 	const void *at = &v;
-	if (value->kind == EXPRESSION_STRUCT) {
+	socklen_t len = (socklen_t)int_argument(p, c, 4), most = sizeof v;
+	if (value->kind == EXPRESSION_STRING) {
+		at = value->text;
+		most = (socklen_t)strlen(value->text);
+	} else if (value->kind == EXPRESSION_STRUCT) {
 		linger.l_onoff = (int)integer(p, c, member(p, c, value, "onoff"));
 		linger.l_linger = (int)integer(p, c, member(p, c, value, "linger"));
 		at = &linger;
+		most = sizeof linger;
 	} else {
 		v = (int)bracketed(p, c, 3);
 	}
-	socklen_t len = (socklen_t)int_argument(p, c, 4);
-	if (len > (at == &v ? sizeof v : sizeof linger))
-		play_fail(p, "setsockopt: the value is shorter than %u octets", len);
+	if (len > most)
+		call_fail(p, c, "setsockopt: the value is shorter than %u octets", len);
 	return p->interface.setsockopt(p->interface.userdata, descriptor(p, c), int_argument(p, c, 1),
 				       int_argument(p, c, 2), at, len);
 }
@@ -266,11 +322,11 @@ static int64_t do_getsockopt(struct play *p, const struct call *c)
 	int value = 0;
 	socklen_t len = sizeof value;
 	if (bracketed(p, c, 4) != sizeof value)
-		play_fail(p, "Unsupported getsockopt optlen: %" PRId64, bracketed(p, c, 4));
+		call_fail(p, c, "Unsupported getsockopt optlen: %" PRId64, bracketed(p, c, 4));
 	int64_t result = p->interface.getsockopt(p->interface.userdata, descriptor(p, c), int_argument(p, c, 1),
 						 int_argument(p, c, 2), &value, &len);
 	if (result >= 0 && (value != bracketed(p, c, 3) || len != sizeof value))
-		play_fail(p, "Bad getsockopt optval: expected: %" PRId64 " actual: %d", bracketed(p, c, 3), value);
+		call_fail(p, c, "Bad getsockopt optval: expected: %" PRId64 " actual: %d", bracketed(p, c, 3), value);
 	return result;
 }
 
@@ -289,7 +345,7 @@ static int64_t do_poll(struct play *p, const struct call *c)
 	int64_t result = p->interface.poll(p->interface.userdata, fds, count, int_argument(p, c, 2));
 	for (nfds_t i = 0; i < count; i++)
 		if (fds[i].revents != expected[i])
-			play_fail(p, "poll: expected revents: %#" PRIx64 " actual: %#x", expected[i],
+			call_fail(p, c, "poll: expected revents: %#" PRIx64 " actual: %#x", expected[i],
 				  (unsigned int)fds[i].revents);
 	return result;
 }
@@ -298,34 +354,43 @@ static const struct {
 	const char *name;
 	int64_t (*run)(struct play *p, const struct call *c);
 } calls[] = {
-	{"socket", do_socket},         {"bind", do_bind},     {"listen", do_listen},
-	{"connect", do_connect},       {"read", do_read},     {"recv", do_recv},
-	{"readv", do_readv},           {"write", do_write},   {"send", do_send},
-	{"sendto", do_sendto},         {"writev", do_writev}, {"fcntl", do_fcntl},
-	{"ioctl", do_ioctl},           {"close", do_close},   {"shutdown", do_shutdown},
-	{"setsockopt", do_setsockopt}, {"poll", do_poll},     {"getsockopt", do_getsockopt},
+	{"socket", do_socket},     {"bind", do_bind},
+	{"listen", do_listen},     {"connect", do_connect},
+	{"read", do_read},         {"recv", do_recv},
+	{"readv", do_readv},       {"write", do_write},
+	{"send", do_send},         {"sendto", do_sendto},
+	{"writev", do_writev},     {"fcntl", do_fcntl},
+	{"ioctl", do_ioctl},       {"close", do_close},
+	{"shutdown", do_shutdown}, {"sendmsg", do_sendmsg},
+	{"recvmsg", do_recvmsg},   {"setsockopt", do_setsockopt},
+	{"poll", do_poll},         {"getsockopt", do_getsockopt},
 };
 
-void play_call(struct play *p, const struct call *c)
+static void check_result(const struct play *p, const struct call *c, int64_t result, int error)
 {
-	play_wait_for_event(p);
+	if (result != c->result)
+		call_fail(p, c,
+			  "runtime error in %s call: Expected result %" PRId64 " but got %" PRId64
+			  " with errno %d (%s)",
+			  c->name, c->result, result, error, strerror(error));
+	if (c->error && error != c->error)
+		call_fail(p, c, "runtime error in %s call: Expected errno %d (%s) but got %d (%s)", c->name, c->error,
+			  strerror(c->error), error, strerror(error));
+}
+
+int64_t play_make_call(struct play *p, const struct call *c)
+{
 	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
 		if (strcmp(calls[i].name, c->name) != 0)
 			continue;
 		errno = 0;
 		int64_t result = calls[i].run(p, c);
 		int error = errno;
-		if (result != c->result)
-			play_fail(p,
-				  "runtime error in %s call: Expected result %" PRId64 " but got %" PRId64
-				  " with errno %d (%s)",
-				  c->name, c->result, result, error, strerror(error));
-		if (c->error && error != c->error)
-			play_fail(p, "runtime error in %s call: Expected errno %d (%s) but got %d (%s)", c->name,
-				  c->error, strerror(c->error), error, strerror(error));
-		return;
+		int64_t returned_usecs = play_now_usecs(p);
+		check_result(p, c, result, error);
+		return returned_usecs;
 	}
-	play_fail(p, "Unknown system call: '%s'", c->name);
+	call_fail(p, c, "Unknown system call: '%s'", c->name);
 }
 
 void play_close_descriptors(struct play *p)

@@ -8,10 +8,11 @@
  *     run_symbols.c  the names of constants  run_wire.c   packets as octets, and in packetdrill's notation
  *     run_play.c     the clock and the events, one after the other
  *     run_play_packet.c, run_play_call.c     one event
+ *     run_play_blocking.c   calls that block, in a thread of their own
  *
  * Differences, all of them stricter: outgoing TCP checksums and echoed timestamps are compared; an outgoing packet is
  * never put together from several; what was sent and not expected before the script's end is a failure; times may be
- * off by 1 ms, not by 4 ms and 12.5 % (virtual time does not jitter).
+ * off by 100 us, not by 4 ms and 12.5 % (virtual time does not jitter).
  */
 #ifndef HAREWIRE_PACKETDRILL_RUN_SCRIPT_H
 #define HAREWIRE_PACKETDRILL_RUN_SCRIPT_H
@@ -41,6 +42,7 @@ struct token {
 	enum token_kind kind;
 	int line;
 	int64_t integer;
+	bool hex;
 	double floating;
 	char text[FLAGS_MAX]; /* of a word, string or option: without its quotes or dashes */
 	char character;
@@ -115,6 +117,7 @@ struct expression {
 };
 
 struct call {
+	int line;
 	char name[TEXT_MAX];
 	struct expression *arguments; /* a list */
 	int64_t result;
@@ -133,6 +136,8 @@ struct event {
 	enum time_kind time;
 	int64_t usecs, usecs_end; /* while playing: since the script's start */
 	bool is_call;
+	bool blocks;          /* a call that comes back later */
+	int64_t return_usecs; /* when, like usecs */
 	struct packet packet;
 	struct call call;
 };

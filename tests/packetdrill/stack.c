@@ -8,12 +8,14 @@
 
 #include "dataplane/base/error.h"
 #include "dataplane/net/icmp.h"
+#include "dataplane/net/refusal.h"
 
 #define US 1000ull
 #define MS (1000 * US)
 
 #define STARTED_NS           (1000000 * MS) /* not 0: a timestamp of 0 says "none" in TCP */
 #define PATIENCE_NS          (600000 * MS)
+#define KEEPALIVE_IDLE_NS    (7200000 * MS) /* RFC 1122, 4.2.3.6 */
 #define FIRST_PORT           32768
 #define TIMERS_AT_AN_INSTANT 1000
 
@@ -34,7 +36,13 @@ struct stack_socket *stack_new_socket(struct stack *s)
 		struct stack_socket *k = &s->sockets[i];
 		if (k->fd >= 0)
 			continue;
-		*k = (struct stack_socket){.fd = -1, .config = s->config, .send_bytes = SEND_BUFFER_BYTES};
+		*k = (struct stack_socket){.fd = -1,
+					   .config = s->config,
+					   .send_bytes = SEND_BUFFER_BYTES,
+					   .keepalive_idle_ns = KEEPALIVE_IDLE_NS,
+					   .delayed_ack_ns = s->config.delayed_ack_ns};
+		if (s->config.keepalive_idle_ns)
+			k->keepalive_idle_ns = s->config.keepalive_idle_ns;
 		extents_init(&k->tx);
 		return k;
 	}
@@ -80,20 +88,24 @@ static int errno_of(int error)
 	}
 }
 
+static void queue_packet(struct stack *s, const uint8_t *packet, size_t len)
+{
+	struct stack_packet *p = malloc(sizeof *p + len);
+	assert(p);
+	p->next = NULL;
+	p->sent_ns = s->now_ns;
+	p->len = len;
+	memcpy(p->octets, packet, len);
+	*s->newest = p;
+	s->newest = &p->next;
+}
+
 static void send_due(struct stack *s, struct stack_socket *k)
 {
 	uint8_t packet[65536];
 	size_t len;
-	while ((len = tcp_output(k->tcp, packet, sizeof packet, s->now_ns)) > 0) {
-		struct stack_packet *p = malloc(sizeof *p + len);
-		assert(p);
-		p->next = NULL;
-		p->sent_ns = s->now_ns;
-		p->len = len;
-		memcpy(p->octets, packet, len);
-		*s->newest = p;
-		s->newest = &p->next;
-	}
+	while ((len = tcp_output(k->tcp, packet, sizeof packet, s->now_ns)) > 0)
+		queue_packet(s, packet, len);
 }
 
 void stack_update(struct stack *s, struct stack_socket *k)
@@ -121,7 +133,7 @@ static bool alive(const struct stack_socket *k)
 
 uint64_t stack_deadline(const struct stack *s)
 {
-	uint64_t first_ns = TCP_NEVER;
+	uint64_t first_ns = stack_blocked_until(s);
 	for (int i = 0; i < STACK_SOCKETS; i++) {
 		const struct stack_socket *k = &s->sockets[i];
 		if (alive(k) && tcp_deadline(k->tcp) < first_ns)
@@ -150,6 +162,7 @@ void stack_advance(struct stack *s, uint64_t until_ns)
 		if (next_ns > s->now_ns)
 			s->now_ns = next_ns;
 		fire_timers(s);
+		stack_wake_blocked(s);
 	}
 	if (until_ns > s->now_ns)
 		s->now_ns = until_ns;
@@ -169,6 +182,7 @@ int stack_gettimeofday(void *userdata, struct timeval *tv, struct timezone *tz)
 	stack_advance(s, s->now_ns + US);
 	tv->tv_sec = (time_t)(s->now_ns / (1000 * MS));
 	tv->tv_usec = (suseconds_t)(s->now_ns / US % 1000000);
+	stack_go_on(s);
 	return 0;
 }
 
@@ -190,6 +204,18 @@ static void take_icmp(struct stack *s, const uint8_t *packet, size_t len)
 	stack_update(s, k);
 }
 
+/* For no connection of ours: RFC 9293, 3.10.7.1. */
+static void refuse(struct stack *s, const uint8_t *packet, size_t len)
+{
+	struct stray_segment segment;
+	uint8_t rst[REFUSAL_RST_BYTES];
+	if (stray_segment_parse(packet, len, &segment))
+		return;
+	size_t rst_len = refusal_build_rst(rst, &segment);
+	if (rst_len)
+		queue_packet(s, rst, rst_len);
+}
+
 int stack_packet_in(void *userdata, const void *packet, size_t len)
 {
 	struct stack *s = userdata;
@@ -203,6 +229,8 @@ int stack_packet_in(void *userdata, const void *packet, size_t len)
 	if (k) {
 		tcp_input(k->tcp, &segment, s->now_ns);
 		stack_update(s, k);
+	} else if (!err) {
+		refuse(s, packet, len);
 	}
 	return 0;
 }
@@ -241,6 +269,7 @@ void stack_init(struct stack *s)
 	s->newest = &s->oldest;
 	for (int i = 0; i < STACK_SOCKETS; i++)
 		s->sockets[i].fd = -1;
+	stack_threads_init(s);
 }
 
 /* Descriptors still open are packetdrill's to close; it has done so by now. */
@@ -253,4 +282,5 @@ void stack_fini(struct stack *s)
 		free(s->oldest);
 		s->oldest = next;
 	}
+	stack_threads_fini(s);
 }

@@ -1,8 +1,8 @@
 /*
  * harewire_packetdrill.so: the TCP of dataplane/tcp behind packetdrill's interface, in virtual time.
  *
- *     packetdrill ── calls.c, options.c ──▶ sockets ──▶ dataplane/tcp ──▶ queue of packets ── netdev_receive ──▶
- *                 ── netdev_send ──▶ stack.c
+ *     packetdrill ── locked.c ── calls.c, sockopt.c ──▶ sockets ──▶ dataplane/tcp ──▶ queue of packets ──
+ * netdev_receive ──▶ ── netdev_send ──▶ stack.c
  *
  * The clock moves only when packetdrill asks for the time, sleeps, or waits for a packet; timers fire at the very
  * nanosecond they are set to. So a script takes no time and always gives the same run.
@@ -10,6 +10,7 @@
 #ifndef HAREWIRE_PACKETDRILL_STACK_H
 #define HAREWIRE_PACKETDRILL_STACK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,14 +26,18 @@ struct stack_socket {
 	bool nonblocking;
 	bool closed; /* by the application: what is left is TCP's business */
 	bool read_shut, write_shut;
-	bool ended; /* the connection is over and its error, if any, has been taken over */
+	bool connect_answered; /* connect has said that it has succeeded */
+	bool ended;            /* the connection is over and its error, if any, has been taken over */
+	bool reuse_address;    /* remembered, no more */
 	bool linger;
 	int linger_seconds;
 	int error; /* errno to be reported once: SO_ERROR */
 	uint32_t local_ip;
-	uint16_t local_port;      /* 0: not bound */
-	uint32_t send_bytes;      /* SO_SNDBUF */
-	struct tcp_config config; /* what connect will use */
+	uint16_t local_port;        /* 0: not bound */
+	uint32_t send_bytes;        /* SO_SNDBUF */
+	struct tcp_config config;   /* what connect will use */
+	uint64_t keepalive_idle_ns; /* once SO_KEEPALIVE is on */
+	uint64_t delayed_ack_ns;    /* without TCP_QUICKACK */
 	struct tcp_tuple tuple;
 	struct tcp *tcp; /* NULL before connect */
 	struct extent_queue tx;
@@ -48,13 +53,23 @@ struct stack_packet {
 
 struct stack {
 	uint64_t now_ns;
-	uint64_t patience_ns; /* netdev_receive waits no longer than this for a timer */
+	uint64_t patience_ns; /* netdev_receive and calls that block wait no longer than this for a timer */
 	uint16_t next_port;
 	bool isn_given;
 	uint32_t isn;
 	struct tcp_config config; /* of new sockets */
 	struct stack_socket sockets[STACK_SOCKETS];
 	struct stack_packet *oldest, **newest;
+
+	/* wait.c: packetdrill has a thread of its own for calls that block. */
+	struct packetdrill_interface calls_unlocked;
+	pthread_mutex_t lock; /* held by whoever is in the library and not asleep: all of the above */
+	pthread_cond_t changed;
+	pthread_t player; /* plays the script; the other one makes calls that block */
+	pid_t player_tid;
+	uint64_t calls;    /* made so far */
+	bool handing_over; /* a call has been woken and has not asked for the time yet */
+	struct waiting *waiting;
 };
 
 /* ---- stack.c ---- */
@@ -83,14 +98,42 @@ int stack_packet_out(void *userdata, void *packet, size_t *len, long long *usecs
 int stack_usleep(void *userdata, useconds_t usecs);
 int stack_gettimeofday(void *userdata, struct timeval *tv, struct timezone *tz);
 
-/* ---- calls.c, sockopt.c ---- */
+/* ---- wait.c ---- */
+
+void stack_threads_init(struct stack *s);
+void stack_threads_fini(struct stack *s);
+void stack_lock(struct stack *s);
+void stack_unlock(struct stack *s);
+
+/*
+ * Waits until `ready` or until the time has come, while the script goes on; in the script's own thread, where nothing
+ * else can happen, the clock moves at once. False, and EDEADLK: it would be for ever.
+ */
+bool stack_wait(struct stack *s, bool (*ready)(void *argument), void *argument, uint64_t until_ns);
+
+/* After anything that may have made a blocked call's condition true: it comes back before the caller goes on. */
+void stack_wake_blocked(struct stack *s);
+/* A woken call has asked for the time. */
+void stack_go_on(struct stack *s);
+/* When a blocked call's patience ends, or TCP_NEVER. */
+uint64_t stack_blocked_until(const struct stack *s);
+
+/* ---- locked.c ---- */
+
+/* The functions behind `userdata`, each under the lock. */
+void locked_fill(struct packetdrill_interface *interface);
+
+/* ---- calls.c, transfer.c, sockopt.c ---- */
 
 void calls_fill(struct packetdrill_interface *interface);
+void transfer_fill(struct packetdrill_interface *interface);
 int sockopt_get(void *userdata, int fd, int level, int option, void *value, socklen_t *len);
 int sockopt_set(void *userdata, int fd, int level, int option, const void *value, socklen_t len);
 
-/* The pending error, which is thereby reported. */
+/* The pending error, which is thereby reported; 0: none. */
 int socket_take_error(struct stack_socket *k);
 bool socket_connected(const struct stack_socket *k);
+/* Octets that it takes now. */
+size_t socket_send_room(const struct stack_socket *k);
 
 #endif

@@ -3,13 +3,15 @@
  * and nothing that another run of the same seed would do differently.
  *
  *     sim_tcp --seeds N --from S [--jobs J]    N seeds, and how often everything was met; from 20,000 on it is a
- * failure if something never was sim_tcp --trace SEED                     one of them, packet by packet
+ *                                              failure if something never was
+ *     sim_tcp --trace SEED                     one of them, packet by packet
  *
  * Every seed moves at least 256 KiB, and ends as it should, with every octet where it belongs, in bounded virtual time.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +31,11 @@ struct arguments {
 	uint64_t seeds, from, jobs, trace;
 };
 
+static void print_again(const struct arguments *a, uint64_t seed)
+{
+	printf("again, packet by packet: %s --trace %" PRIu64 "\n", a->program, seed);
+}
+
 static bool run_seed(const struct arguments *a, uint64_t seed, bool verbose, uint64_t *sum)
 {
 	static struct sim_world w;
@@ -37,63 +44,74 @@ static bool run_seed(const struct arguments *a, uint64_t seed, bool verbose, uin
 	bool good = sim_world_run(&w);
 	if (!good && verbose)
 		printf("cwnd %u before, %u now\n", w.before.congestion.cwnd, w.t->congestion.cwnd);
-	if (!good)
-		printf("seed %" PRIu64 ": %s (%s, %.6f s, acknowledged %" PRIu64 " of %" PRIu64 ")\n"
-		       "again, packet by packet: %s --trace %" PRIu64 "\n",
-		       seed, w.failure, tcp_state_name(tcp_state_of(w.t)), (double)(w.now_ns - w.started_ns) / 1e9,
-		       tcp_acked(w.t), w.total, a->program, seed);
+	if (!good) {
+		printf("seed %" PRIu64 ": %s (%s, %.6f s, acknowledged %" PRIu64 " of %" PRIu64 ")\n", seed, w.failure,
+		       tcp_state_name(tcp_state_of(w.t)), (double)(w.now_ns - w.started_ns) / 1e9, tcp_acked(w.t),
+		       w.total);
+		print_again(a, seed);
+	}
 	sim_counts_add(sum, w.counts);
 	return good;
 }
 
+/* What a share has come to, in memory that its parent sees even if it crashes. */
+struct share {
+	uint64_t seed; /* the one under way */
+	uint64_t sum[SIM_COUNTS];
+};
+
 /* Every `jobs`th seed from `first`. */
-static bool run_share(const struct arguments *a, uint64_t first, uint64_t *sum)
+static bool run_share(const struct arguments *a, uint64_t first, struct share *s)
 {
-	for (uint64_t seed = a->from + first; seed < a->from + a->seeds; seed += a->jobs)
-		if (!run_seed(a, seed, false, sum))
+	for (s->seed = a->from + first; s->seed < a->from + a->seeds; s->seed += a->jobs)
+		if (!run_seed(a, s->seed, false, s->sum))
 			return false;
 	return true;
 }
 
-/* The counts of a share go to its parent as they are. */
-static int start_share(const struct arguments *a, uint64_t first, pid_t *child)
+static pid_t start_share(const struct arguments *a, uint64_t first, struct share *s)
 {
-	int ends[2];
-	if (pipe(ends) || (*child = fork()) < 0) {
+	pid_t child = fork();
+	if (child < 0) {
 		perror("sim_tcp");
 		exit(2);
 	}
-	if (*child) {
-		close(ends[1]);
-		return ends[0];
-	}
-	uint64_t sum[SIM_COUNTS] = {0};
-	bool good = run_share(a, first, sum);
+	if (child)
+		return child;
+	bool good = run_share(a, first, s);
 	fflush(stdout);
-	bool told = write(ends[1], sum, sizeof sum) == sizeof sum;
-	_exit(good && told ? 0 : 1);
+	_exit(good ? 0 : 1);
 }
 
-static bool end_share(int from, pid_t child, uint64_t *sum)
+/* An assertion of TCP's, or a crash, has its seed, too. */
+static bool end_share(const struct arguments *a, const struct share *s, pid_t child, uint64_t *sum)
 {
-	uint64_t counts[SIM_COUNTS];
 	int status;
-	bool told = read(from, counts, sizeof counts) == sizeof counts;
-	close(from);
-	if (told)
-		sim_counts_add(sum, counts);
-	return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0 && told;
+	if (waitpid(child, &status, 0) != child)
+		return false;
+	sim_counts_add(sum, s->sum);
+	if (WIFSIGNALED(status)) {
+		printf("seed %" PRIu64 ": %s\n", s->seed, strsignal(WTERMSIG(status)));
+		print_again(a, s->seed);
+	}
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static bool run_shares(const struct arguments *a, uint64_t *sum)
 {
+	size_t bytes = a->jobs * sizeof(struct share);
 	pid_t children[JOBS_MAX];
-	int from[JOBS_MAX];
+	struct share *shares = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	bool good = true;
+	if (shares == MAP_FAILED) {
+		perror("sim_tcp");
+		exit(2);
+	}
 	for (uint64_t i = 0; i < a->jobs; i++)
-		from[i] = start_share(a, i, &children[i]);
+		children[i] = start_share(a, i, &shares[i]);
 	for (uint64_t i = 0; i < a->jobs; i++)
-		good &= end_share(from[i], children[i], sum);
+		good &= end_share(a, &shares[i], children[i], sum);
+	munmap(shares, bytes);
 	return good;
 }
 

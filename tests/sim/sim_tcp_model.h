@@ -8,7 +8,7 @@
 
 #include "dataplane/tcp/tcp_internal.h"
 
-#define MODEL_RUNS 16384u
+#define MODEL_RUNS 65536u /* dozens of retransmissions, each cut elsewhere, leave tens of thousands of pieces */
 
 struct model_run {
 	uint64_t at_ns; /* last sent */

@@ -219,11 +219,33 @@ void account_turn(struct producer *p)
 	p->pushed = now;
 }
 
+static bool seeks_replay(const struct connection *c)
+{
+	const struct confirms *f = &c->confirms;
+	return c->phase == CONNECTION_REPLAYING && !c->blocked && !confirms_replay_over(f) &&
+	       f->replay_id >= f->settled_id && message_at(f->index, f->replay_id)->outcome != OUTCOME_PENDING;
+}
+
+bool connection_walks(const struct producer *p)
+{
+	return confirms_behind(&p->connection->confirms) || seeks_replay(p->connection);
+}
+
+static void count_walks(struct producer *p)
+{
+	const struct confirms *c = &p->connection->confirms;
+	if (seeks_replay(p->connection))
+		hit(p->world, HIT_WALK_REPLAY);
+	if (confirms_behind(c))
+		hit(p->world, c->settled_id < c->lost_id ? HIT_WALK_LOST : HIT_WALK_UNCONFIRMED);
+}
+
 void account_settle(struct producer *p)
 {
 	settle_records(p);
 	overwrite(p);
 	check_alarm(p);
+	count_walks(p);
 }
 
 static enum message_outcome outcome_told(enum harewire_event_type type)

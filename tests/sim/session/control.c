@@ -65,6 +65,8 @@ static void end_publisher(struct producer *p, int code)
 	p->control.state = CONTROL_ENDING;
 	p->control.deadline_ns = NEVER;
 	p->control.told_end = true;
+	if (confirms_behind(&p->connection->confirms))
+		hit(p->world, HIT_WALK_ENDED);
 	trace(p->world, "control %u: ends the publisher, code %d", p->index, code);
 	command(p, (struct command){.type = COMMAND_END, .end = {.code = code, .text = NULL}});
 }
@@ -91,10 +93,13 @@ static void hand_over(struct producer *p)
 	memcpy(cmd.hand_over.host, "sim:5672", 9);
 	c->state = CONTROL_UP;
 	c->deadline_ns = NEVER;
-	if (!p->world->healed && p->low_id < p->next_id && prng_once_in(&p->world->random, 6))
-		c->give_up_at_ns = p->world->now_ns + prng_below(&p->world->random, 20 * MS);
+	bool behind = confirms_behind(&p->connection->confirms);
+	if (!p->world->healed && p->low_id < p->next_id && prng_once_in(&p->world->random, behind ? 1 : 6))
+		c->give_up_at_ns = p->world->now_ns + prng_below(&p->world->random, behind ? 1 : 20 * MS);
 	if (p->connection->blocked && p->low_id < p->connection->confirms.handed_id)
 		hit(p->world, HIT_CONNECTED_ALARMED);
+	if (behind)
+		hit(p->world, HIT_WALK_HANDED_OVER);
 	hit(p->world, HIT_CONNECTED);
 	command(p, cmd);
 }
@@ -177,7 +182,10 @@ static void check_report(struct producer *p, const struct worker_event *e)
 		return;
 	if (e->outcomes > outcomes || (!p->options.at_most_once && e->outcomes != outcomes))
 		fail(w, "control is told a wrong number of outcomes", e->outcomes);
-	if (e->oldest_id > p->low_id || (!p->options.at_most_once && e->oldest_id != p->low_id))
+	bool behind = confirms_behind(&p->connection->confirms) && e->oldest_id > p->low_id;
+	if (behind) /* what has been given up is not the oldest, though not all of it has been told so */
+		hit(w, HIT_WALK_LOST_AGAIN);
+	if ((e->oldest_id > p->low_id && !behind) || (!p->options.at_most_once && e->oldest_id != p->low_id))
 		fail(w, "control is told another message as the oldest", e->oldest_id);
 	if (!p->options.at_most_once && p->low_id < p->next_id && e->oldest_sent != sent &&
 	    (r->begun_surely || !r->begun))
@@ -185,9 +193,11 @@ static void check_report(struct producer *p, const struct worker_event *e)
 }
 
 /* Control's own judgement, of connections that published. */
-static bool is_poison(struct control *c, const struct worker_event *e)
+static bool is_poison(struct producer *p, const struct worker_event *e)
 {
-	const struct poison_loss loss = {.code = e->code,
+	struct control *c = &p->control;
+	const struct poison_loss loss = {.at_ns = p->world->now_ns,
+					 .code = e->code,
 					 .reply_code = e->reply_code,
 					 .oldest_id = e->oldest_id,
 					 .outcomes = e->outcomes,
@@ -246,7 +256,7 @@ static void on_closed(struct producer *p, const struct worker_event *e)
 		return;
 	}
 	check_report(p, e);
-	if (c->poisoned || is_poison(c, e)) {
+	if (c->poisoned || is_poison(p, e)) {
 		hit(w, HIT_POISON_FOUND);
 		end_publisher(p, HW_ERR_AMQP_POISON);
 		return;
@@ -273,7 +283,7 @@ static void on_channel_closed(struct producer *p, const struct worker_event *e)
 	      (unsigned long long)e->oldest_id, e->oldest_sent ? " (sent)" : "");
 	check_report(p, e);
 	note_given(p);
-	c->poisoned = is_poison(c, e);
+	c->poisoned = is_poison(p, e);
 	c->state = CONTROL_HANDSHAKE;
 	c->deadline_ns = w->now_ns + HANDSHAKE_WITHIN;
 	if (c->poisoned || prng_once_in(&w->random, 4)) {
@@ -345,6 +355,8 @@ static void pause_ends(struct producer *p)
 	if (nothing_left(p) || close_is_over(p)) {
 		hit(p->world, HIT_CLOSED_WITHOUT_CONNECTION);
 		end_publisher(p, 0);
+	} else if (confirms_behind(&p->connection->confirms) && prng_once_in(&p->world->random, 20)) {
+		end_publisher(p, HW_ERR_TIMEOUT); /* it has been without a connection for too long */
 	} else if (p->control.resume_at_ns <= p->world->now_ns) {
 		open_connection(p);
 	}

@@ -44,6 +44,13 @@
 	X(REPLAYED_UNSENT, "handed before, never sent")                                                                \
 	X(REPLAY_SKIPS, "replays around what has an outcome")                                                          \
 	X(REPLAY_CUT_OFF, "replays cut off by the next end")                                                           \
+	/* what took several turns */                                                                                  \
+	X(WALK_REPLAY, "turns looking for what to replay")                                                             \
+	X(WALK_LOST, "turns telling losses")                                                                           \
+	X(WALK_UNCONFIRMED, "turns telling what is unconfirmed")                                                       \
+	X(WALK_HANDED_OVER, "handed over before all losses were told")                                                 \
+	X(WALK_LOST_AGAIN, "lost again before all losses were told")                                                   \
+	X(WALK_ENDED, "ended before all losses were told")                                                             \
 	/* what the application saw and did */                                                                         \
 	X(CLAIMED, "claims")                                                                                           \
 	X(COMMITTED_LATE, "claims committed while nothing flows")                                                      \

@@ -76,6 +76,8 @@ bool account_answered(struct producer *p, int64_t answer);
 void account_turn(struct producer *p);
 /* After a turn of the worker: outcomes, and what has been given back is overwritten. */
 void account_settle(struct producer *p);
+/* The connection has not passed over all records yet that it has to. */
+bool connection_walks(const struct producer *p);
 void account_reported(struct producer *p, const struct harewire_event *e);
 /* A message has left / has arrived: its id, once its octets have been compared. 0: wrong. */
 uint64_t account_identify(struct producer *p, const struct intake_message *m);
@@ -337,7 +339,9 @@ struct world {
 	bool freezes;     /* a broker does: it sends no heartbeats */
 	bool undisturbed; /* nor does anything else keep packets from arriving */
 	bool hasty;       /* brokers confirm what has not arrived */
-	bool worker_due;
+	bool worker_due, walks;
+	uint32_t walk_records; /* connection_options */
+	uint64_t walk_turn_ns;
 	uint32_t steps;
 	uint64_t heal_at_ns;
 	uint32_t frame_max;

@@ -64,7 +64,9 @@ static void producer_init(struct world *w, struct producer *p, uint32_t index)
 	p->low_id = p->next_id = p->told_id = 1;
 	p->options = (struct connection_options){.at_most_once = prng_once_in(r, 3),
 						 .confirm_timeout_ns = prng_once_in(r, 2) ? 0 : 3 * SECOND,
-						 .blocked_timeout_ns = prng_once_in(r, 2) ? 0 : 2 * SECOND};
+						 .blocked_timeout_ns = prng_once_in(r, 2) ? 0 : 2 * SECOND,
+						 .walk_records = w->walk_records};
+	p->options.at_most_once |= w->seed % 4 == 2; /* many losses make long walks */
 	p->poison_left = prng_once_in(r, 10);
 	p->closes_left = prng_once_in(r, 2) ? (uint32_t)prng_below(r, 6) : 0;
 	struct publisher_options o = {.log_bytes = (512u << 10) << prng_below(r, 3),
@@ -135,6 +137,8 @@ void world_init(struct world *w, uint64_t seed)
 	w->quiet =
 		!w->hasty && prng_once_in(r, 2); /* only what is lost is sent again, and shows what is in its place */
 	w->shared_store = prng_once_in(r, 2);
+	w->walk_records = seed % 2 ? 0 : seed % 8 ? 1 : 3; /* indexes are too small for the default */
+	w->walk_turn_ns = 1000ull << seed / 8 % 16;
 	w->frame_max = prng_once_in(r, 2) ? 4096 : prng_once_in(r, 2) ? 16384 : 131072;
 	w->producer_count = prng_once_in(r, 4) ? 2 : 1;
 	w->steps = 0;
@@ -201,7 +205,8 @@ static void step(struct world *w)
 {
 	faults_step(w);
 	network(w);
-	for (uint64_t turns = 1 + prng_below(&w->random, 3); turns > 0 && !w->failure; turns--)
+	uint64_t turns = 1 + prng_below(&w->random, 3);
+	for (turns = w->walks ? 1 : turns; turns > 0 && !w->failure; turns--)
 		turn(w);
 	control_events(w);
 	for (uint32_t i = 0; i < w->producer_count; i++) {
@@ -209,6 +214,7 @@ static void step(struct world *w)
 		application_step(&w->producers[i]);
 	}
 	w->worker_due = worker_due(w);
+	w->walks = connection_walks(&w->producers[0]) || (w->producer_count > 1 && connection_walks(&w->producers[1]));
 }
 
 static uint64_t next_moment(const struct world *w)
@@ -219,6 +225,8 @@ static uint64_t next_moment(const struct world *w)
 		next = min64(next, min64(host_next(&w->hosts[i]), broker_next(&w->hosts[i])));
 	for (uint32_t i = 0; i < w->producer_count; i++)
 		next = min64(next, min64(control_next(&w->producers[i]), application_next(&w->producers[i])));
+	/* Pieces are small, and indexes: turns that take their time leave some to others meanwhile. */
+	next = w->walks ? min64(next, w->now_ns + w->walk_turn_ns) : next;
 	return w->worker_due ? min64(next, w->now_ns + 1000) : next;
 }
 

@@ -48,6 +48,31 @@ static int nack(uint64_t tag, bool multiple)
 	return confirms_settle(&confirms, tag, multiple, OUTCOME_NACKED, 1500);
 }
 
+/* To the end, in pieces. */
+static void catch_up(uint32_t piece)
+{
+	while (confirms_behind(&confirms)) {
+		uint32_t left = piece;
+		uint64_t settled = confirms.settled_id;
+		confirms_catch_up(&confirms, &left);
+		assert_int_equal(piece - left, confirms.settled_id - settled);
+		assert_true(left < piece);
+	}
+}
+
+/* The same, for the next message to be sent again, or 0. */
+static uint64_t replay_due(uint32_t piece)
+{
+	uint64_t id;
+	do {
+		uint32_t left = piece;
+		id = confirms_replay_due(&confirms, &left);
+		assert_true(left < piece || (!id && confirms_replay_over(&confirms)));
+		assert_true(id || left == 0 || confirms_replay_over(&confirms));
+	} while (!id && !confirms_replay_over(&confirms));
+	return id;
+}
+
 static void assert_settled(uint64_t id)
 {
 	assert_int_equal(confirms.settled_id, id);
@@ -126,7 +151,7 @@ static void nacks_settle_like_acks_with_their_own_outcome(void **state)
 	assert_int_equal(nack(3, true), 0);
 	assert_settled(4);
 	assert_int_equal(confirms.outcomes[OUTCOME_NACKED], 3);
-	assert_int_equal(latency.count, 0);
+	assert_int_equal(histogram_count(&latency), 0);
 }
 
 static void repeated_acks_change_nothing(void **state)
@@ -143,7 +168,7 @@ static void repeated_acks_change_nothing(void **state)
 	assert_settled(4);
 	assert_int_equal(confirms.outcomes[OUTCOME_CONFIRMED], 3);
 	assert_int_equal(confirms.outcomes[OUTCOME_NACKED], 0);
-	assert_int_equal(latency.count, 3);
+	assert_int_equal(histogram_count(&latency), 3);
 }
 
 static void tags_never_used_are_refused_and_change_nothing(void **state)
@@ -172,7 +197,7 @@ static void returned_message_stays_returned_on_its_ack_and_counts_once(void **st
 	assert_settled(4);
 	assert_int_equal(confirms.outcomes[OUTCOME_RETURNED], 1);
 	assert_int_equal(confirms.outcomes[OUTCOME_CONFIRMED], 2);
-	assert_int_equal(latency.count, 2);
+	assert_int_equal(histogram_count(&latency), 2);
 }
 
 static void return_of_what_is_not_outstanding_is_refused(void **state)
@@ -219,7 +244,7 @@ static void latency_is_recorded_from_commit_to_confirm(void **state)
 	commit(1, 1490);
 	confirms_hand(&confirms);
 	assert_int_equal(ack(2, true), 0);
-	assert_int_equal(latency.count, 2);
+	assert_int_equal(histogram_count(&latency), 2);
 	assert_int_equal(latency.max, 500);
 	assert_int_equal(latency.buckets[histogram_bucket(10)], 1);
 }
@@ -240,7 +265,8 @@ static void end_gives_an_outcome_to_everything_that_has_none(void **state)
 	commit(100, 0);
 	commit(100, 0);
 	assert_int_equal(ack(2, false), 0);
-	confirms_end(&confirms, next_id, OUTCOME_UNCONFIRMED);
+	confirms_end(&confirms, next_id);
+	catch_up(UINT32_MAX);
 	assert_settled(7);
 	assert_outcome(2, OUTCOME_CONFIRMED);
 	assert_outcome(6, OUTCOME_UNCONFIRMED);
@@ -270,14 +296,14 @@ static void new_generation_counts_its_tags_from_one(void **state)
 
 static void replay_one(void)
 {
-	assert_true(confirms_replay_due(&confirms) > 0);
+	assert_true(replay_due(UINT32_MAX) > 0);
 	confirms_replay(&confirms);
 }
 
 /* Sends everything again that there is. */
 static void replay_all(void)
 {
-	while (confirms_replay_due(&confirms))
+	while (replay_due(UINT32_MAX))
 		confirms_replay(&confirms);
 }
 
@@ -287,7 +313,7 @@ static void nothing_without_a_tag_of_its_own_generation_is_confirmed(void **stat
 	publish(3);
 	assert_int_equal(ack(1, false), 0);
 	confirms_start(&confirms);
-	assert_int_equal(confirms_replay_due(&confirms), 2);
+	assert_int_equal(replay_due(UINT32_MAX), 2);
 	assert_int_equal(ack(1, false), HW_ERR_AMQP_UNKNOWN_TAG);
 	assert_int_equal(ack(0, true), 0);
 	assert_int_equal(confirms_returned(&confirms, 2, 312), HW_ERR_AMQP_UNEXPECTED);
@@ -309,10 +335,10 @@ static void replayed_tags_are_mapped_through_their_ring(void **state)
 	confirms_start(&confirms);
 	static const uint64_t again[] = {1, 3, 5, 6};
 	for (unsigned i = 0; i < 4; i++) {
-		assert_int_equal(confirms_replay_due(&confirms), again[i]);
+		assert_int_equal(replay_due(UINT32_MAX), again[i]);
 		confirms_replay(&confirms);
 	}
-	assert_int_equal(confirms_replay_due(&confirms), 0);
+	assert_int_equal(replay_due(UINT32_MAX), 0);
 	publish(1);
 	for (unsigned tag = 1; tag <= 4; tag++)
 		assert_int_equal(confirms_id(&confirms, tag), again[tag - 1]);
@@ -382,7 +408,7 @@ static void replay_skips_records_that_are_the_applications_again(void **state)
 	assert_settled(4);
 	for (unsigned id = 1; id < 4; id++)
 		message_at(&small_index, id)->outcome = OUTCOME_PENDING; /* as a commit does */
-	assert_int_equal(confirms_replay_due(&confirms), 4);
+	assert_int_equal(replay_due(UINT32_MAX), 4);
 }
 
 static void unsent_octets_tell_which_tags_never_left(void **state)
@@ -420,6 +446,7 @@ static void only_what_was_sent_is_lost(void **state)
 	publish(5);
 	assert_int_equal(ack(2, false), 0);
 	confirms_lose(&confirms, 4);
+	catch_up(UINT32_MAX);
 	assert_settled(4);
 	assert_outcome(1, OUTCOME_LOST);
 	assert_outcome(2, OUTCOME_CONFIRMED);
@@ -428,9 +455,10 @@ static void only_what_was_sent_is_lost(void **state)
 	assert_int_equal(confirms.outcomes[OUTCOME_LOST], 2);
 	assert_int_equal(confirms_outcomes(&confirms), 3);
 	confirms_start(&confirms);
-	assert_int_equal(confirms_replay_due(&confirms), 4);
+	assert_int_equal(replay_due(UINT32_MAX), 4);
 	commit(100, 0);
 	confirms_lose(&confirms, UINT64_MAX); /* never handed, never lost */
+	catch_up(UINT32_MAX);
 	assert_settled(6);
 }
 
@@ -506,7 +534,7 @@ static void assert_like_model(void)
 		assert_outcome(id, model.outcome[id]);
 	for (int o = 0; o < OUTCOME_COUNT; o++)
 		assert_int_equal(confirms.outcomes[o], model.counts[o]);
-	assert_int_equal(latency.count, model.counts[OUTCOME_CONFIRMED]);
+	assert_int_equal(histogram_count(&latency), model.counts[OUTCOME_CONFIRMED]);
 }
 
 static void random_publish(struct prng *g)
@@ -520,7 +548,8 @@ static void random_publish(struct prng *g)
 	for (uint64_t n = prng_below(g, 16); n > 0; n--) {
 		while (model.at < model.due_count && model.outcome[model.due[model.at]] != OUTCOME_PENDING)
 			model.at++;
-		assert_int_equal(confirms_replay_due(&confirms), model.at < model.due_count ? model.due[model.at] : 0);
+		assert_int_equal(replay_due(1 + (uint32_t)prng_below(g, 8)),
+				 model.at < model.due_count ? model.due[model.at] : 0);
 		if (model.at < model.due_count) {
 			confirms_replay(&confirms);
 			model.ids[++model.tags] = model.due[model.at++];
@@ -559,7 +588,12 @@ static void new_generation(struct prng *g)
 	for (uint64_t id = model.settled; id < lost; id++)
 		model_settle(id, OUTCOME_LOST);
 	confirms_lose(&confirms, lost);
-	confirms_start(&confirms);
+	bool late = prng_once_in(g, 2); /* the next generation has begun meanwhile */
+	if (late)
+		confirms_start(&confirms);
+	catch_up(1 + (uint32_t)prng_below(g, 8));
+	if (!late)
+		confirms_start(&confirms);
 	model.tags = model.due_count = model.at = 0;
 	for (uint64_t id = model.settled; id < model.handed; id++)
 		if (model.outcome[id] == OUTCOME_PENDING)
@@ -585,7 +619,8 @@ static void random_operations_agree_with_the_model(void **state)
 				new_generation(&g);
 			assert_like_model();
 		}
-		confirms_end(&confirms, next_id, OUTCOME_UNCONFIRMED);
+		confirms_end(&confirms, next_id);
+		catch_up(1 + (uint32_t)prng_below(&g, RING));
 		uint64_t total = 0;
 		for (int o = 0; o < OUTCOME_COUNT; o++)
 			total += confirms.outcomes[o];

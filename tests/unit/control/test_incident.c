@@ -44,7 +44,8 @@ static int setup(void **state)
 	memset(&charge, 0, sizeof charge);
 	last_line[0] = '\0';
 	clock_calibrate(&clock_scale);
-	pool_init(&supervisor.pool, eventfd(0, EFD_NONBLOCK));
+	supervisor.wake = eventfd(0, EFD_NONBLOCK);
+	supervisor.pool = pool_create(supervisor.wake);
 	supervisor.log_line = log_line;
 	strcpy(supervisor.incidents.directory, "/tmp/harewire-test-XXXXXX");
 	if (!mkdtemp(supervisor.incidents.directory) || publisher_create(&o, &p))
@@ -72,7 +73,7 @@ static int setup(void **state)
 /* Until a pool thread has written everything: it wakes us for each job that is done. */
 static void await_written(void)
 {
-	struct pollfd wake = {.fd = supervisor.pool.wake, .events = POLLIN};
+	struct pollfd wake = {.fd = supervisor.wake, .events = POLLIN};
 	uint64_t count;
 	incidents_step(&supervisor);
 	for (uint32_t i = 0; i < INCIDENT_PENDING; i++) {
@@ -88,14 +89,14 @@ static void await_written(void)
 static void stop(void)
 {
 	incidents_stop(&supervisor);
-	pool_fini(&supervisor.pool);
+	pool_destroy(supervisor.pool);
 }
 
 static int teardown(void **state)
 {
 	struct harewire_publisher *p = charge.connection->publisher;
 	incidents_fini(&supervisor);
-	close(supervisor.pool.wake);
+	close(supervisor.wake);
 	connection_destroy(charge.connection);
 	publisher_destroy(p);
 	free(trace);

@@ -37,7 +37,7 @@ static void discard_gate(struct job *job)
 }
 
 struct fixture {
-	struct pool pool;
+	struct pool *pool;
 	int wake;
 	_Atomic int begun, open, discarded;
 };
@@ -46,14 +46,14 @@ static struct fixture *start(void)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 	f->wake = eventfd(0, EFD_NONBLOCK);
-	pool_init(&f->pool, f->wake);
+	f->pool = pool_create(f->wake);
 	return f;
 }
 
 static void stop(struct fixture *f)
 {
 	atomic_store(&f->open, 1);
-	pool_fini(&f->pool);
+	pool_destroy(f->pool);
 	close(f->wake);
 	free(f);
 }
@@ -66,7 +66,7 @@ static struct gate_job *submit(struct fixture *f)
 	g->begun = &f->begun;
 	g->open = &f->open;
 	g->discarded = &f->discarded;
-	assert_int_equal(pool_submit(&f->pool, &g->job), 0);
+	assert_int_equal(pool_submit(f->pool, &g->job), 0);
 	return g;
 }
 
@@ -88,7 +88,7 @@ static void a_job_that_hangs_holds_up_no_other(void **state)
 	quick->job.run = run_gate;
 	quick->begun = &f->begun;
 	quick->open = &open;
-	assert_int_equal(pool_submit(&f->pool, &quick->job), 0);
+	assert_int_equal(pool_submit(f->pool, &quick->job), 0);
 	while (!job_done(&quick->job))
 		poll(NULL, 0, 1);
 	for (int i = 0; i < HANGING; i++)
@@ -125,13 +125,13 @@ static void threads_are_used_again(void **state)
 			poll(NULL, 0, 1);
 		free(g);
 		/* Its thread says it is idle a moment after the job is done. */
-		for (uint32_t idle = 0; idle != f->pool.started;) {
-			pthread_mutex_lock(&f->pool.lock);
-			idle = f->pool.idle;
-			pthread_mutex_unlock(&f->pool.lock);
+		for (uint32_t idle = 0; idle != f->pool->started;) {
+			pthread_mutex_lock(&f->pool->lock);
+			idle = f->pool->idle;
+			pthread_mutex_unlock(&f->pool->lock);
 		}
 	}
-	assert_int_equal(f->pool.started, 1);
+	assert_int_equal(f->pool->started, 1);
 	stop(f);
 }
 
@@ -152,13 +152,34 @@ static void a_begun_job_cannot_be_withdrawn_and_a_done_one_is_discarded_at_once(
 	struct fixture *f = start();
 	struct gate_job *g = submit(f);
 	wait_for(&f->begun, 1);
-	assert_false(pool_withdraw(&f->pool, &g->job));
+	assert_false(pool_withdraw(f->pool, &g->job));
 	atomic_store(&f->open, 1);
 	while (!job_done(&g->job))
 		poll(NULL, 0, 1);
 	job_abandon(&g->job);
 	assert_int_equal(atomic_load(&f->discarded), 1);
 	stop(f);
+}
+
+/* A resolver that asks a name server which is gone, a file on a mount that is. */
+static void a_job_that_was_abandoned_and_hangs_does_not_hang_its_pool(void **state)
+{
+	static _Atomic int begun, open, discarded; /* outlive the pool */
+	struct fixture *f = start();
+	for (int i = 0; i < 3; i++) {
+		struct gate_job *g = calloc(1, sizeof *g);
+		*g = (struct gate_job){.job = {.run = run_gate, .discard = discard_gate},
+				       .begun = &begun,
+				       .open = &open,
+				       .discarded = &discarded};
+		assert_int_equal(pool_submit(f->pool, &g->job), 0);
+		wait_for(&begun, i + 1);
+		job_abandon(&g->job);
+	}
+	stop(f);
+	assert_int_equal(discarded, 0);
+	open = 1;
+	wait_for(&discarded, 3); /* by threads that are left, and then end */
 }
 
 static void *report_mask(void *arg)
@@ -186,6 +207,7 @@ int main(void)
 		cmocka_unit_test(threads_are_used_again),
 		cmocka_unit_test(an_abandoned_job_is_discarded_when_it_ends),
 		cmocka_unit_test(a_begun_job_cannot_be_withdrawn_and_a_done_one_is_discarded_at_once),
+		cmocka_unit_test(a_job_that_was_abandoned_and_hangs_does_not_hang_its_pool),
 		cmocka_unit_test(our_threads_leave_signals_to_the_application),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

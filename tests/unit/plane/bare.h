@@ -75,7 +75,7 @@ static inline void bare_settle(struct bare *b, uint64_t last, enum message_outco
 		confirms_hand(c);
 	assert_int_equal(confirms_settle(c, last, true, outcome, 0), 0);
 	publisher_progress(b->publisher, c, c->settled_pos);
-	memcpy(b->publisher->outcomes, c->outcomes, sizeof c->outcomes);
+	publisher_set_outcomes(b->publisher, c->outcomes);
 }
 
 /* ---- the application ---- */

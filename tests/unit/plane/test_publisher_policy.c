@@ -224,9 +224,10 @@ static void lost_messages_come_as_ranges_in_their_place(void **state)
 	bare_settle(&b, 6, OUTCOME_CONFIRMED);
 	bare_settle(&b, 7, OUTCOME_LOST);
 	bare_settle(&b, 8, OUTCOME_NACKED);
-	confirms_end(&b.confirms, 10, OUTCOME_UNCONFIRMED);
+	confirms_end(&b.confirms, 10);
+	confirms_catch_up(&b.confirms, &(uint32_t){UINT32_MAX});
 	publisher_progress(b.publisher, &b.confirms, b.confirms.settled_pos);
-	memcpy(b.publisher->outcomes, b.confirms.outcomes, sizeof b.confirms.outcomes);
+	publisher_set_outcomes(b.publisher, b.confirms.outcomes);
 	bare_outcome(&b, HAREWIRE_EVENT_CONFIRMED, 1, 2);
 	bare_outcome(&b, HAREWIRE_EVENT_LOST, 3, 5);
 	bare_outcome(&b, HAREWIRE_EVENT_CONFIRMED, 6, 6);

@@ -1,7 +1,8 @@
 /*
  * A publisher between two threads, as it is in threaded mode: one plays the worker, and loses, makes and blocks
- * connections as fast as it can; the other is the application. Texts are copied while they change, so each is made of
- * what belongs to it: none may ever come half from one event and half from the next. For ThreadSanitizer, too.
+ * connections as fast as it can; the other is the application. A third asks for figures all the time. Texts are copied
+ * while they change, so each is made of what belongs to it: none may ever come half from one event and half from the
+ * next. For ThreadSanitizer, too.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -15,6 +16,8 @@
 struct threads {
 	struct bare bare;
 	uint32_t rounds;         /* the worker's */
+	_Atomic uint32_t asked;  /* for figures, so many times */
+	_Atomic bool over;       /* nobody is to ask any more */
 	_Atomic uint32_t levels; /* told so far */
 	uint64_t told[HAREWIRE_EVENT_DISCONNECTED + 1];
 	uint64_t outcomes; /* ids the application was told of */
@@ -48,6 +51,8 @@ static void settle_some(struct threads *t, bool lost)
 	if (c->next_tag > 1)
 		confirms_settle(c, c->next_tag - 1, true, lost ? OUTCOME_LOST : OUTCOME_CONFIRMED, 0);
 	publisher_progress(t->bare.publisher, c, c->settled_pos);
+	publisher_set_outcomes(t->bare.publisher, c->outcomes);
+	histogram_add(&t->bare.publisher->publish_to_confirm_ticks, committed % 97 * committed);
 }
 
 static void *work(void *arg)
@@ -75,10 +80,40 @@ static void *work(void *arg)
 		sched_yield(); /* the two may share a core */
 	}
 	t->rounds = round;
-	confirms_end(&t->bare.confirms, atomic_load_explicit(&p->committed_id, memory_order_acquire),
-		     OUTCOME_UNCONFIRMED);
+	confirms_end(&t->bare.confirms, atomic_load_explicit(&p->committed_id, memory_order_acquire));
+	confirms_catch_up(&t->bare.confirms, &(uint32_t){UINT32_MAX});
 	publisher_progress(p, &t->bare.confirms, t->bare.confirms.settled_pos);
+	publisher_set_outcomes(p, t->bare.confirms.outcomes);
 	publisher_set_state(p, PUBLISHER_FAILED, HW_ERR_AMQP_POISON, "the end");
+	return NULL;
+}
+
+/* ---- a thread that only looks ---- */
+
+static void check_figures(const struct harewire_publisher_stats *s, const struct harewire_publisher_stats *before)
+{
+	const struct harewire_percentiles *l = &s->publish_to_confirm;
+	uint64_t outcomes = s->confirmed + s->nacked + s->returned + s->lost + s->unconfirmed;
+	assert_true(outcomes <= s->accepted);
+	assert_int_equal(s->in_flight, s->accepted - outcomes);
+	assert_true(s->accepted >= before->accepted && s->confirmed >= before->confirmed && s->lost >= before->lost);
+	assert_true(s->log_used <= s->log_capacity);
+	assert_true(l->p50_ns <= l->p90_ns && l->p90_ns <= l->p99_ns && l->p99_ns <= l->p999_ns);
+	assert_true(l->p999_ns <= l->p9999_ns && l->p9999_ns <= l->max_ns &&
+		    l->count >= before->publish_to_confirm.count);
+}
+
+static void *look(void *arg)
+{
+	struct threads *t = arg;
+	struct harewire_publisher_stats before = {0}, now;
+	while (!atomic_load(&t->over)) {
+		publisher_stats(t->bare.publisher, &now);
+		check_figures(&now, &before);
+		before = now;
+		atomic_fetch_add(&t->asked, 1);
+		sched_yield();
+	}
 	return NULL;
 }
 
@@ -150,11 +185,16 @@ static void apply(struct threads *t)
 static void run(enum harewire_policy policy)
 {
 	struct threads t = {0};
-	pthread_t worker;
+	pthread_t worker, onlooker;
 	bare_init(&t.bare, policy, 4096, 16);
 	assert_int_equal(pthread_create(&worker, NULL, work, &t), 0);
+	assert_int_equal(pthread_create(&onlooker, NULL, look, &t), 0);
 	apply(&t);
 	assert_int_equal(pthread_join(worker, NULL), 0);
+	for (uint32_t asked = atomic_load(&t.asked); atomic_load(&t.asked) == asked;)
+		sched_yield(); /* once more at least, of how it has ended */
+	atomic_store(&t.over, true);
+	assert_int_equal(pthread_join(onlooker, NULL), 0);
 	assert_int_equal(t.told[HAREWIRE_EVENT_FAILED], 1);
 	struct harewire_publisher_stats stats = bare_stats(&t.bare);
 	assert_int_equal(stats.connections, t.rounds);

@@ -296,6 +296,31 @@ static void abort_while_opening_resets_only_what_the_peer_can_know(void **state)
 	expect_reset(f, f->isn + 1);
 }
 
+/* RFC 7323, 3.2. The wire's parser has checked the length and the checksum. */
+static void a_reset_carries_timestamps_where_they_were_agreed(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_timestamps = true;
+	establish(f);
+	uint32_t agreed = f->out.ts_value, echo = f->out.ts_echo;
+	f->now += 100 * MS;
+	tcp_abort(f->t, f->now);
+	expect_reset(f, sent(f, 0));
+	assert_true(f->out.timestamps);
+	assert_int_equal(f->out.ts_echo, echo);
+	assert_true(f->out.ts_value > agreed);
+	expect_silence(f);
+}
+
+static void a_reset_carries_no_timestamps_where_none_were_agreed(void **state)
+{
+	struct fixture *f = *state;
+	establish(f);
+	tcp_abort(f->t, f->now);
+	expect_reset(f, sent(f, 0));
+	assert_false(f->out.timestamps);
+}
+
 static void a_closed_connection_answers_with_a_reset(void **state)
 {
 	struct fixture *f = *state;
@@ -334,6 +359,8 @@ int main(void)
 		BOTH(segments_without_ack_bit_are_dropped_in_every_state),
 		BOTH(data_before_a_reset_stays_readable),
 		BOTH(abort_while_opening_resets_only_what_the_peer_can_know),
+		BOTH(a_reset_carries_timestamps_where_they_were_agreed),
+		BOTH(a_reset_carries_no_timestamps_where_none_were_agreed),
 		BOTH(a_closed_connection_answers_with_a_reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,27 @@ static void old_segments_do_not_move_the_window(void **state)
 	assert_int_equal(f->t->snd_wnd, 65535);
 }
 
+/* What came from behind it told of a newer window: RFC 9293, 3.10.7.4, SND.WL1. Not to be predicted. */
+static void a_segment_that_comes_late_does_not_bring_its_window_back(void **state)
+{
+	struct fixture *f = *state;
+	establish(f);
+	f->peer_next = 50;
+	f->peer_window = 30000;
+	ack(f, 0); /* behind 50 octets that have not arrived */
+	uint32_t newer = f->t->snd_wnd;
+	f->peer_next = 0;
+	f->peer_window = 300;
+	data_from_peer(f, 0, 50); /* now they do */
+	assert_int_equal(f->t->rcv_nxt, theirs(f, 50));
+	assert_int_equal(f->t->snd_wnd, newer);
+	f->peer_next = 50;
+	f->peer_window = 20000;
+	ack(f, 0); /* and the next in order counts again */
+	assert_true(f->t->snd_wnd < newer && f->t->snd_wnd > 300);
+	assert_true(f->t->predicted);
+}
+
 static void fin_waits_for_the_window(void **state)
 {
 	struct fixture *f = *state;
@@ -176,6 +197,7 @@ int main(void)
 		BOTH(silly_windows_are_waited_out),
 		BOTH(a_small_window_takes_a_message_that_fits),
 		BOTH(old_segments_do_not_move_the_window),
+		BOTH(a_segment_that_comes_late_does_not_bring_its_window_back),
 		BOTH(fin_waits_for_the_window),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,7 +121,7 @@ broker_start()
 	broker_write_files "$@"
 	rm -f -- "$STATE/broker.pid"
 	# A session of its own: Ctrl-C on our terminal is not the broker's business.
-	broker_env setsid "$RABBITMQ_BIN/rabbitmq-server" </dev/null >"$STATE/log/startup.out" 2>&1 9>&- &
+	broker_env setsid "$RABBITMQ_BIN/rabbitmq-server" </dev/null >"$STATE/log/startup.out" 2>&1 8>&- 9>&- &
 	wrapper=$!
 	until broker_is_up; do
 		kill -0 "$wrapper" 2>/dev/null || broker_failed "the broker ended while it started"

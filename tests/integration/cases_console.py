@@ -194,6 +194,7 @@ def the_engine_is_found_by_its_process_id_and_other_users_are_not_answered(t):
     done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "python3", "-c", ask, path],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
     holds(done.stdout.strip() in ("", "0"), f"another user was answered: {done.stdout}{done.stderr}")
+    t.until_published(running, 100)
     finish(t, running)
     holds(not os.path.exists(path), "the socket was left")
 

@@ -74,16 +74,26 @@ def two_at_once_build_one_lab(t):
 
 @case(lab="none")
 def two_names_are_two_labs(t):
+    """One comes up while the `up` of the other, whose broker starts, makes no progress."""
     labs = [Lab(NAME), Lab(NAME + "2")]
+    slow = subprocess.Popen([repository("scripts/lab"), "--name", NAME, "up"], stdin=subprocess.DEVNULL)
     try:
-        for lab in labs:
-            lab.up()
+        while slow.poll() is None and not os.path.exists(f"/run/harewire-lab/{NAME}/log/startup.out"):  # it starts its broker
+            time.sleep(0.01)
+        slow.send_signal(signal.SIGSTOP)
+        labs[1].up()
+        equal(slow.poll(), None, "the status of the one that was stopped")
+        slow.send_signal(signal.SIGCONT)
+        equal(slow.wait(120), 0, "exit status of the one that was stopped")
+        labs[0].read_environment()
         for key in ("AMQP_URL", "HAREWIRE_INTERFACE", "BROKER_NETNS", "BROKER_PID", "LAB_DIR"):
             holds(labs[0].environment[key] != labs[1].environment[key], f"{key} is the same in both")
         labs[0].down()
         with amqp.Connection(labs[1]) as connection:
             connection.declare_queue("q")
     finally:
+        slow.send_signal(signal.SIGCONT)
+        slow.wait(120)
         for lab in labs:
             lab.down()
     nothing_is_left()

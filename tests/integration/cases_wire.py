@@ -72,12 +72,13 @@ def frame_types(payload):
 def a_paced_message_is_one_segment(t):
     """No segment holds a part of a message; one holds several only where a busy machine kept the worker away."""
     with capture(t, t.path("wire.pcap")):
-        t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 300, "--size", 256, "--rate", 200), 300)
+        # So slowly that a worker that was kept away for some hundredths of a second finds no more than fits a segment.
+        t.all_confirmed(t.publish("publish", "--queue", t.queue, "--count", 150, "--size", 256, "--rate", 60), 150)
     payloads = {tcp_payload(frame) for frame in iex.packets(t.path("wire.pcap"))}  # once each, if TCP repeated it
     published = [frame_types(p) for p in payloads if p[7:11] == BASIC_PUBLISH]
     equal([types for types in published if not types or types != [1, 2, 3] * (len(types) // 3)], [], "segments with parts of messages")
-    holds(sum(types == [1, 2, 3] for types in published) >= 200, f"few of {len(published)} segments hold one message")
-    holds(sum(len(types) // 3 for types in published) >= 300, "messages are missing on the wire")
+    holds(sum(types == [1, 2, 3] for types in published) >= 100, f"few of {len(published)} segments hold one message")
+    holds(sum(len(types) // 3 for types in published) >= 150, "messages are missing on the wire")
 
 
 @case(drivers=("af_xdp",))

@@ -2,7 +2,7 @@
 """The integration tests: run.py [--build DIR] [--program PROGRAM]... [--lanes] [--list] [PATTERN...]
 
 Brings labs up as cases ask for them, runs the cases whose names contain one of the patterns (default: all), takes the labs
-down again whatever happened. --program adds test programs that bring their own surroundings. --lanes works on two labs at
+down again whatever happened. --program adds test programs that bring their own surroundings. --lanes works on three labs at
 a time: most of a case is waiting. The last line is "N passed, N failed[, N skipped]". Root.
 """
 import argparse
@@ -42,14 +42,16 @@ from lab import Lab, LabError, ROOT  # noqa: E402
 LABS = {"plain": {}, "queues": {"queues": 4}, **{device: {"device": device} for device in dpdk.DEVICES}, "none": None}
 
 
-# With --lanes: what each lane works on, in this order.
-LANES = (("plain", "queues"), tuple(kind for kind in LABS if kind not in ("plain", "queues")))
+# With --lanes: labs that cases are done in one after the other, and how many lanes share these cases. Each has its own lab;
+# what there can be but one of, such as a tap by its name, is the others' reason to have one lane.
+LANES = ((("plain",), 2), (tuple(kind for kind in LABS if kind != "plain"), 1))
 
 
 class Labs:
-    """The lab that is up: one at a time, the host is small."""
+    """The lab that is up: one at a time, the host is small. `suffix`: of its name."""
 
-    def __init__(self):
+    def __init__(self, suffix=""):
+        self.suffix = suffix
         self.kind, self.lab, self.hopeless = None, None, {}
 
     def get(self, kind):
@@ -58,7 +60,7 @@ class Labs:
         if self.lab is None and LABS[kind] is not None:
             if kind in self.hopeless:
                 raise LabError(self.hopeless[kind])
-            self.kind, self.lab = kind, Lab("it-" + kind.rpartition("_")[2])
+            self.kind, self.lab = kind, Lab("it-" + kind.rpartition("_")[2] + self.suffix)
             self.bring_up(kind)
         return self.lab
 
@@ -124,9 +126,9 @@ def chosen(patterns):
     return sorted(cases, key=lambda c: order.index(c[2]))
 
 
-def run_cases(cases, build):
+def run_cases(cases, build, suffix=""):
     tally = {"ok": 0, "FAIL": 0, "skip": 0}
-    labs = Labs()
+    labs = Labs(suffix)
     try:
         for name, function, kind, driver in cases:
             began = time.monotonic()
@@ -138,21 +140,34 @@ def run_cases(cases, build):
     return tally
 
 
-def run_lane(cases, build, answer):
+def not_taken(cases, taken):
+    """The cases that no other lane has taken; `taken`: how many are."""
+    while True:
+        with taken.get_lock():
+            at = taken.value
+            taken.value += 1
+        if at >= len(cases):
+            return
+        yield cases[at]
+
+
+def run_lane(cases, taken, build, suffix, answer):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    answer.send(run_cases(cases, build))
+    answer.send(run_cases(not_taken(cases, taken), build, suffix))
 
 
 def run_lanes(cases, build):
-    """The sum of both. A lane that dies fails the run."""
+    """The sum of all. A lane that dies fails the run."""
     lanes, answers = [], []
     try:
-        for kinds in LANES:
-            answer, theirs = multiprocessing.Pipe(duplex=False)
-            lanes.append(multiprocessing.Process(target=run_lane, args=([c for c in cases if c[2] in kinds], build, theirs)))
-            lanes[-1].start()
-            theirs.close()
-            answers.append(answer)
+        for kinds, count in LANES:
+            theirs, taken = [c for c in cases if c[2] in kinds], multiprocessing.Value("i", 0)
+            for suffix in ("", "-b")[:count]:
+                answer, asked = multiprocessing.Pipe(duplex=False)
+                lanes.append(multiprocessing.Process(target=run_lane, args=(theirs, taken, build, suffix, asked)))
+                lanes[-1].start()
+                asked.close()
+                answers.append(answer)
         tallies = []
         for answer in answers:
             try:
@@ -160,8 +175,9 @@ def run_lanes(cases, build):
             except EOFError:
                 tallies.append({"ok": 0, "FAIL": 1, "skip": 0})
     except KeyboardInterrupt:
+        deadline = time.monotonic() + 60
         for lane in lanes:
-            lane.join(60)  # it was interrupted too, and takes its lab down
+            lane.join(max(0, deadline - time.monotonic()))  # it was interrupted too, and takes its lab down
         raise
     finally:
         for lane in lanes:

@@ -1,8 +1,8 @@
 /*
  * A host's name becomes an address: looked up on a pool thread for every attempt at the host, which may take as long as
  * the resolver likes. There is one look-up of a name at a time, whatever the number of attempts, so that a name server
- * that is gone holds one thread for each name of a publisher; and once a name has been found, a connection that is lost
- * does not depend on it.
+ * that is gone holds one thread for each name of a publisher, and of all publishers half of the pool at most; and once
+ * a name has been found, a connection that is lost does not depend on it.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -48,6 +48,7 @@ static int submit_lookup(struct charge *c, struct lookup *l)
 	memcpy(r->host, c->host->name, sizeof r->host);
 	r->job.run = run_resolve;
 	r->job.discard = discard_resolve;
+	r->job.minor = true;
 	int err = pool_submit(c->supervisor->pool, &r->job);
 	if (err)
 		free(r);

@@ -34,30 +34,46 @@ static void finish(struct pool *p, struct job *job)
 	(void)n;
 }
 
+/* Takes the job at `at` off the queue. With the lock held. */
+static struct job *unlink_job(struct pool *p, struct job **at)
+{
+	struct job *job = *at;
+	*at = job->next;
+	if (p->last == &job->next)
+		p->last = at;
+	return job;
+}
+
+/* Where the first one is that may be run now; or NULL. With the lock held. */
+static struct job **find_job(struct pool *p)
+{
+	for (struct job **at = &p->first; *at; at = &(*at)->next)
+		if (!(*at)->minor || p->minor < POOL_MINOR_MAX)
+			return at;
+	return NULL;
+}
+
 static struct job *take(struct pool_thread *t)
 {
 	struct pool *p = t->pool;
+	struct job **at;
 	pthread_mutex_lock(&p->lock);
 	p->idle++;
-	while (!p->first && !p->stop)
+	while (!(at = find_job(p)) && !p->stop)
 		pthread_cond_wait(&p->work, &p->lock);
 	p->idle--;
-	struct job *job = p->stop ? NULL : p->first;
-	if (job) {
-		p->queued--;
-		p->first = job->next;
-		if (!p->first)
-			p->last = &p->first;
-	}
+	struct job *job = p->stop ? NULL : unlink_job(p, at);
+	p->minor += job && job->minor;
 	t->job = job;
 	pthread_mutex_unlock(&p->lock);
 	return job;
 }
 
-/* Before finish: the job is not looked at through the thread any more. */
+/* Before finish: the job is not looked at through the thread any more, which then looks for the next one itself. */
 static void let_go(struct pool_thread *t)
 {
 	pthread_mutex_lock(&t->pool->lock);
+	t->pool->minor -= t->job->minor;
 	t->job = NULL;
 	pthread_mutex_unlock(&t->pool->lock);
 }
@@ -164,11 +180,20 @@ void pool_destroy(struct pool *p)
 	leave(p);
 }
 
+/* Queued jobs that may be run now. With the lock held. */
+static uint32_t count_wanting(const struct pool *p)
+{
+	uint32_t wanting = 0, minor = p->minor;
+	for (const struct job *job = p->first; job; job = job->next)
+		wanting += !job->minor || minor++ < POOL_MINOR_MAX;
+	return wanting;
+}
+
 /* With the lock held. */
 static void start_thread_if_wanted(struct pool *p)
 {
 	struct pool_thread *t = &p->threads[p->started];
-	if (p->queued <= p->idle || p->started >= POOL_THREADS_MAX)
+	if (p->started >= POOL_THREADS_MAX || count_wanting(p) <= p->idle)
 		return;
 	t->pool = p;
 	if (thread_start(&t->thread, "harewire-shake", THREAD_ANY_CPU, serve, t) == 0)
@@ -180,16 +205,16 @@ int pool_submit(struct pool *p, struct job *job)
 	atomic_store(&job->state, JOB_PENDING);
 	job->next = NULL;
 	pthread_mutex_lock(&p->lock);
-	p->queued++;
-	start_thread_if_wanted(p);
+	uint32_t wanting = count_wanting(p);
+	*p->last = job;
+	p->last = &job->next;
+	if (count_wanting(p) > wanting) /* else the thread that ends a minor one takes it */
+		start_thread_if_wanted(p);
 	bool hopeless = p->started == 0;
-	if (hopeless) {
-		p->queued--;
-	} else {
-		*p->last = job;
-		p->last = &job->next;
+	if (hopeless)
+		unlink_job(p, &p->first); /* there is no other */
+	else
 		pthread_cond_signal(&p->work);
-	}
 	pthread_mutex_unlock(&p->lock);
 	return hopeless ? HW_ERR_SYSTEM : 0;
 }
@@ -201,12 +226,8 @@ bool pool_withdraw(struct pool *p, struct job *job)
 	while (*at && *at != job)
 		at = &(*at)->next;
 	bool found = *at != NULL;
-	if (found) {
-		*at = job->next;
-		if (p->last == &job->next)
-			p->last = at;
-		p->queued--;
-	}
+	if (found)
+		unlink_job(p, at);
 	pthread_mutex_unlock(&p->lock);
 	return found;
 }

@@ -12,11 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define POOL_THREADS_MAX 256 /* of all workers together: what comes on top waits for one */
+#define POOL_THREADS_MAX 256                    /* of all workers together: what comes on top waits for one */
+#define POOL_MINOR_MAX   (POOL_THREADS_MAX / 2) /* so many of them at most run minor jobs */
 
 struct job {
 	void (*run)(struct job *job);     /* on a pool thread; may block */
 	void (*discard)(struct job *job); /* frees an abandoned job, on whichever thread comes last */
+	bool minor;                       /* there can be many, and all may hang: the others do not wait for them */
 	_Atomic int state;
 	struct job *next;
 };
@@ -32,7 +34,8 @@ struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work, ended;
 	struct job *first, **last;
-	uint32_t queued, idle, started;
+	uint32_t idle, started;
+	uint32_t minor; /* minor jobs that are run */
 	uint32_t users; /* its owner, and threads that were left behind: the last one frees it */
 	bool stop;
 	int wake;
@@ -50,7 +53,8 @@ void pool_destroy(struct pool *p);
 
 #define POOL_GRACE_NS 1000000000u
 
-/* `run` and `discard` are set by the caller, everything else here. HW_ERR_SYSTEM: there is no thread at all to run it.
+/* `run`, `discard` and `minor` are set by the caller, everything else here. HW_ERR_SYSTEM: there is no thread at all to
+ * run it.
  */
 int pool_submit(struct pool *p, struct job *job);
 bool job_done(const struct job *job);

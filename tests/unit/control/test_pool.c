@@ -58,7 +58,7 @@ static void stop(struct fixture *f)
 	free(f);
 }
 
-static struct gate_job *submit(struct fixture *f)
+static struct gate_job *make(struct fixture *f)
 {
 	struct gate_job *g = calloc(1, sizeof *g);
 	g->job.run = run_gate;
@@ -66,6 +66,12 @@ static struct gate_job *submit(struct fixture *f)
 	g->begun = &f->begun;
 	g->open = &f->open;
 	g->discarded = &f->discarded;
+	return g;
+}
+
+static struct gate_job *submit(struct fixture *f)
+{
+	struct gate_job *g = make(f);
 	assert_int_equal(pool_submit(f->pool, &g->job), 0);
 	return g;
 }
@@ -96,6 +102,38 @@ static void a_job_that_hangs_holds_up_no_other(void **state)
 	atomic_store(&f->open, 1);
 	for (int i = 0; i < HANGING; i++) {
 		while (!job_done(&jobs[i]->job))
+			poll(NULL, 0, 1);
+		free(jobs[i]);
+	}
+	free(quick);
+	stop(f);
+}
+
+/* Others still find threads; and each has its turn. */
+static void minor_jobs_that_hang_leave_threads_to_the_others(void **state)
+{
+	enum { HANGING = POOL_THREADS_MAX };
+	struct fixture *f = start();
+	struct gate_job *jobs[HANGING];
+	for (int i = 0; i < HANGING; i++) {
+		jobs[i] = make(f);
+		jobs[i]->job.minor = true;
+		assert_int_equal(pool_submit(f->pool, &jobs[i]->job), 0);
+	}
+	wait_for(&f->begun, POOL_MINOR_MAX);
+	struct gate_job *quick = make(f);
+	_Atomic int open = 1;
+	quick->open = &open;
+	assert_int_equal(pool_submit(f->pool, &quick->job), 0);
+	while (!job_done(&quick->job))
+		poll(NULL, 0, 1);
+	assert_int_equal(f->begun, POOL_MINOR_MAX + 1);
+	assert_int_equal(f->pool->started, POOL_MINOR_MAX + 1);
+	assert_true(pool_withdraw(f->pool, &jobs[HANGING - 1]->job));
+	assert_false(pool_withdraw(f->pool, &jobs[0]->job));
+	atomic_store(&f->open, 1);
+	for (int i = 0; i < HANGING; i++) {
+		while (i < HANGING - 1 && !job_done(&jobs[i]->job))
 			poll(NULL, 0, 1);
 		free(jobs[i]);
 	}
@@ -203,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_job_that_hangs_holds_up_no_other),
+		cmocka_unit_test(minor_jobs_that_hang_leave_threads_to_the_others),
 		cmocka_unit_test(a_finished_job_writes_to_wake),
 		cmocka_unit_test(threads_are_used_again),
 		cmocka_unit_test(an_abandoned_job_is_discarded_when_it_ends),

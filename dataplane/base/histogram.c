@@ -1,5 +1,6 @@
 #include "dataplane/base/histogram.h"
 
+/* Of the last bucket: without the larger values that count in it, too. */
 static uint64_t bucket_upper(uint32_t bucket)
 {
 	if (bucket < (1u << HISTOGRAM_SUB_BITS))
@@ -14,11 +15,26 @@ static uint64_t read_bucket(const struct histogram *h, uint32_t bucket)
 	return atomic_load_explicit(&h->buckets[bucket], memory_order_relaxed);
 }
 
+/* The maximum may be of a sample that is not in its bucket yet, or not yet of one that is: the buckets decide. */
+static uint64_t max_among(uint64_t max, uint32_t buckets)
+{
+	uint32_t last = buckets - 1;
+	if (buckets == 0)
+		return 0;
+	if (last > 0 && max <= bucket_upper(last - 1))
+		return bucket_upper(last);
+	return last == HISTOGRAM_BUCKETS - 1 || max < bucket_upper(last) ? max : bucket_upper(last);
+}
+
 void histogram_copy(struct histogram *copy, const struct histogram *h)
 {
-	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-		atomic_init(&copy->buckets[i], read_bucket(h, i));
-	atomic_init(&copy->max, atomic_load_explicit(&h->max, memory_order_relaxed));
+	uint32_t used = 0;
+	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		uint64_t count = read_bucket(h, i);
+		atomic_init(&copy->buckets[i], count);
+		used = count ? i + 1 : used;
+	}
+	atomic_init(&copy->max, max_among(atomic_load_explicit(&h->max, memory_order_relaxed), used));
 }
 
 uint64_t histogram_count(const struct histogram *h)

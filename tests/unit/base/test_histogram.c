@@ -69,6 +69,35 @@ static void empty_histogram_answers_zero(void **state)
 	assert_int_equal(histogram_quantile(&h, 0.5), 0);
 }
 
+/* The writer was between the two: the maximum and the bucket. */
+static void a_copy_agrees_with_itself(void **state)
+{
+	memset(&h, 0, sizeof h);
+	histogram_note_max(&h, 5000);
+	histogram_copy(&other, &h);
+	assert_int_equal(histogram_count(&other), 0);
+	assert_int_equal(other.max, 0);
+	memset(&h, 0, sizeof h);
+	histogram_add(&h, 100);
+	histogram_add_below_max(&h, 5000);
+	histogram_copy(&other, &h);
+	assert_int_equal(histogram_bucket(other.max), histogram_bucket(5000));
+	assert_int_equal(histogram_quantile(&other, 1), other.max);
+	memset(&h, 0, sizeof h);
+	histogram_add(&h, 100);
+	histogram_note_max(&h, 5000);
+	histogram_copy(&other, &h);
+	assert_int_equal(histogram_bucket(other.max), histogram_bucket(100));
+	histogram_add(&h, 5000);
+	histogram_add(&h, UINT64_MAX);
+	histogram_copy(&other, &h);
+	assert_true(other.max == UINT64_MAX);
+	memset(&h, 0, sizeof h);
+	histogram_add(&h, 5000);
+	histogram_copy(&other, &h);
+	assert_int_equal(other.max, 5000);
+}
+
 static void fraction_falls_on_the_right_sample(void **state)
 {
 	memset(&h, 0, sizeof h);
@@ -113,6 +142,7 @@ int main(void)
 		cmocka_unit_test(one_sample_is_known_to_a_sixty_fourth),
 		cmocka_unit_test(quantiles_bound_those_of_the_sorted_samples),
 		cmocka_unit_test(empty_histogram_answers_zero),
+		cmocka_unit_test(a_copy_agrees_with_itself),
 		cmocka_unit_test(fraction_falls_on_the_right_sample),
 		cmocka_unit_test(values_beyond_the_range_count_and_keep_their_maximum),
 		cmocka_unit_test(merged_histograms_are_those_of_all_samples),

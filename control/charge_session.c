@@ -161,12 +161,19 @@ void charge_session_stop(struct charge *c)
 		shutdown(c->pump.fd, SHUT_RDWR);
 }
 
-/* One that was stopped, and still runs. */
+/*
+ * One that was stopped, and still runs. Before there has been a connection each host is tried once: then as many may
+ * hang as there are hosts, or the last would not have its turn, nor the publisher an end.
+ */
 static void leave_if_stuck(struct charge *c, uint64_t now_ns)
 {
 	if (!c->leave_session_ns)
 		c->leave_session_ns = now_ns + LEAVE_NS;
-	if (now_ns >= c->leave_session_ns && !c->stuck_session)
+	if (now_ns < c->leave_session_ns)
+		return;
+	if (!c->reconnect.before)
+		charge_session_forget(c);
+	if (!c->stuck_session)
 		c->stuck_session = detach_session(c);
 }
 

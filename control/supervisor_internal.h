@@ -198,10 +198,10 @@ void charge_session_step(struct charge *c, uint64_t now_ns);
 void charge_session_stop(struct charge *c);
 /*
  * At every look: frees what is over. A session that was stopped and hangs all the same is left to itself, unless there
- * is such a one already: then `session` stays until one of the two is over.
+ * has been a connection and there is such a session already: then `session` stays until one of the two is over.
  */
 void charge_session_end(struct charge *c, uint64_t now_ns);
-/* The charge will be gone: what hangs ends without it. */
+/* Nobody waits any more for what hangs: it ends without the charge. */
 void charge_session_forget(struct charge *c);
 /* "logging in", or what comes before. */
 const char *charge_session_doing(const struct charge *c);

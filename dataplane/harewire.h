@@ -321,8 +321,8 @@ struct harewire_publisher_options {
 	/*
 	 * File with the password in its first line, read anew for every connection; nobody but its owner may have
 	 * access to it (0600 or less). Instead of the URL's password; not together with `password`. On a mount that
-	 * hangs it costs the attempt its connect_timeout_ns, and after the second time nothing is tried again until one
-	 * of the two reads has come back. NULL (default): none.
+	 * hangs it costs the attempt its connect_timeout_ns; once there has been a connection, after the second time
+	 * nothing is tried again until one of the two reads has come back. NULL (default): none.
 	 */
 	const char *password_file;
 	const struct harewire_exchange *exchanges;

@@ -305,13 +305,18 @@ static void until_asked(uint32_t times)
 		poll(NULL, 0, 1);
 }
 
-/* An attempt that has come to the handshake and whose time is over. */
-static void hang_in_handshake(uint64_t now_ns, uint32_t times)
+static void start_hanging(uint64_t now_ns, uint32_t times)
 {
 	strcpy(charge.target.password_file, "/mount/password");
 	charge.deadline_ns = now_ns + SECOND;
 	charge_session_start(&charge, now_ns);
 	until_asked(times);
+}
+
+/* An attempt that has come to the handshake and whose time is over. */
+static void hang_in_handshake(uint64_t now_ns, uint32_t times)
+{
+	start_hanging(now_ns, times);
 	charge_step(&charge, now_ns + 2 * SECOND);
 	assert_int_equal(charge.phase, CHARGE_WAITING);
 	assert_non_null(strstr(charge.failure, "timed out while reading the password file"));
@@ -337,6 +342,30 @@ static void a_handshake_that_hangs_is_left_to_itself_but_two_are_not(void **stat
 		poll(NULL, 0, 1);
 	}
 	assert_int_equal(mount.asked, 2);
+}
+
+/* Nobody has a connection yet: every host is tried, each once, and then it is over. */
+static void handshakes_that_hang_at_the_first_hosts_do_not_keep_the_last_from_its_turn(void **state)
+{
+	charge.target.host_count = 3;
+	reconnect_init(&charge.reconnect, 3, false, 10 * MS, 50 * MS, 1);
+	for (uint32_t i = 1; i < 3; i++) {
+		hang_in_handshake(i * 10 * SECOND, i);
+		charge_step(&charge, i * 10 * SECOND + 2 * SECOND);
+		charge_step(&charge, i * 10 * SECOND + 4 * SECOND);
+		assert_null(charge.session);
+	}
+	start_hanging(30 * SECOND, 3);
+	charge_step(&charge, 32 * SECOND);
+	assert_int_equal(charge.phase, CHARGE_ENDING);
+	mount.there = true;
+	while (charge.session || charge.stuck_session) {
+		charge_step(&charge, 33 * SECOND);
+		poll(NULL, 0, 1);
+	}
+	while (mount.done < 3)
+		poll(NULL, 0, 1);
+	assert_int_equal(mount.intact, 3);
 }
 
 static void a_publisher_is_removed_while_its_handshake_hangs(void **state)
@@ -442,6 +471,7 @@ int main(void)
 		TEST(a_name_that_is_not_found_in_a_second_is_where_it_was_and_later_where_it_is),
 		TEST(a_name_that_was_never_found_ends_the_attempt),
 		TEST(a_handshake_that_hangs_is_left_to_itself_but_two_are_not),
+		TEST(handshakes_that_hang_at_the_first_hosts_do_not_keep_the_last_from_its_turn),
 		TEST(a_publisher_is_removed_while_its_handshake_hangs),
 		TEST(the_kernel_is_asked_for_a_neighbour_now_and_then_and_at_once_when_there_is_news),
 		TEST(an_icmp_error_is_not_passed_on_to_a_connection_that_is_being_removed),

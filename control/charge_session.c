@@ -74,6 +74,7 @@ static struct session_job *detach_session(struct charge *c)
 	c->pump.fd = -1;
 	c->session = NULL;
 	c->leave_session_ns = 0;
+	c->told_stuck = false;
 	return job;
 }
 
@@ -161,6 +162,17 @@ void charge_session_stop(struct charge *c)
 		shutdown(c->pump.fd, SHUT_RDWR);
 }
 
+static void say_nothing_is_tried(struct charge *c)
+{
+	if (c->told_stuck || c->phase != CHARGE_WAITING)
+		return;
+	c->told_stuck = true;
+	supervisor_log(c->supervisor, HAREWIRE_LOG_WARNING,
+		       "%s:%u: two handshakes hang, the last one while %s: nothing is tried again until one of "
+		       "them is over",
+		       c->host->name, (unsigned)c->host->port, charge_session_doing(c));
+}
+
 /*
  * One that was stopped, and still runs. Before there has been a connection each host is tried once: then as many may
  * hang as there are hosts, or the last would not have its turn, nor the publisher an end.
@@ -173,7 +185,9 @@ static void leave_if_stuck(struct charge *c, uint64_t now_ns)
 		return;
 	if (!c->reconnect.before)
 		charge_session_forget(c);
-	if (!c->stuck_session)
+	if (c->stuck_session)
+		say_nothing_is_tried(c);
+	else
 		c->stuck_session = detach_session(c);
 }
 

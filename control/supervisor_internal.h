@@ -74,6 +74,7 @@ struct charge {
 	struct session_job *session;
 	struct session_job *stuck_session; /* an earlier one's, that its thread has not come back from; or NULL */
 	uint64_t leave_session_ns; /* `session` was stopped: then it counts as stuck; 0: was not, or not seen yet */
+	bool told_stuck;           /* that `session` is waited for, because there is a stuck one already */
 	struct pump pump;          /* its fd -1: none */
 	char close_text[SESSION_TEXT_MAX]; /* the broker's close in words, once there was one */
 	bool stream_ended;                 /* EVENT_CLOSED came during the handshake */

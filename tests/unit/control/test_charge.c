@@ -350,6 +350,9 @@ static void a_handshake_that_hangs_is_left_to_itself_but_two_are_not(void **stat
 	for (uint64_t i = 0; i < 100; i++)
 		charge_step(&charge, (22 + i) * SECOND);
 	assert_non_null(charge.session); /* so there is no third */
+	assert_int_equal(logged("1 broker.example:5672: two handshakes hang, the last one while reading the password "
+				"file: nothing is tried again until one of them is over\n"),
+			 1);
 	mount.there = true;
 	while (charge.session || charge.stuck_session) {
 		charge_step(&charge, 200 * SECOND);
@@ -372,6 +375,7 @@ static void handshakes_that_hang_at_the_first_hosts_do_not_keep_the_last_from_it
 	start_hanging(30 * SECOND, 3);
 	charge_step(&charge, 32 * SECOND);
 	assert_int_equal(charge.phase, CHARGE_ENDING);
+	assert_int_equal(logged("nothing is tried again"), 0);
 	mount.there = true;
 	while (charge.session || charge.stuck_session) {
 		charge_step(&charge, 33 * SECOND);

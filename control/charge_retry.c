@@ -64,16 +64,20 @@ static void log_failure(struct charge *c, const char *text, bool refused)
 	*said = hash;
 }
 
-/* A broker that accepts and closes does so ten times a second: that, too, is one warning. */
-static void log_loss(struct charge *c, const char *words, bool proved)
+/*
+ * A broker that accepts and closes does so ten times a second, and a channel may be closed as often although messages
+ * are confirmed on it: that, too, is one warning.
+ */
+static void log_loss(struct charge *c, const char *words, bool proved, bool lasted)
 {
 	char text[PUBLISHER_TEXT_MAX];
 	sentence_format(text, sizeof text, "%s:%u: lost%s: %s", c->host->name, (unsigned)c->host->port,
 			proved ? "" : " right after it was ready", words);
-	if (proved)
+	if (lasted)
 		memset(c->said, 0, sizeof c->said);
 	log_failure(c, text, false);
 	c->flapping = !proved;
+	c->unsteady = !lasted;
 }
 
 /* ---- waiting ---- */
@@ -178,10 +182,11 @@ static bool note_loss(struct charge *c, const struct worker_event *event, uint64
 {
 	int code = event->type == EVENT_CHANNEL_CLOSED ? HW_ERR_AMQP_CHANNEL_CLOSED : event->code;
 	const char *words = c->close_text[0] ? c->close_text : hw_error_sentence(code);
-	*proved = now_ns - c->ready_ns >= PROVED_NS || event->outcomes != c->outcomes;
+	bool lasted = now_ns - c->ready_ns >= PROVED_NS;
+	*proved = lasted || event->outcomes != c->outcomes;
 	if (is_hopeless(c, event, words, now_ns))
 		return true;
-	log_loss(c, words, *proved);
+	log_loss(c, words, *proved, lasted);
 	sentence_format(c->failure, sizeof c->failure, "%s:%u: %s", c->host->name, (unsigned)c->host->port, words);
 	c->outcomes = event->outcomes;
 	/* Patience is not renewed by connections that do not last. */
@@ -198,13 +203,12 @@ void charge_note_ready(struct charge *c)
 
 void charge_note_lasting(struct charge *c, uint64_t now_ns)
 {
-	if (!c->flapping || now_ns - c->ready_ns < PROVED_NS)
+	if (!c->unsteady || now_ns - c->ready_ns < PROVED_NS)
 		return;
-	c->flapping = false;
+	c->flapping = c->unsteady = false;
 	memset(c->said, 0, sizeof c->said);
-	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: connected again for good, after %u attempt%s",
-		       c->host->name, (unsigned)c->host->port, c->reconnect.attempts,
-		       c->reconnect.attempts == 1 ? "" : "s");
+	supervisor_log(c->supervisor, HAREWIRE_LOG_INFO, "%s:%u: connected again for good", c->host->name,
+		       (unsigned)c->host->port);
 }
 
 static void lose(struct charge *c, bool proved, bool elsewhere, uint64_t now_ns)

@@ -223,7 +223,7 @@ static void log_ready(const struct charge *c, uint64_t now_ns)
 	unsigned port = c->host->port;
 	unsigned long long waiting = charge_in_flight(c);
 	double seconds = (double)(now_ns - c->lost_ns) / 1e9;
-	enum harewire_log_level level = c->flapping ? HAREWIRE_LOG_DEBUG : HAREWIRE_LOG_INFO;
+	enum harewire_log_level level = c->unsteady ? HAREWIRE_LOG_DEBUG : HAREWIRE_LOG_INFO;
 	if (!c->reconnect.before)
 		supervisor_log(c->supervisor, level, "%s:%u: ready (frame_max %u, heartbeat %u s)", host, port,
 			       c->frame_max, c->heartbeat_s);

@@ -66,6 +66,7 @@ struct charge {
 	uint64_t lost_ns;                  /* of the last loss of a connection that was good for something */
 	uint64_t outcomes;                 /* messages that had one at the last loss */
 	bool flapping;                     /* the last connection that was lost had been good for nothing */
+	bool unsteady;                     /* the last connection, or channel, that was lost had not lasted */
 	char failure[PUBLISHER_TEXT_MAX];  /* of the last attempt; before the first hand-over of all of them */
 	uint32_t said[HAREWIRE_HOSTS_MAX]; /* hash of what has been logged of a host last, since the last loss */
 

@@ -104,10 +104,16 @@ uint32_t tcp_options_build_syn(const struct tcp *t, uint8_t *p, uint64_t now_ns)
 	return (uint32_t)(p - start);
 }
 
-/* RFC 7323, 3.2: a RST should carry timestamps; nothing else would tell its receiver anything. */
+/* RFC 7323, 3.2: a RST should carry timestamps, and echo nothing without an ACK; nothing else would tell anybody
+ * anything. */
 uint32_t tcp_options_build_reset(const struct tcp *t, uint8_t *p, uint64_t now_ns)
 {
-	return t->timestamps ? (uint32_t)(put_timestamps(t, p, now_ns) - p) : 0;
+	if (!t->timestamps)
+		return 0;
+	put_timestamps(t, p, now_ns);
+	if (!t->reset_has_ack)
+		put_be32(p + TCP_TIMESTAMP_BYTES - 4, 0);
+	return TCP_TIMESTAMP_BYTES;
 }
 
 uint32_t tcp_options_build(const struct tcp *t, uint8_t *p, uint64_t now_ns)

@@ -698,27 +698,47 @@ static void the_same_failure_again_is_no_warning(void **state)
 	assert_int_equal(logged(warning), 1);
 }
 
+/* And then one line that says it is over. */
+static void assert_logged_losses(uint32_t warnings, uint32_t details)
+{
+	char where[32], warning[64], detail[64], info[64], lasting[80];
+	where_is(0, where);
+	snprintf(warning, sizeof warning, "%d %s: lost", HAREWIRE_LOG_WARNING, where);
+	snprintf(detail, sizeof detail, "%d %s: lost", HAREWIRE_LOG_DEBUG, where);
+	snprintf(info, sizeof info, "%d %s: ", HAREWIRE_LOG_INFO, where);
+	snprintf(lasting, sizeof lasting, "%d %s: connected again for good", HAREWIRE_LOG_INFO, where);
+	UNTIL(logged(lasting));
+	assert_int_equal(logged(warning), warnings);
+	assert_int_equal(logged(detail), details);
+	assert_int_equal(logged(lasting), 1);
+	assert_int_equal(logged(info), 2); /* the other one: it was ready at first */
+}
+
 static void a_broker_that_accepts_and_closes_does_not_fill_the_log(void **state)
 {
-	char where[32], warning[64], detail[64], ready[64], lasting[64];
 	for (int i = 0; i < 6; i++)
 		brokers[0].visits[i] = (struct visit){.end = VISIT_FINISHES, .publishes = i ? 1 : 5, .acks = i ? 0 : 4};
 	played_broker_start(&brokers[0]);
 	open_publisher(1);
 	UNTIL(told.ready);
-	where_is(0, where);
-	snprintf(warning, sizeof warning, "%d %s: lost", HAREWIRE_LOG_WARNING, where);
-	snprintf(detail, sizeof detail, "%d %s: lost right after", HAREWIRE_LOG_DEBUG, where);
-	snprintf(ready, sizeof ready, "%d %s: ready again", HAREWIRE_LOG_INFO, where);
-	snprintf(lasting, sizeof lasting, "%d %s: connected again for good", HAREWIRE_LOG_INFO, where);
 	publish(9);
 	UNTIL(told.confirmed == 9);
-	UNTIL(logged(lasting));
-	assert_int_equal(logged(warning),
-			 2); /* of the one that was good for something, and of the first that was not */
-	assert_int_equal(logged(detail), 4);
-	assert_int_equal(logged(ready), 1);
-	assert_int_equal(logged(lasting), 1);
+	assert_logged_losses(2, 4); /* of the one that was good for something, and of the first that was not */
+}
+
+/* Each of them was good for something, and none of them lasted. */
+static void a_channel_that_is_closed_again_and_again_does_not_fill_the_log(void **state)
+{
+	for (int i = 0; i < 6; i++)
+		brokers[0].visits[i] = (struct visit){
+			.end = VISIT_CLOSES_CHANNEL, .publishes = 2, .acks = 1, .code = 404, .text = "NOT_FOUND"};
+	played_broker_start(&brokers[0]);
+	open_publisher(1);
+	UNTIL(told.ready);
+	publish(9);
+	UNTIL(told.confirmed == 9);
+	assert_int_equal(brokers[0].connections, 1);
+	assert_logged_losses(1, 5);
 }
 
 static void patience_for_a_connection_can_be_limited(void **state)
@@ -837,6 +857,7 @@ int main(void)
 		TEST(a_publisher_can_be_destroyed_while_it_waits),
 		TEST(the_same_failure_again_is_no_warning),
 		TEST(a_broker_that_accepts_and_closes_does_not_fill_the_log),
+		TEST(a_channel_that_is_closed_again_and_again_does_not_fill_the_log),
 		TEST(patience_for_a_connection_can_be_limited),
 		TEST(connections_that_do_not_last_do_not_renew_that_patience),
 		TEST(the_password_file_is_read_for_every_connection),

@@ -301,13 +301,14 @@ static void a_reset_carries_timestamps_where_they_were_agreed(void **state)
 {
 	struct fixture *f = *state;
 	f->peer_timestamps = true;
+	f->peer_ts = 1000;
 	establish(f);
-	uint32_t agreed = f->out.ts_value, echo = f->out.ts_echo;
+	uint32_t agreed = f->out.ts_value;
 	f->now += 100 * MS;
 	tcp_abort(f->t, f->now);
 	expect_reset(f, sent(f, 0));
 	assert_true(f->out.timestamps);
-	assert_int_equal(f->out.ts_echo, echo);
+	assert_int_equal(f->out.ts_echo, f->peer_ts);
 	assert_true(f->out.ts_value > agreed);
 	expect_silence(f);
 }
@@ -319,6 +320,21 @@ static void a_reset_carries_no_timestamps_where_none_were_agreed(void **state)
 	tcp_abort(f->t, f->now);
 	expect_reset(f, sent(f, 0));
 	assert_false(f->out.timestamps);
+}
+
+static void a_reset_without_an_ack_echoes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	f->peer_timestamps = true;
+	f->peer_ts = 1000;
+	establish(f);
+	tcp_abort(f->t, f->now);
+	drain(f);
+	ack(f, 5);
+	expect_reset(f, sent(f, 5));
+	assert_true(f->out.timestamps);
+	assert_int_equal(f->out.flags & WIRE_ACK, 0);
+	assert_int_equal(f->out.ts_echo, 0);
 }
 
 static void a_closed_connection_answers_with_a_reset(void **state)
@@ -361,6 +377,7 @@ int main(void)
 		BOTH(abort_while_opening_resets_only_what_the_peer_can_know),
 		BOTH(a_reset_carries_timestamps_where_they_were_agreed),
 		BOTH(a_reset_carries_no_timestamps_where_none_were_agreed),
+		BOTH(a_reset_without_an_ack_echoes_nothing),
 		BOTH(a_closed_connection_answers_with_a_reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

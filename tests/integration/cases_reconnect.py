@@ -158,10 +158,8 @@ def a_login_refused_for_a_while_is_tried_again(t):
         t.lab.ctl("change_password", name, "second-secret")
         t.lab.ctl("close_all_connections", "by hand")
         t.lab.ctl("change_password", name, "first-secret")
-        result = running.wait()
-    t.all_confirmed(result, 10000)
+        result = arrives(t, running)
     holds("ACCESS_REFUSED" in result.err, result.text() + "it was not refused meanwhile")
-    arrived(t, 10000)
 
 
 @case(drivers=DRIVERS)

@@ -143,18 +143,26 @@ void copies_check_unacked(const struct copies *c, const uint8_t *sent, uint32_t 
 	}
 }
 
+uint64_t copies_in_part(const struct copies *c, const uint8_t *sent, uint32_t len, const struct confirms *confirms,
+			bool *sure)
+{
+	uint64_t next_tag = c->tags + 1;
+	uint32_t rest = len - c->at;
+	*sure = c->header_due ||
+		(rest >= 11 && sent[c->at] == FRAME_METHOD && get_be32(sent + c->at + 7) == AMQP_BASIC_PUBLISH);
+	if (c->closes_due > 0 || c->open_id || next_tag >= confirms->next_tag || (!*sure && rest == 0))
+		return 0;
+	return confirms_id(confirms, next_tag);
+}
+
 void copies_stream_over(struct copies *c, const uint8_t *sent, uint32_t len, const struct confirms *confirms,
 			bool channel_open)
 {
 	copies_read(c, sent, len, confirms, channel_open);
-	uint64_t next_tag = c->tags + 1;
-	if (!channel_open || c->closes_due > 0 || c->open_id || next_tag >= confirms->next_tag)
-		return;
-	uint64_t id = confirms_id(confirms, next_tag);
-	uint32_t rest = len - c->at;
-	if (c->header_due ||
-	    (rest >= 11 && sent[c->at] == FRAME_METHOD && get_be32(sent + c->at + 7) == AMQP_BASIC_PUBLISH))
+	bool sure;
+	uint64_t id = channel_open ? copies_in_part(c, sent, len, confirms, &sure) : 0;
+	if (id && sure)
 		c->on_wire[id] = true;
-	else if (rest > 0)
-		c->maybe[id] = true; /* too short to tell what it is */
+	else if (id)
+		c->maybe[id] = true;
 }

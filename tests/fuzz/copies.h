@@ -47,6 +47,12 @@ void copies_read(struct copies *c, const uint8_t *sent, uint32_t len, const stru
 		 bool channel_open);
 /* What would be sent once more is what was sent. */
 void copies_check_unacked(const struct copies *c, const uint8_t *sent, uint32_t len, const struct extent_queue *tx);
+/*
+ * Behind copies_read, with an open channel: the message of which a part has been sent, its header not among it; or 0.
+ * Unless `sure`, those octets may be another frame's.
+ */
+uint64_t copies_in_part(const struct copies *c, const uint8_t *sent, uint32_t len, const struct confirms *confirms,
+			bool *sure);
 /* The stream is over: what of a message was sent in part. */
 void copies_stream_over(struct copies *c, const uint8_t *sent, uint32_t len, const struct confirms *confirms,
 			bool channel_open);

@@ -30,7 +30,7 @@ void copies_stream(struct copies *c)
 void copies_channel(struct copies *c, const struct confirms *confirms)
 {
 	for (uint64_t id = 1; id < COPIES_IDS; id++)
-		c->done[id] = id < confirms->settled_id ||
+		c->done[id] = id < confirms->settled_id || id < confirms->given_up_id ||
 			      (id < confirms->handed_id && message_at(confirms->index, id)->outcome != OUTCOME_PENDING);
 	if (c->closes_due <= 0)
 		c->tags = c->last_id = 0;

@@ -26,9 +26,13 @@ demo:
 	@$(MAKE) --no-print-directory B=$(B) all
 	@B=$(B) scripts/demo $(if $(FEED),'$(FEED)')
 
+# They are first, beside all others.
+SLOWEST_TESTS = $(filter %/test_reconnecting %/test_hanging %/test_session,$(UNIT_TESTS))
+
 ##H make check           the unit tests and short simulations: under a minute, no root
 check: $(UNIT_TESTS) $(CHECK_PROGRAMS) $(B)/docs/example
-	@scripts/run-tests --jobs $$(nproc) $(UNIT_TESTS) $(CHECK_PROGRAMS) 'tests/scripts/example_test.py $(B)/docs/example'
+	@scripts/run-tests --jobs $$(nproc) $(SLOWEST_TESTS) $(filter-out $(SLOWEST_TESTS),$(UNIT_TESTS)) $(CHECK_PROGRAMS) \
+		'tests/scripts/example_test.py $(B)/docs/example'
 
 # Rooms whose code is all arithmetic on memory; the others' tests talk to the kernel or to threads. The longest run first.
 VALGRIND_ROOMS ?= feed tcp amqp plane net base

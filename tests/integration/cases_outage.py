@@ -149,7 +149,7 @@ def whichever_publisher_is_back_first_finds_what_it_publishes_to(t):
     equal([p["connections"] for p in result["publishers"]], [2] * 4, result.text() + "connections of each publisher")
 
 
-@case(drivers=DRIVERS)
+@case(lab="patient", drivers=DRIVERS)
 def stat_tells_that_a_publisher_is_without_a_connection_and_why(t):
     path = t.path("control")
     running = begin(t, "--rate", 2000)

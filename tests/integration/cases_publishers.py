@@ -80,7 +80,7 @@ def a_kernel_and_an_af_xdp_worker_inline(t):
     equal(result["driver"]["name"], "mixed", "driver of both")
 
 
-@case(drivers=DRIVERS)
+@case(lab="patient", drivers=DRIVERS)
 def one_publisher_that_fails_ends_the_run_and_no_message_of_another_is_lost(t):
     """Of a password that is no longer good only the one that has to connect again takes notice."""
     with user(t, "first-secret") as name:

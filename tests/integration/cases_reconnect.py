@@ -138,7 +138,7 @@ def user(t, password):
         t.lab.ctl("delete_user", name)
 
 
-@case(drivers=("kernel",))
+@case(lab="patient", drivers=("kernel",))
 def a_password_changed_meanwhile_ends_it_after_a_minute_with_the_brokers_words(t):
     with user(t, "first-secret") as name:
         running = begin(t, "--user", name, HAREWIRE_PASSWORD="first-secret")

@@ -39,12 +39,14 @@ import dpdk  # noqa: E402
 from lab import Lab, LabError, ROOT  # noqa: E402
 
 # Options of `lab up` by the name cases use. "none": the case builds its own.
-LABS = {"plain": {}, "queues": {"queues": 4}, **{device: {"device": device} for device in dpdk.DEVICES}, "none": None}
+LABS = {"plain": {}, "patient": {}, "queues": {"queues": 4},
+        **{device: {"device": device} for device in dpdk.DEVICES}, "none": None}
 
 
 # With --lanes: labs that cases are done in one after the other, and how many lanes share these cases. Each has its own lab;
-# what there can be but one of, such as a tap by its name, is the others' reason to have one lane.
-LANES = ((("plain",), 2), (tuple(kind for kind in LABS if kind != "plain"), 1))
+# what there can be but one of, such as a tap by its name, is the others' reason to have one lane. The patient lab is for
+# cases that wait for long times to pass.
+LANES = ((("plain",), 2), (("patient",), 1), (tuple(kind for kind in LABS if kind not in ("plain", "patient")), 1))
 
 
 class Labs:

@@ -32,7 +32,7 @@ enum reconnect_verdict reconnect_judge(int code, uint16_t reply_code, const char
  * RabbitMQ refuses a login (403) also while the LDAP or HTTP service that it asks is away, and a password can be
  * changed before its file is rewritten: whoever has been let in before is refused for so long before we believe it.
  */
-#define REFUSED_MOST_NS 60000000000u
+#define REFUSED_MOST_NS 20000000000u
 
 /*
  * A host that has refused us is left alone for so long, shortened at random by up to a half: a directory locks the

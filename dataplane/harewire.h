@@ -291,7 +291,7 @@ struct harewire_publisher_options {
 	 * topology. At first each is tried once, in order, for at most connect_timeout_ns; if none can be had the
 	 * publisher FAILS. A connection that is lost later is made again, for as long as reconnect_timeout_ns allows:
 	 * at the same host, then at the next, and so on around. It FAILS then when the broker refuses it for good (a
-	 * login or declaration with 403: after 60 s of that), and when the same message ends one connection after the
+	 * login or declaration with 403: after 20 s of that), and when the same message ends one connection after the
 	 * other: by the broker's word for a second or more, without one (RST, FIN) eight times in ten seconds or more.
 	 */
 	const char *const *hosts;

@@ -139,7 +139,7 @@ def user(t, password):
 
 
 @case(lab="patient", drivers=("kernel",))
-def a_password_changed_meanwhile_ends_it_after_a_minute_with_the_brokers_words(t):
+def a_password_changed_meanwhile_ends_it_after_a_while_with_the_brokers_words(t):
     with user(t, "first-secret") as name:
         running = begin(t, "--user", name, HAREWIRE_PASSWORD="first-secret")
         t.lab.ctl("change_password", name, "second-secret")

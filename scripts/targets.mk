@@ -68,7 +68,7 @@ coverage:
 
 check-scripts: all
 	@B=$(B) scripts/run-tests scripts/lint scripts/check-includes-test tests/scripts/nic_test.py tests/scripts/acceptance_test.py tests/scripts/chaos_checker_test.py \
-		tests/scripts/install_test.py
+		tests/scripts/lanes_test.py tests/scripts/install_test.py
 
 # What scripts/nic-acceptance asks a device with. A build without DPDK has none.
 $(B)/obj/scripts/nic-probe.o: HW_CFLAGS += $(DPDK_CFLAGS)

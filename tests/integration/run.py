@@ -159,11 +159,12 @@ def run_lane(cases, taken, build, suffix, answer):
 
 
 def run_lanes(cases, build):
-    """The sum of all. A lane that dies fails the run."""
-    lanes, answers = [], []
+    """The sum of all. A lane that dies fails the run, and so does a case that no lane has done."""
+    lanes, answers, counters = [], [], []
     try:
         for kinds, count in LANES:
             theirs, taken = [c for c in cases if c[2] in kinds], multiprocessing.Value("i", 0)
+            counters.append(taken)  # its memory would be the next one's, but not for the lanes that have it already
             for suffix in ("", "-b")[:count]:
                 answer, asked = multiprocessing.Pipe(duplex=False)
                 lanes.append(multiprocessing.Process(target=run_lane, args=(theirs, taken, build, suffix, asked)))
@@ -185,7 +186,11 @@ def run_lanes(cases, build):
         for lane in lanes:
             lane.terminate()
             lane.join()
-    return {verdict: sum(tally[verdict] for tally in tallies) for verdict in ("ok", "FAIL", "skip")}
+    done = {verdict: sum(tally[verdict] for tally in tallies) for verdict in ("ok", "FAIL", "skip")}
+    if sum(done.values()) != len(cases):
+        print(f"FAIL of {len(cases)} cases {sum(done.values())} were done")
+        done["FAIL"] += 1
+    return done
 
 
 def main():

@@ -46,7 +46,7 @@ LABS = {"plain": {}, "patient": {}, "queues": {"queues": 4},
 # With --lanes: labs that cases are done in one after the other, and how many lanes share these cases. Each has its own lab;
 # what there can be but one of, such as a tap by its name, is the others' reason to have one lane. The patient lab is for
 # cases that wait for long times to pass.
-LANES = ((("plain",), 2), (("patient",), 1), (tuple(kind for kind in LABS if kind not in ("plain", "patient")), 1))
+LANES = ((("plain",), 2), (("patient", "queues"), 1), ((*dpdk.DEVICES, "none"), 1))
 
 
 class Labs:

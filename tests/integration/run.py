@@ -43,10 +43,11 @@ LABS = {"plain": {}, "patient": {}, "queues": {"queues": 4},
         **{device: {"device": device} for device in dpdk.DEVICES}, "none": None}
 
 
-# With --lanes: labs that cases are done in one after the other, and how many lanes share these cases. Each has its own lab;
-# what there can be but one of, such as a tap by its name, is the others' reason to have one lane. The patient lab is for
-# cases that wait for long times to pass.
-LANES = ((("plain",), 2), (("patient", "queues"), 1), ((*dpdk.DEVICES, "none"), 1))
+# With --lanes: cases that are taken from one after the other, by the labs they are done in. The patient lab is for cases
+# that wait for long times to pass. What there can be but one of, such as a tap by its name, is why only one lane takes them.
+GROUPS = {"plain": ("plain",), "patient": ("patient", "queues", "none"), "dpdk": tuple(dpdk.DEVICES)}
+# The groups that each lane works on, and what its labs' names end in.
+LANES = ((("plain",), ""), (("plain",), "-b"), (("patient", "plain"), "-c"), (("dpdk",), ""))
 
 
 class Labs:
@@ -142,35 +143,36 @@ def run_cases(cases, build, suffix=""):
     return tally
 
 
-def not_taken(cases, taken):
-    """The cases that no other lane has taken; `taken`: how many are."""
-    while True:
-        with taken.get_lock():
-            at = taken.value
-            taken.value += 1
-        if at >= len(cases):
-            return
-        yield cases[at]
+def not_taken(groups):
+    """The cases that no other lane has taken; of each group there are the cases, and how many are taken."""
+    for cases, taken in groups:
+        while True:
+            with taken.get_lock():
+                at = taken.value
+                taken.value += 1
+            if at >= len(cases):
+                break
+            yield cases[at]
 
 
-def run_lane(cases, taken, build, suffix, answer):
+def run_lane(groups, build, suffix, answer):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    answer.send(run_cases(not_taken(cases, taken), build, suffix))
+    answer.send(run_cases(not_taken(groups), build, suffix))
 
 
 def run_lanes(cases, build):
     """The sum of all. A lane that dies fails the run, and so does a case that no lane has done."""
-    lanes, answers, counters = [], [], []
+    # All counters live as long as the lanes: the memory of one that is let go of is the next one's.
+    groups = {name: ([c for c in cases if c[2] in kinds], multiprocessing.Value("i", 0)) for name, kinds in GROUPS.items()}
+    lanes, answers = [], []
     try:
-        for kinds, count in LANES:
-            theirs, taken = [c for c in cases if c[2] in kinds], multiprocessing.Value("i", 0)
-            counters.append(taken)  # its memory would be the next one's, but not for the lanes that have it already
-            for suffix in ("", "-b")[:count]:
-                answer, asked = multiprocessing.Pipe(duplex=False)
-                lanes.append(multiprocessing.Process(target=run_lane, args=(theirs, taken, build, suffix, asked)))
-                lanes[-1].start()
-                asked.close()
-                answers.append(answer)
+        for names, suffix in LANES:
+            answer, asked = multiprocessing.Pipe(duplex=False)
+            lanes.append(multiprocessing.Process(target=run_lane,
+                                                 args=([groups[name] for name in names], build, suffix, asked)))
+            lanes[-1].start()
+            asked.close()
+            answers.append(answer)
         tallies = []
         for answer in answers:
             try:

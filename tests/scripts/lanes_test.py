@@ -43,7 +43,7 @@ class Lanes(unittest.TestCase):
 
     def test_each_case_is_done_once(self):
         cases, begun = self.cases(), set()
-        all_lanes = multiprocessing.Barrier(sum(count for _, count in run.LANES))
+        all_lanes = multiprocessing.Barrier(len(run.LANES))
 
         def wait_for_the_others(name):
             if os.getpid() not in begun:

@@ -2,7 +2,7 @@
 """The integration tests: run.py [--build DIR] [--program PROGRAM]... [--lanes] [--list] [PATTERN...]
 
 Brings labs up as cases ask for them, runs the cases whose names contain one of the patterns (default: all), takes the labs
-down again whatever happened. --program adds test programs that bring their own surroundings. --lanes works on three labs at
+down again whatever happened. --program adds test programs that bring their own surroundings. --lanes works on several labs at
 a time: most of a case is waiting. The last line is "N passed, N failed[, N skipped]". Root.
 """
 import argparse

@@ -217,26 +217,31 @@ const char *charge_session_doing(const struct charge *c)
 	return c->session && atomic_load(&c->session->reading) ? "reading the password file" : "logging in";
 }
 
+/* "3 messages wait for their outcome" */
+static void describe_waiting(const struct charge *c, char text[64])
+{
+	unsigned long long waiting = charge_in_flight(c);
+	snprintf(text, 64, waiting == 1 ? "%llu message waits for its outcome" : "%llu messages wait for their outcome",
+		 waiting);
+}
+
 static void log_ready(const struct charge *c, uint64_t now_ns)
 {
 	const char *host = c->host->name;
-	unsigned port = c->host->port;
-	unsigned long long waiting = charge_in_flight(c);
+	unsigned port = c->host->port, attempts = c->reconnect.attempts;
 	double seconds = (double)(now_ns - c->lost_ns) / 1e9;
 	enum harewire_log_level level = c->unsteady ? HAREWIRE_LOG_DEBUG : HAREWIRE_LOG_INFO;
+	char waiting[64];
+	describe_waiting(c, waiting);
 	if (!c->reconnect.before)
 		supervisor_log(c->supervisor, level, "%s:%u: ready (frame_max %u, heartbeat %u s)", host, port,
 			       c->frame_max, c->heartbeat_s);
 	else if (c->phase == CHARGE_REOPENING)
-		supervisor_log(c->supervisor, level,
-			       "%s:%u: the channel is open again after %.3f s; %llu message%s for %s outcome", host,
-			       port, seconds, waiting, waiting == 1 ? " waits" : "s wait",
-			       waiting == 1 ? "its" : "their");
+		supervisor_log(c->supervisor, level, "%s:%u: the channel is open again after %.3f s; %s", host, port,
+			       seconds, waiting);
 	else
-		supervisor_log(c->supervisor, level,
-			       "%s:%u: ready again after %.3f s and %u attempt%s; %llu message%s for %s outcome", host,
-			       port, seconds, c->reconnect.attempts, c->reconnect.attempts == 1 ? "" : "s", waiting,
-			       waiting == 1 ? " waits" : "s wait", waiting == 1 ? "its" : "their");
+		supervisor_log(c->supervisor, level, "%s:%u: ready again after %.3f s and %u attempt%s; %s", host, port,
+			       seconds, attempts, attempts == 1 ? "" : "s", waiting);
 }
 
 static uint64_t hand_overs(const struct charge *c)

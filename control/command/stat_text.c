@@ -1,4 +1,3 @@
-#include "control/command/answer_field.h"
 #include "control/command/stat_text.h"
 
 #include <inttypes.h>
@@ -7,6 +6,8 @@
 #include <string.h>
 
 #include <json-c/json.h>
+
+#include "control/command/answer_field.h"
 
 #define NO_SSTHRESH UINT32_MAX
 

@@ -89,19 +89,19 @@ def bind_one(nic, target, no_iommu_before):
 def bind(system, names, no_iommu=False):
     """Sentences about what was done. Nothing is touched before every device has passed every check."""
     chosen = list({nic.pci: nic for nic in (find(system, name) for name in names)}.values())
-    said, todo = [], []
+    said, to_bind = [], []
     for nic in chosen:
         if nic.family.keeps_driver:
             said.append(f"{nic.pci}: {nic.driver} ({nic.family.name}) needs no binding: DPDK works beside the kernel's driver")
         elif nic.driver in (VFIO, UIO):
             said.append(f"{nic.pci}: {nic.driver} has it already")
         else:
-            todo.append(nic)
-    wanted = {nic.pci for nic in todo}
-    for nic in todo:
+            to_bind.append(nic)
+    wanted = {nic.pci for nic in to_bind}
+    for nic in to_bind:
         check_bind(nic, wanted, no_iommu)
     prepared = {}
-    for nic in todo:
+    for nic in to_bind:
         prepare = prepare_vfio if nic.group else prepare_no_iommu
         if prepare not in prepared:
             prepared[prepare] = prepare(system)

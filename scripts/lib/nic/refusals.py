@@ -10,12 +10,12 @@ DEFAULT_ROUTES = ("default", "0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1")  # 
 
 def uppers(system, interface):
     """The interface and what is stacked on it: VLANs, bonds, bridges, macvlans, and what is on those."""
-    seen, todo = [], [interface]
-    while todo:
-        name = todo.pop()
+    seen, unseen = [], [interface]
+    while unseen:
+        name = unseen.pop()
         if name not in seen:
             seen.append(name)
-            todo += [link[len("upper_"):] for link in system.names("/sys/class/net/" + name) if link.startswith("upper_")]
+            unseen += [link[len("upper_"):] for link in system.names("/sys/class/net/" + name) if link.startswith("upper_")]
     return seen
 
 

@@ -13,8 +13,10 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/error.h"
 
-#define NS_PER_S 1000000000ull
-#define NAP_NS   50000ull
+#define NS_PER_S    1000000000ull
+#define NAP_NS      50000ull
+#define LONG_NAP_NS 1000000ull
+#define SHORT_NAPS  20u /* in a row, of which nothing came */
 /* Publishers whose events are looked at with each message: many more would cost more than publishing it. */
 #define POLLED_PER_MESSAGE 8u
 
@@ -37,6 +39,7 @@ static bool turn(struct run *run, uint32_t most_publishers)
 
 	busy |= publishers_take_events(run, most_publishers);
 	progress_show(run);
+	run->naps = busy ? 0 : run->naps;
 	return busy;
 }
 
@@ -46,11 +49,18 @@ static void nap_until(uint64_t when_ns)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
+/* With a worker thread nothing waits for us but events, which can. Who waits for room is soon to have some, or not soon. */
+static uint64_t longest_nap(const struct run *run, bool has_due)
+{
+	return !run->settings->inline_worker && (has_due || run->naps >= SHORT_NAPS) ? LONG_NAP_NS : NAP_NS;
+}
+
 void run_wait(struct run *run, uint64_t due_ns)
 {
 	if (turn(run, run->publisher_count) || run->settings->idle == IDLE_SPIN)
 		return;
-	uint64_t until_ns = clock_monotonic_ns() + NAP_NS;
+	uint64_t until_ns = clock_monotonic_ns() + longest_nap(run, due_ns != 0);
+	run->naps++;
 	nap_until(due_ns && due_ns < until_ns ? due_ns : until_ns);
 }
 

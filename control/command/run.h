@@ -92,6 +92,7 @@ struct run {
 	uint64_t created_ns, ready_ns, last_publish_ns, end_ns;
 	uint64_t deadline_ns; /* of --duration */
 	struct schedule schedule;
+	uint32_t naps; /* since something last happened */
 	/* the live line */
 	uint64_t shown_ns, shown_confirmed;
 	bool line_open;

@@ -49,7 +49,7 @@ static void nap_until(uint64_t when_ns)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
-/* With a worker thread nothing waits for us but events, which can. Who waits for room is soon to have some, or not soon. */
+/* With a worker thread nothing waits for us but events, which can. If there is no room it comes soon, or not soon. */
 static uint64_t longest_nap(const struct run *run, bool has_due)
 {
 	return !run->settings->inline_worker && (has_due || run->naps >= SHORT_NAPS) ? LONG_NAP_NS : NAP_NS;

@@ -1,49 +1,23 @@
 """A running publisher looked into: its figures, its packets, who may ask."""
 import json
 import os
-import signal
 import socket
 import stat
 import subprocess
 import time
 
 from cases_wire import capture as tcpdump
-from harness import DPDK, DRIVERS, LIMIT_S, case, equal, holds
+from harness import DPDK, DRIVERS, case, equal, holds
+from watch import await_confirmed, control, figures, finish, wait_for
 
 OURS = ("af_xdp",) + tuple(name for name in DPDK if "net_tap" in name)
 COUNT, RATE = 3000, 1000
-POLL_S = 0.05  # each look starts a process: the publisher and its broker want the CPUs, too
+CONNECTION_CLOSE = bytes([0, 10, 0, 50])
 
 
-def control(t, *arguments, status=0, words=None):
-    """Runs `harewire stat` or `capture`, and returns what it prints."""
-    done = subprocess.run([t.harewire, *map(str, arguments)], env=t.environment(), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
-    equal(done.returncode, status, f"$ harewire {' '.join(map(str, arguments))}\n{done.stderr}exit status")
-    if words:
-        holds(words in done.stderr, f"{done.stderr!r} does not say {words!r}")
-    return done.stdout
-
-
-def figures(t, path):
-    return json.loads(control(t, "stat", path, "--once", "--json"))
-
-
-def wait_for(running, look, what):
-    """What look() returns, once it is true."""
-    deadline = time.monotonic() + LIMIT_S
-    while running.process.poll() is None:
-        holds(time.monotonic() < deadline, f"{what}: not within {LIMIT_S} s")
-        found = look()
-        if found:
-            return found
-        time.sleep(POLL_S)
-    raise AssertionError(f"{what}: the publisher ended before\n{running.wait().text()}")
-
-
-def publishing(t, path, *arguments):
+def publishing(t, path, *arguments, rate=RATE):
     """A paced publisher, by default an endless one, whose first messages are confirmed."""
-    running = t.start_publisher("publish", "--queue", t.queue, "--rate", RATE, "--control", path, *arguments)
+    running = t.start_publisher("publish", "--queue", t.queue, "--rate", rate, "--control", path, *arguments)
 
     def confirmed():
         if not os.path.exists(path):
@@ -56,15 +30,6 @@ def publishing(t, path, *arguments):
     return running
 
 
-def finish(t, running):
-    """Interrupts it: all that it has published is confirmed, and in the queue."""
-    os.kill(running.process.pid, signal.SIGINT)
-    result = running.wait()
-    t.all_confirmed(result, result["attempted"])
-    equal(len(t.messages(result["attempted"])), result["attempted"], "messages in the queue")
-    return result
-
-
 def tshark(path, *fields, only):
     command = ["tshark", "-r", path, "-Y", only, "-T", "fields", *(x for f in fields for x in ("-e", f))]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=100)
@@ -73,9 +38,8 @@ def tshark(path, *fields, only):
 
 
 def stream(path, port):
-    """Sequence number, length and AMQP methods of every segment with data that we sent, without those sent twice."""
-    fields = ("tcp.seq_raw", "tcp.len", "amqp.method.method")
-    return sorted(set(tshark(path, *fields, only=f"tcp.srcport == {port} && tcp.len > 0")))
+    """Sequence number and data of every segment with data that we sent, without those sent twice."""
+    return sorted(set(tshark(path, "tcp.seq_raw", "tcp.payload", only=f"tcp.srcport == {port} && tcp.len > 0")))
 
 
 def sequence(line, origin):
@@ -86,7 +50,7 @@ def sequence(line, origin):
 
 @case(drivers=OURS)
 def a_capture_shows_what_the_broker_is_sent(t):
-    """The same segments and the same AMQP as tcpdump sees at the other end."""
+    """The same segments as tcpdump sees at the other end."""
     path, file, other = t.path("control"), t.path("ours.pcapng"), t.path("theirs.pcap")
     if t.port:
         t.port.set_broker_link("up")  # net_tap takes its interface down when it ends
@@ -108,17 +72,17 @@ def a_capture_shows_what_the_broker_is_sent(t):
     between = [line for line in theirs if min(place) <= sequence(line, ours[0]) <= max(place)]
     equal(len(between), len(ours), "segments that both have")
     equal(between, ours, "segments")
-    holds(any("40" in line.split("\t")[2].split(",") for line in ours), "no basic.publish was dissected")
 
 
 @case(drivers=OURS)
 def every_message_published_under_a_capture_is_in_it_with_its_direction(t):
+    """So slow that a segment holds one message: tshark sees no AMQP where a capture starts amid a frame."""
     path, file = t.path("control"), t.path("ours.pcapng")
-    running = publishing(t, path)
+    running = publishing(t, path, rate=20)
     control(t, "capture", "start", file, path)
     before = figures(t, path)
     made = before["publishers"][0]["accepted"]
-    after = wait_for(running, lambda: (n := figures(t, path)["publishers"][0]["confirmed"]) >= made + 500 and n, "500 more")
+    after = await_confirmed(t, running, path, made + 30)
     control(t, "capture", "stop", path)
     finish(t, running)
     out = tshark(file, "frame.packet_flags_direction", "amqp.method.method", only="amqp.method.method == 40 && amqp.method.class == 60")
@@ -154,13 +118,13 @@ def a_capture_is_started_and_stopped_twice_and_cut_to_a_snap_length(t):
 @case(drivers=("af_xdp",))
 def a_capture_that_still_runs_at_the_end_is_whole(t):
     path, file = t.path("control"), t.path("ours.pcapng")
-    running = publishing(t, path, "--count", COUNT)
+    running = publishing(t, path)
     control(t, "capture", "start", file, path)
-    t.all_confirmed(running.wait(), COUNT)
-    closes = tshark(file, "amqp.method.method", only="amqp.method.class == 10 && amqp.method.method == 50")
-    equal(len(closes), 1, "connection.close in the capture")
+    finish(t, running)
+    # In the octets: what was sent twice or out of order, tshark may not take for AMQP.
+    closes = tshark(file, "tcp.seq_raw", only=f"tcp.payload contains {CONNECTION_CLOSE.hex(':')}")
+    equal(len(set(closes)), 1, "connection.close in the capture")
     holds(not os.path.exists(path), "the socket was left")
-    t.messages(COUNT)
 
 
 @case(drivers=DRIVERS)

@@ -8,6 +8,7 @@ import time
 import dpdk
 from cases_failure import fails_saying
 from harness import DPDK, Skip, case, equal, holds
+from watch import await_confirmed, finish, finish_verified
 
 TAP = tuple(driver for driver in DPDK if "net_tap" in driver)
 
@@ -52,10 +53,10 @@ def start_and_await_packets(t, *arguments):
 
 @case(drivers=DPDK)
 def a_port_of_our_own_answers_ping(t):
-    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000, "--control", t.path("control"))
     equal([size for size in (0, 56, 1472) if not ping(t, size)], [], "sizes of pings without an answer")
-    t.all_confirmed(running.wait(), 3000)
-    equal(len(t.messages(3000)), 3000, "messages")
+    await_confirmed(t, running, t.path("control"), 500)
+    finish(t, running)
 
 
 def refused(t, kind):
@@ -77,37 +78,37 @@ def refused(t, kind):
 
 @case(drivers=DPDK)
 def a_port_of_our_own_refuses_what_nobody_waits_for(t):
-    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000, "--control", t.path("control"))
     holds(refused(t, socket.SOCK_STREAM), "no RST for a connection attempt")
     holds(refused(t, socket.SOCK_DGRAM), "no ICMP port unreachable for a datagram")
-    t.all_confirmed(running.wait(), 3000)
-    equal(len(t.messages(3000)), 3000, "messages")
+    await_confirmed(t, running, t.path("control"), 500)
+    finish(t, running)
 
 
 @case(drivers=TAP)
 def follows_its_gateway_to_another_link_address(t):
     subprocess.run(t.lab.inside("sysctl", "-qw", f"net.ipv4.conf.{t.port.broker_interface}.arp_notify=1"), check=True)
-    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--count", 5000, "--rate", 1000, "-v")
-    time.sleep(1)
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000, "-v", "--control",
+                                      t.path("control"))
+    before = await_confirmed(t, running, t.path("control"), 1000)
     t.port.set_broker_link("address", "02:00:00:00:00:77")
-    result = running.wait()
-    t.all_confirmed(result, 5000)
+    await_confirmed(t, running, t.path("control"), before + 2000)
+    result = finish_verified(t, running)
     holds(f"link address of {t.port.gateway} has changed" in result.err, result.text() + "the change went unnoticed")
-    t.arrived_once_in_order(t.consumer(t.queue, "--verify", "--count", 5000, "--idle-timeout", 10).wait(), 5000)
 
 
 @case(drivers=TAP)
 def survives_a_link_that_goes_down_and_up(t):
-    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--count", 6000, "--rate", 1000, "--timeout", 60)
-    time.sleep(1)
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000, "--timeout", 60,
+                                      "--control", t.path("control"))
+    before = await_confirmed(t, running, t.path("control"), 1000)
     t.port.set_broker_link("down")
     time.sleep(1)
     t.port.set_broker_link("up")
-    result = running.wait()
+    await_confirmed(t, running, t.path("control"), before + 2000)
+    result = finish_verified(t, running)
     for words in ("the link of net_tap0 is down", "the link of net_tap0 is up"):
         holds(words in result.err, f"{result.text()}{words!r} was not said")
-    t.all_confirmed(result, 6000)
-    t.arrived_once_in_order(t.consumer(t.queue, "--verify", "--count", 6000, "--idle-timeout", 10).wait(), 6000)
 
 
 @case(drivers=DPDK)

@@ -4,8 +4,8 @@ import os
 import signal
 import threading
 
-from cases_console import control, figures, wait_for
 from harness import DRIVERS, case, equal, holds
+from watch import control, figures, wait_for
 
 LASTING = ("--durable", "--persistent")  # what survives the broker
 PATIENT = ("--timeout", 100)  # a broker starts in seconds, or on a busy host in many

@@ -1,12 +1,15 @@
 """What the kernel and the wire see."""
 import contextlib
 import json
+import os
+import signal
 import struct
 import subprocess
 import time
 
 import iex
-from harness import DRIVERS, case, equal, holds
+from harness import DRIVERS, LIMIT_S, case, equal, holds
+from watch import await_confirmed, finish
 
 BASIC_PUBLISH = bytes([0, 60, 0, 40])
 FRAME_END = 0xCE
@@ -18,18 +21,26 @@ def kernel_connections(t):
 
 @case(drivers=DRIVERS)
 def the_kernel_has_no_connection_with_af_xdp(t):
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
-    seen, looks = "", 0
-    while running.process.poll() is None:
+    running = t.start_publisher("publish", "--queue", t.queue, "--rate", 1000, "--control", t.path("control"))
+    seen = ""
+    for confirmed in range(0, 1000, 100):
+        await_confirmed(t, running, t.path("control"), confirmed)
         seen += kernel_connections(t)
-        looks += 1
-        time.sleep(0.1)
-    t.all_confirmed(running.wait(), 3000)
-    holds(looks > 10, "too short a run to see anything")
+    finish(t, running)
     if t.driver == "af_xdp":
         equal(seen, "", "ss -tn in the publisher's namespace")
     else:
         holds(seen, "ss shows nothing for the kernel's connection either: this test sees nothing")
+
+
+def await_idle(pid):
+    """Until a process has slept each time it was looked at: it has read all there was."""
+    deadline, asleep = time.monotonic() + LIMIT_S, 0
+    while asleep < 5:
+        holds(time.monotonic() < deadline, f"process {pid} is busy for {LIMIT_S} s")
+        with open(f"/proc/{pid}/stat") as f:
+            asleep = asleep + 1 if f.read().rpartition(")")[2].split()[0] == "S" else 0
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -42,7 +53,7 @@ def capture(t, path, interface="eth0"):
         first = process.stderr.readline()
         holds("listening" in first, f"tcpdump does not start: {first}")
         yield
-        time.sleep(0.5)
+        await_idle(process.pid)  # what it has not read when it is told to end, it does not write
     finally:
         process.terminate()
         process.communicate()
@@ -111,15 +122,16 @@ def a_paced_message_is_one_segment(t):
 
 @case(drivers=("af_xdp",))
 def survives_a_broker_that_changes_its_link_address(t):
-    running = t.start_publisher("publish", "--queue", t.queue, "--count", 4000, "--rate", 1000)
-    time.sleep(1)
+    running = t.start_publisher("publish", "--queue", t.queue, "--rate", 1000, "--control", t.path("control"))
+    confirmed = await_confirmed(t, running, t.path("control"), 1000)
     before = subprocess.run(t.lab.inside("cat", "/sys/class/net/eth0/address"), stdout=subprocess.PIPE, text=True,
                             check=True).stdout.strip()
     try:
         subprocess.run(t.lab.inside("ip", "link", "set", "eth0", "address", "02:00:00:00:00:77"), check=True)
-        t.all_confirmed(running.wait(), 4000)
+        await_confirmed(t, running, t.path("control"), confirmed + 2000)
     finally:
         subprocess.run(t.lab.inside("ip", "link", "set", "eth0", "address", before), check=True)
+    finish(t, running)
 
 
 @case(drivers=("af_xdp",))
@@ -133,15 +145,17 @@ def finds_the_broker_again_behind_a_wrong_link_address(t):
     theirs = t.lab.inside("ip", "neigh", "replace", our_ip, "lladdr", our_mac, "nud", "permanent", "dev", "eth0")
     subprocess.run(theirs, check=True)
     try:
-        running = t.start_publisher("publish", "--queue", t.queue, "--count", 3000, "--rate", 1000)
-        time.sleep(1)
+        running = t.start_publisher("publish", "--queue", t.queue, "--rate", 1000, "--control", t.path("control"))
+        confirmed = await_confirmed(t, running, t.path("control"), 1000)
         subprocess.run(["ip", "neigh", "replace", t.lab.broker_ip, "lladdr", "02:00:00:00:00:99", "nud", "reachable",
                         "dev", t.lab.interface], check=True)
+        await_confirmed(t, running, t.path("control"), confirmed + 2000)
+        os.kill(running.process.pid, signal.SIGINT)
         result = running.wait()
-        t.all_confirmed(result, 3000)
-        holds(result["tcp"]["rto_fired"] > 0, "the wrong address was never used: this test sees nothing")
     finally:
         subprocess.run(t.lab.inside("ip", "neigh", "del", our_ip, "dev", "eth0"), check=True)
+    t.all_confirmed(result, result["attempted"])
+    holds(result["tcp"]["rto_fired"] > 0, "the wrong address was never used: this test sees nothing")
 
 
 @case(drivers=("af_xdp",))

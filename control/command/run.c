@@ -16,7 +16,7 @@
 #define NS_PER_S    1000000000ull
 #define NAP_NS      50000ull
 #define LONG_NAP_NS 1000000ull
-#define SHORT_NAPS  20u /* in a row, of which nothing came */
+#define SHORT_NAPS  2000u /* in a row without an event: a tenth of a second and more */
 /* Publishers whose events are looked at with each message: many more would cost more than publishing it. */
 #define POLLED_PER_MESSAGE 8u
 
@@ -49,7 +49,7 @@ static void nap_until(uint64_t when_ns)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
-/* With a worker thread nothing waits for us but events, which can. If there is no room it comes soon, or not soon. */
+/* With a worker thread nothing waits for us but events, which can. Room comes with confirms, or not for long. */
 static uint64_t longest_nap(const struct run *run, bool has_due)
 {
 	return !run->settings->inline_worker && (has_due || run->naps >= SHORT_NAPS) ? LONG_NAP_NS : NAP_NS;
@@ -188,6 +188,7 @@ void run_publish(struct run *run, enum source_result (*next)(void *source, struc
 			publish_one(run, &message);
 			break;
 		case SOURCE_WAIT:
+			run->naps = 0; /* what comes from a pipe is to be published when it comes */
 			run_wait(run, 0);
 			break;
 		case SOURCE_END:

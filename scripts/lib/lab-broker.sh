@@ -3,6 +3,8 @@
 
 # Not /usr/sbin/rabbitmq*: those switch to the package's user and cookie.
 RABBITMQ_BIN=/usr/lib/rabbitmq/bin
+SHARED_MEMORY=/dev/shm
+DATA_MIN_KIB=$((1 << 20))
 BROKER_START_LIMIT_S=${HAREWIRE_LAB_TIMEOUT:-120}
 
 # A broker of a cluster is called by its address, which needs no name service.
@@ -79,9 +81,40 @@ broker_env()
 		"${settings[@]}" "$@")
 }
 
+# Shared memory of which there is enough, unless the state itself lies in memory.
+data_may_be_shared_memory()
+{
+	[ "$(stat -f -c %T -- "$STATE")" != tmpfs ] && [ "$(stat -f -c %T -- "$SHARED_MEMORY" 2>/dev/null)" = tmpfs ] &&
+		[ "$(df --output=avail -k -- "$SHARED_MEMORY" | tail -n 1)" -ge "$DATA_MIN_KIB" ]
+}
+
+# /run is a tmpfs, but not in every container: a disk on which others write holds up each declaration, at times for seconds.
+data_make()
+{
+	local data=$SHARED_MEMORY/harewire-lab.$NAME.$$
+
+	[ ! -e "$STATE/data" ] || return 0
+	if data_may_be_shared_memory; then
+		ln -sfn -- "$data" "$STATE/data" # before the directory, so that nothing is left behind
+		mkdir -m 700 -- "$data"
+	else
+		mkdir -- "$STATE/data"
+	fi
+}
+
+data_remove()
+{
+	local data
+
+	if data=$(readlink -- "$STATE/data"); then
+		rm -rf -- "$data"
+	fi
+}
+
 broker_write_files()
 {
-	mkdir -p -- "$STATE/data" "$STATE/log"
+	data_make
+	mkdir -p -- "$STATE/log"
 	if [ ! -e "$STATE/.erlang.cookie" ]; then
 		(umask 377 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$STATE/.erlang.cookie")
 	fi

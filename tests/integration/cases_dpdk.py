@@ -8,7 +8,7 @@ import time
 import dpdk
 from cases_failure import fails_saying
 from harness import DPDK, Skip, case, equal, holds
-from watch import await_confirmed, finish, finish_verified
+from watch import finish, finish_verified
 
 TAP = tuple(driver for driver in DPDK if "net_tap" in driver)
 
@@ -53,9 +53,9 @@ def start_and_await_packets(t, *arguments):
 
 @case(drivers=DPDK)
 def a_port_of_our_own_answers_ping(t):
-    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000, "--control", t.path("control"))
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000)
     equal([size for size in (0, 56, 1472) if not ping(t, size)], [], "sizes of pings without an answer")
-    await_confirmed(t, running, t.path("control"), 500)
+    t.until_published(running, 500)
     finish(t, running)
 
 
@@ -78,34 +78,32 @@ def refused(t, kind):
 
 @case(drivers=DPDK)
 def a_port_of_our_own_refuses_what_nobody_waits_for(t):
-    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000, "--control", t.path("control"))
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000)
     holds(refused(t, socket.SOCK_STREAM), "no RST for a connection attempt")
     holds(refused(t, socket.SOCK_DGRAM), "no ICMP port unreachable for a datagram")
-    await_confirmed(t, running, t.path("control"), 500)
+    t.until_published(running, 500)
     finish(t, running)
 
 
 @case(drivers=TAP)
 def follows_its_gateway_to_another_link_address(t):
     subprocess.run(t.lab.inside("sysctl", "-qw", f"net.ipv4.conf.{t.port.broker_interface}.arp_notify=1"), check=True)
-    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000, "-v", "--control",
-                                      t.path("control"))
-    before = await_confirmed(t, running, t.path("control"), 1000)
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000, "-v")
+    t.until_published(running, 1000)
     t.port.set_broker_link("address", "02:00:00:00:00:77")
-    await_confirmed(t, running, t.path("control"), before + 2000)
+    t.until_published(running, t.until_published(running, 0) + 1000)
     result = finish_verified(t, running)
     holds(f"link address of {t.port.gateway} has changed" in result.err, result.text() + "the change went unnoticed")
 
 
 @case(drivers=TAP)
 def survives_a_link_that_goes_down_and_up(t):
-    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000, "--timeout", 60,
-                                      "--control", t.path("control"))
-    before = await_confirmed(t, running, t.path("control"), 1000)
+    running = start_and_await_packets(t, "publish", "--queue", t.queue, "--rate", 1000, "--timeout", 60)
+    t.until_published(running, 1000)
     t.port.set_broker_link("down")
     time.sleep(1)
     t.port.set_broker_link("up")
-    await_confirmed(t, running, t.path("control"), before + 2000)
+    t.until_published(running, t.until_published(running, 0) + 1000)
     result = finish_verified(t, running)
     for words in ("the link of net_tap0 is down", "the link of net_tap0 is up"):
         holds(words in result.err, f"{result.text()}{words!r} was not said")

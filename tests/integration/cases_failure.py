@@ -1,6 +1,4 @@
 """What goes wrong is said in one sentence, with exact counts and a non-zero exit."""
-import os
-import signal
 import subprocess
 import time
 
@@ -148,7 +146,7 @@ def leaves_no_xdp_program_when_killed(t):
 def an_interrupt_ends_it_orderly(t):
     running = t.start_publisher("publish", "--queue", t.queue, "--count", 1000000, "--rate", 1000)
     t.until_published(running, 500)
-    os.kill(running.process.pid, signal.SIGINT)
+    running.interrupt()
     result = running.wait(30)
     holds(result["stopped"], result.text() + "it does not say that it was stopped")
     equal(result["confirmed"], result["accepted"], result.text() + "confirmed")

@@ -1,6 +1,7 @@
 """The lab itself: whatever happens to it, `down` leaves nothing."""
 import concurrent.futures
 import contextlib
+import glob
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ NETNS, INTERFACE = "harewire-broker-" + NAME, "hw-" + NAME
 
 def nothing_is_left():
     left = [path for path in ("/run/netns/" + NETNS, "/sys/class/net/" + INTERFACE, "/run/harewire-lab/" + NAME)
-            if os.path.exists(path)]
+            if os.path.exists(path)] + glob.glob(f"/dev/shm/harewire-lab.{NAME}.*")
     equal(left, [], "left behind")
 
 

@@ -2,7 +2,6 @@
 import contextlib
 import os
 import select
-import signal
 import socket
 import threading
 import time
@@ -219,7 +218,7 @@ def a_stop_without_a_connection_waits_no_longer_than_it_is_told(t):
     t.lab.run("kill")
     try:
         time.sleep(0.5)  # some messages more; nothing depends on how many
-        os.kill(running.process.pid, signal.SIGINT)
+        running.interrupt()
         result = running.wait(30)
     finally:
         t.lab.start_broker()

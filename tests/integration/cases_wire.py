@@ -1,8 +1,6 @@
 """What the kernel and the wire see."""
 import contextlib
 import json
-import os
-import signal
 import struct
 import subprocess
 import time
@@ -150,7 +148,7 @@ def finds_the_broker_again_behind_a_wrong_link_address(t):
         subprocess.run(["ip", "neigh", "replace", t.lab.broker_ip, "lladdr", "02:00:00:00:00:99", "nud", "reachable",
                         "dev", t.lab.interface], check=True)
         await_confirmed(t, running, t.path("control"), confirmed + 2000)
-        os.kill(running.process.pid, signal.SIGINT)
+        running.interrupt()
         result = running.wait()
     finally:
         subprocess.run(t.lab.inside("ip", "neigh", "del", our_ip, "dev", "eth0"), check=True)

@@ -97,6 +97,12 @@ class Running:
                                  f"{out.decode(errors='replace')[-2000:]}{err.decode(errors='replace')[-2000:]}") from None
         return Result(self.command, self.process.returncode, out, err)
 
+    def ended(self):
+        return self.process.poll() is not None
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.communicate()
@@ -175,14 +181,15 @@ class Bench:
         return name
 
     def until_published(self, running, count, durable=False):
-        """Returns when `count` messages of a `harewire` that runs are in the case's queue; it declares it as a bare one, too."""
+        """Until so many messages of a `harewire` that runs are in its queue, which is declared here, too; tells how many there are."""
         with self.amqp() as connection:
             deadline = time.monotonic() + LIMIT_S
-            while connection.declare_queue(self.queue, durable) < count:
-                if running.process.poll() is not None:
+            while (found := connection.declare_queue(self.queue, durable)) < count:
+                if running.ended():
                     raise AssertionError(running.wait().text() + "it ended before it was to")
                 holds(time.monotonic() < deadline, f"not {count} messages in {LIMIT_S} s")
                 time.sleep(0.02)
+        return found
 
     def drain(self):
         """What `harewire consume --verify` finds in the case's durable queue, whose publisher has ended: nothing is waited for."""

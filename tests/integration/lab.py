@@ -3,6 +3,7 @@ import contextlib
 import ctypes
 import os
 import shlex
+import signal
 import subprocess
 import time
 
@@ -43,6 +44,10 @@ class Lab:
     def start_broker(self, *settings):
         self.run("start-broker", *sum((["--set", s] for s in settings), []))
         self.read_environment()
+
+    def freeze_broker(self):
+        """It takes and answers nothing any more, for `kill` to come upon messages under way."""
+        os.kill(int(self.environment["BROKER_PID"]), signal.SIGSTOP)
 
     def stop_broker(self):
         self.run("stop-broker")

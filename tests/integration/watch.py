@@ -1,7 +1,6 @@
 """A publisher looked at while it runs, through its control socket, and ended when enough has been seen."""
 import json
 import os
-import signal
 import subprocess
 import time
 
@@ -27,7 +26,7 @@ def figures(t, path):
 def wait_for(running, look, what):
     """What look() returns, once it is true."""
     deadline = time.monotonic() + LIMIT_S
-    while running.process.poll() is None:
+    while not running.ended():
         holds(time.monotonic() < deadline, f"{what}: not within {LIMIT_S} s")
         found = look()
         if found:
@@ -47,7 +46,7 @@ def await_confirmed(t, running, path, count):
 
 def finish(t, running):
     """Interrupts it: all that it has published is confirmed, and in the queue."""
-    os.kill(running.process.pid, signal.SIGINT)
+    running.interrupt()
     result = running.wait()
     t.all_confirmed(result, result["attempted"])
     equal(len(t.messages(result["attempted"])), result["attempted"], "messages in the queue")
@@ -56,7 +55,7 @@ def finish(t, running):
 
 def finish_verified(t, running):
     """Interrupts it: all that it has published is confirmed, and consumed once and in order."""
-    os.kill(running.process.pid, signal.SIGINT)
+    running.interrupt()
     result = running.wait()
     count = result["attempted"]
     t.all_confirmed(result, count)

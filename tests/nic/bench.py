@@ -52,6 +52,9 @@ class Job:
     def signal(self, name):
         self.guest.do(f"kill -{name} $(cat /run/{self.name}.pid)")
 
+    def interrupt(self):
+        self.signal("INT")
+
     def kill(self):
         if not self.ended():
             self.guest.killed_on.add(self.nic.name)

@@ -358,7 +358,7 @@ def run_row(t, s):
         if s.event:
             s.event(t, job)
             if not s.count:
-                job.signal("INT")
+                job.interrupt()
         result = job.wait()
     for words in s.said:
         harness.holds(filled(t, words) in result.err, f"{result.text()}{filled(t, words)!r} was not said")

@@ -81,11 +81,19 @@ broker_env()
 		"${settings[@]}" "$@")
 }
 
-# Shared memory of which there is enough, unless the state itself lies in memory.
+# Shared memory of which there is enough, unless the state itself lies in memory. Starts no process, of which `up` has enough.
 data_may_be_shared_memory()
 {
-	[ "$(stat -f -c %T -- "$STATE")" != tmpfs ] && [ "$(stat -f -c %T -- "$SHARED_MEMORY" 2>/dev/null)" = tmpfs ] &&
-		[ "$(df --output=avail -k -- "$SHARED_MEMORY" | tail -n 1)" -ge "$DATA_MIN_KIB" ]
+	local place type options length=0 state_type='' shared_options=''
+
+	while read -r _ place type options _; do
+		if [[ $STATE/ == "${place%/}"/* ]] && [ ${#place} -ge "$length" ]; then
+			length=${#place} state_type=$type
+		fi
+		[ "$place $type" != "$SHARED_MEMORY tmpfs" ] || shared_options=$options
+	done </proc/mounts
+	[ "$state_type" != tmpfs ] && [ -n "$shared_options" ] &&
+		{ [[ ! $shared_options =~ (^|,)size=([0-9]+)k ]] || [ "${BASH_REMATCH[2]}" -ge "$DATA_MIN_KIB" ]; }
 }
 
 # /run is a tmpfs, but not in every container: a disk on which others write holds up each declaration, at times for seconds.
